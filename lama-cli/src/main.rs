@@ -1,0 +1,2 @@
+//! The `lama` command.
+fn main() {}
