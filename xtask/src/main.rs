@@ -1,2 +1,53 @@
-//! The developer commands.
-fn main() {}
+//! The developer's commands: `cargo xtask <test|tidy|bench|ci|vectors>`. A laptop and CI run the same.
+//!
+//! This crate decides what "green" means and in which order it is found out: cheap checks first, each crate
+//! built once for each profile. It refuses to know the protocol: vectors, benches and tests live in the
+//! crates they are about, and are only started from here.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod run;
+mod suite;
+mod tidy;
+mod vectors;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
+                      the demo. --quick stops after the tests
+  ci                  the same as test
+  tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
+  bench [FILTER]      the criterion benches, then one table of ratios
+  vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test" | "ci"] => suite::run(false),
+        ["test" | "ci", "--quick"] => suite::run(true),
+        ["tidy"] => tidy::run(),
+        ["bench", filter @ ..] => bench::run(filter),
+        ["vectors"] => vectors::write(),
+        ["vectors", "--check"] => vectors::check(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask test`: what CI runs, cheapest first, stopping at the first failure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::run::{self, Failure};
+use crate::{tidy, vectors};
+
+type Step = (&'static str, fn() -> Result<(), Failure>);
+
+const QUICK: &[Step] = &[("tidy", tidy::run), ("format", format), ("lints", lints), ("tests", tests)];
+const REST: &[Step] = &[
+    ("doctests", doctests),
+    ("the faster cipher, byte for byte", ring),
+    ("vectors", vectors::check),
+    ("fuzz corpus", fuzz_corpus),
+    ("Python client", python_client),
+    ("demo", demo),
+];
+
+/// Runs all steps, or only those up to the tests, and prints what each took.
+pub(crate) fn run(quick: bool) -> Result<(), Failure> {
+    let steps: Vec<&Step> = if quick { QUICK.iter().collect() } else { QUICK.iter().chain(REST).collect() };
+    let mut took: Vec<(&str, Duration)> = Vec::new();
+    for (name, step) in &steps {
+        println!("=== {name}");
+        let begin = clock();
+        step().map_err(|failure| format!("{name}: {failure}"))?;
+        took.push((name, begin.elapsed()));
+    }
+    println!("\nall {} steps passed:", took.len());
+    for (name, time) in took {
+        println!("  {name:<36} {:>6.1} s", time.as_secs_f64());
+    }
+    Ok(())
+}
+
+#[allow(clippy::disallowed_methods)] // A developer's tool may look at the clock; the pure crates may not.
+fn clock() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn format() -> Result<(), Failure> {
+    run::need_component("fmt", "rustfmt")?;
+    run::cargo(&["fmt", "--all", "--check"])
+}
+
+fn lints() -> Result<(), Failure> {
+    run::need_component("clippy", "clippy")?;
+    run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])
+}
+
+fn tests() -> Result<(), Failure> {
+    if run::works("cargo", &["nextest", "--version"]) {
+        return run::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    }
+    run::cargo(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"])
+}
+
+fn doctests() -> Result<(), Failure> {
+    run::cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])
+}
+
+fn ring() -> Result<(), Failure> {
+    run::cargo(&["test", "--package", "lama-handshake", "--features", "ring", "--locked", "--quiet"])
+}
+
+/// The corpus goes through the bodies of the fuzz targets on the stable compiler, without a fuzzer.
+fn fuzz_corpus() -> Result<(), Failure> {
+    if !run::root().join("fuzz/Cargo.toml").exists() {
+        println!("no fuzz/ yet");
+        return Ok(());
+    }
+    run::cargo(&["test", "--manifest-path", "fuzz/Cargo.toml", "--locked", "--quiet"])
+}
+
+/// The second implementation, written from docs/protocol alone, joins a running instance.
+fn python_client() -> Result<(), Failure> {
+    let dir = run::root().join("clients/python");
+    let script = dir.join("ci.sh");
+    if !script.exists() {
+        println!("no clients/python/ci.sh yet");
+        return Ok(());
+    }
+    run::run("bash", &[text(&script)?])
+}
+
+/// The promise of the README: two processes, one on each runtime, pair, sync and agree.
+fn demo() -> Result<(), Failure> {
+    run::cargo(&["run", "--release", "--locked", "--quiet", "--", "demo", "--once", "--no-qr"])
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| format!("the path {} is not UTF-8", path.display()))
+}

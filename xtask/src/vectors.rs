@@ -1,0 +1,81 @@
+//! `cargo xtask vectors [--check]`: the test vectors under `vectors/`, as the code gives them.
+//!
+//! A crate that specifies something has an example named `vectors`; started with a directory it writes its files
+//! there, always the same bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{self, Failure};
+
+/// Writes all vectors into `vectors/`.
+pub(crate) fn write() -> Result<(), Failure> {
+    generate(&run::root().join("vectors"))
+}
+
+/// Writes all vectors elsewhere and compares: same names, same bytes.
+pub(crate) fn check() -> Result<(), Failure> {
+    let fresh_dir = run::target_dir().join("vectors");
+    let _ = fs::remove_dir_all(&fresh_dir);
+    generate(&fresh_dir)?;
+    let fresh = files(&fresh_dir)?;
+    let committed = files(&run::root().join("vectors"))?;
+    let differing: Vec<&str> = fresh
+        .keys()
+        .chain(committed.keys())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .filter(|name| fresh.get(*name) != committed.get(*name))
+        .filter(|name| name.ends_with(".json"))
+        .map(String::as_str)
+        .collect();
+    if differing.is_empty() {
+        println!("{} vector files agree", fresh.len());
+        return Ok(());
+    }
+    Err(format!(
+        "these vectors are not what the code gives: {}; if the change is meant, run `cargo xtask vectors` and commit",
+        differing.join(", ")
+    ))
+}
+
+/// Crates with an example named `vectors`.
+fn crates() -> Vec<String> {
+    let Ok(entries) = fs::read_dir(run::root()) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("examples/vectors.rs").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn generate(dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    let dir = dir.to_str().ok_or("the target directory's path is not UTF-8")?;
+    for name in crates() {
+        run::cargo(&["run", "--quiet", "--locked", "--package", &name, "--example", "vectors", "--", dir])?;
+    }
+    Ok(())
+}
+
+fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<PathBuf> = vec![dir.to_path_buf()];
+    while let Some(next) = open.pop() {
+        let Ok(entries) = fs::read_dir(&next) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+            let bytes =
+                fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            found.insert(name, bytes);
+        }
+    }
+    Ok(found)
+}
