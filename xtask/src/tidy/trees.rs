@@ -36,7 +36,7 @@ pub(super) fn check(findings: &mut Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every crate under `package` with its versions, without tests' dependencies.
+/// Every crate under `package` with its versions, without what only tests or the compiler use.
 fn tree(package: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let args = [
         "tree",
