@@ -1,0 +1,157 @@
+//! What can go wrong around a node, in words for the person who started it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a key file did not open. Seen by logs at debug level and by tests; a person is shown one text for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockedCause {
+    /// The file is whole, and the passphrase does not open it.
+    WrongPassphrase,
+    /// The file was altered or is cut short.
+    Corrupt,
+    /// The file belongs to another owner than the one expected.
+    OtherOwner,
+}
+
+/// Everything that `lama-host` can refuse or fail at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostError {
+    /// Caller: there is no data directory yet.
+    NoDataDir(PathBuf),
+    /// Caller: the directory already holds an identity.
+    AlreadyInitialised(PathBuf),
+    /// Caller: a file or directory that must be private can be read by others.
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Whether it is a directory.
+        directory: bool,
+    },
+    /// Caller: another user owns it.
+    NotOurs(PathBuf),
+    /// Caller: another process works with this data directory.
+    InUse(PathBuf),
+    /// Caller: a passphrase is needed and none was given.
+    PassphraseNeeded,
+    /// Caller: a passphrase was given that cannot be one.
+    PassphraseUnfit(&'static str),
+    /// Caller or disk: the key file does not open; the cause is for logs, not for people.
+    Locked(LockedCause),
+    /// Limit: the format's version is newer than this program.
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u8,
+    },
+    /// Caller: a path that leads out of the folder, or a name no other machine could store.
+    UnsafePath(String),
+    /// Limit: a folder has more files, or a file more bytes, than the bound.
+    TooMuch {
+        /// What is too much.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+    /// The operating system said no.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's words.
+        cause: String,
+    },
+    /// No entropy from the operating system.
+    NoEntropy,
+    /// Peer of the control socket: a line that is no request or answer.
+    Control(String),
+}
+
+impl HostError {
+    /// Wraps an error of the operating system with what was being done.
+    pub fn io(doing: &'static str, path: &Path, cause: &std::io::Error) -> Self {
+        Self::Io { doing, path: path.to_path_buf(), cause: cause.to_string() }
+    }
+
+    /// A stable word for scripts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoDataDir(_) => "no_data_dir",
+            Self::AlreadyInitialised(_) => "already_initialised",
+            Self::Exposed { .. } => "exposed",
+            Self::NotOurs(_) => "not_ours",
+            Self::InUse(_) => "in_use",
+            Self::PassphraseNeeded => "passphrase_needed",
+            Self::PassphraseUnfit(_) => "passphrase_unfit",
+            Self::Locked(_) => "locked",
+            Self::NewerVersion { .. } => "newer_version",
+            Self::UnsafePath(_) => "unsafe_path",
+            Self::TooMuch { .. } => "too_much",
+            Self::Io { .. } => "io",
+            Self::NoEntropy => "no_entropy",
+            Self::Control(_) => "control",
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDataDir(path) => {
+                write!(f, "there is no instance in {}; make one with `lama init EMAIL`", path.display())
+            }
+            Self::AlreadyInitialised(path) => write!(
+                f,
+                "{} already holds an instance; choose another directory with --data, its keys are never overwritten",
+                path.display()
+            ),
+            Self::Exposed { path, mode, directory } => write!(
+                f,
+                "{} can be reached by other users (mode {mode:04o}); run `chmod {} {}`",
+                path.display(),
+                if *directory { "700" } else { "600" },
+                path.display()
+            ),
+            Self::NotOurs(path) => {
+                write!(f, "{} belongs to another user; choose another directory with --data", path.display())
+            }
+            Self::InUse(path) => write!(
+                f,
+                "another process works with {}; stop it, or choose another directory with --data",
+                path.display()
+            ),
+            Self::PassphraseNeeded => f.write_str(
+                "the keys are locked by a passphrase and none was given; set LAMA_PASSPHRASE, use --passphrase-fd, \
+                 or run in a terminal",
+            ),
+            Self::PassphraseUnfit(why) => write!(f, "this passphrase cannot be used: {why}"),
+            Self::Locked(_) => f.write_str(
+                "the keys do not open: the passphrase is wrong or the key file is damaged; try again, or restore the \
+                 key file from a backup",
+            ),
+            Self::NewerVersion { path, version } => write!(
+                f,
+                "{} has format version {version}, which is newer than this program; update it",
+                path.display()
+            ),
+            Self::UnsafePath(path) => {
+                write!(f, "the path {path:?} is not a plain path inside the folder; rename it or leave it out")
+            }
+            Self::TooMuch { what, limit } => write!(f, "{what}: more than {limit}; share a smaller part"),
+            Self::Io { doing, path, cause } => write!(f, "cannot {doing} {}: {cause}", path.display()),
+            Self::NoEntropy => f.write_str("the operating system gave no random bytes; nothing was written"),
+            Self::Control(what) => {
+                write!(f, "the running instance could not be asked: {what}; stop `lama run` and try again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HostError {}
