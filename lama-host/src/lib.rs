@@ -23,10 +23,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod data_dir;
 pub mod entropy;
 pub mod error;
 pub mod files;
+pub mod folder;
 pub mod keyfile;
 pub mod passphrase;
 pub mod process;
