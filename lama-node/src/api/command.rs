@@ -1,0 +1,250 @@
+//! What applications ask for, and what they get.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use bytes::Bytes;
+use lama_core::{Seed, WallTime};
+use lama_identity::{Cid, PersonId};
+use lama_invite::{DialRules, Locator, Policy};
+use zeroize::Zeroizing;
+
+use super::info::{
+    ChannelInfo, ContactInfo, EndpointInfo, EntryInfo, InvitationInfo, PendingInfo, SharedInfo, Status,
+};
+
+/// Which channel is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelRef {
+    /// By its id: the digest of its id object.
+    Id([u8; 32]),
+    /// The channel of us two with this name; `None`: the one every pair of contacts has, called `chat`.
+    With {
+        /// The other member.
+        person: PersonId,
+        /// Its name.
+        name: Option<String>,
+    },
+}
+
+/// What an application asks of its node.
+pub enum Command {
+    /// Makes an invitation: [`Reply::Invitation`], when it is durable. The node must be listening.
+    Invite {
+        /// Whether joining is enough, or a person has to approve.
+        policy: Policy,
+        /// How long it can be used; `None`: 15 minutes.
+        lifetime: Option<Duration>,
+        /// A name for the own list; shown to nobody else.
+        label: String,
+        /// The token.
+        seed: Seed,
+    },
+    /// Lists invitations: [`Reply::Invitations`].
+    Invitations,
+    /// Takes an invitation back: [`Reply::Done`], when that is durable.
+    RevokeInvitation {
+        /// Which one.
+        locator: Locator,
+    },
+    /// Joins by an invitation: [`Reply::Contact`] when the contact is active on this side. Under `confirm` that
+    /// takes until the inviter approves: follow [`super::Event::PairingPending`]. An attempt that was cut off is
+    /// repeated until it is decided, also after a restart; an error means that it is decided.
+    Join {
+        /// The link as the inviter's program printed it.
+        link: Zeroizing<String>,
+        /// What may be dialled.
+        rules: DialRules,
+    },
+    /// Lists pairings under way: [`Reply::Pending`].
+    Pending,
+    /// Approves a pending contact of an invitation with policy `confirm`: [`Reply::Contact`].
+    Approve {
+        /// Who.
+        person: PersonId,
+    },
+    /// Denies a pending contact, on either side: [`Reply::Done`] when contact and trust are gone here and the
+    /// token is burnt. The other side removes the contact as soon as it is reached.
+    Deny {
+        /// Who.
+        person: PersonId,
+    },
+    /// Lists contacts, pending ones too: [`Reply::Contacts`].
+    Contacts,
+    /// Removes a contact here: [`Reply::Done`]. His sessions end.
+    RemoveContact {
+        /// Who.
+        person: PersonId,
+    },
+    /// Where the instances of a contact are reached: [`Reply::Endpoints`]. [`crate::NodeError::NotAContact`] for
+    /// anyone else: endpoints of strangers are not discoverable.
+    Endpoints {
+        /// Whose.
+        person: PersonId,
+    },
+    /// Writes a message: [`Reply::Sent`] when it is durable here.
+    Send {
+        /// To whom.
+        to: PersonId,
+        /// In the channel of this name; `None`: `chat`.
+        channel: Option<String>,
+        /// At most 64 KiB.
+        text: String,
+    },
+    /// Lists channels: [`Reply::Channels`].
+    Channels,
+    /// Reads a channel: [`Reply::Log`].
+    Log {
+        /// Which one.
+        channel: ChannelRef,
+        /// The entry after which to start; `None`: from its first one.
+        after: Option<Cid>,
+        /// At most so many entries.
+        limit: usize,
+    },
+    /// Stores objects made here, children before parents: [`Reply::Done`] when they are durable.
+    Put {
+        /// Each with the id of exactly its bytes.
+        objects: Vec<(Cid, Bytes)>,
+    },
+    /// Lets contacts see an object and all it is made of, from now on: [`Reply::Shared`].
+    Share {
+        /// The object; it must be here.
+        root: Cid,
+        /// Active contacts.
+        with: Vec<PersonId>,
+        /// Text of an entry in the `chat` channel with each of them that points to the object; `None`: no entry.
+        note: Option<String>,
+    },
+    /// What was shared by and with us, newest last: [`Reply::SharedList`].
+    Shared {
+        /// Only with and by this person.
+        with: Option<PersonId>,
+    },
+    /// An object's bytes: [`Reply::Object`].
+    Object {
+        /// Which.
+        id: Cid,
+    },
+    /// Dials the instances of a contact now, whatever the backoff: [`Reply::Done`] once the dials are under way.
+    Connect {
+        /// Whose.
+        person: PersonId,
+    },
+    /// How things stand: [`Reply::Status`].
+    Status,
+    /// Ends all sessions in an authenticated way: [`Reply::Done`], then [`super::Event::Stopped`], the last
+    /// output. Later commands are answered with [`crate::NodeError::Stopped`].
+    Shutdown,
+}
+
+impl Command {
+    /// The command's name, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Invite { .. } => "invite",
+            Self::Invitations => "invitations",
+            Self::RevokeInvitation { .. } => "revoke-invitation",
+            Self::Join { .. } => "join",
+            Self::Pending => "pending",
+            Self::Approve { .. } => "approve",
+            Self::Deny { .. } => "deny",
+            Self::Contacts => "contacts",
+            Self::RemoveContact { .. } => "remove-contact",
+            Self::Endpoints { .. } => "endpoints",
+            Self::Send { .. } => "send",
+            Self::Channels => "channels",
+            Self::Log { .. } => "log",
+            Self::Put { .. } => "put",
+            Self::Share { .. } => "share",
+            Self::Shared { .. } => "shared",
+            Self::Object { .. } => "object",
+            Self::Connect { .. } => "connect",
+            Self::Status => "status",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    /// The name alone: links are secret and texts private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a command ended well.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// It is done; there is nothing to tell.
+    Done,
+    /// The invitation. Whoever holds the link may pair, once.
+    Invitation {
+        /// Its name in [`Reply::Invitations`].
+        locator: Locator,
+        /// The invitation itself: [`lama_invite::Invitation::to_link`] makes the link, the `qr` module the code.
+        invitation: Box<lama_invite::Invitation>,
+        /// When it ends.
+        exp: WallTime,
+    },
+    /// All invitations that are remembered.
+    Invitations(Vec<InvitationInfo>),
+    /// The contact that was made or approved.
+    Contact(Box<ContactInfo>),
+    /// Pairings under way.
+    Pending(Vec<PendingInfo>),
+    /// All contacts, ascending by id.
+    Contacts(Vec<ContactInfo>),
+    /// Where a contact is reached.
+    Endpoints(Vec<EndpointInfo>),
+    /// The message's entry.
+    Sent {
+        /// In which channel.
+        channel: [u8; 32],
+        /// The entry.
+        id: Cid,
+    },
+    /// All channels.
+    Channels(Vec<ChannelInfo>),
+    /// Entries in causal order.
+    Log(Vec<EntryInfo>),
+    /// What became of a share.
+    Shared {
+        /// Objects that may not be shared or are not here, with the reason; empty: all of it is shared.
+        withheld: Vec<lama_store::Withheld>,
+    },
+    /// What was shared.
+    SharedList(Vec<SharedInfo>),
+    /// An object's bytes; `None`: not here.
+    Object(Option<Bytes>),
+    /// How things stand.
+    Status(Box<Status>),
+}
+
+impl fmt::Debug for Reply {
+    /// Secrets and contents are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Invitation { locator, .. } => write!(f, "Invitation({locator:?}, ..)"),
+            Self::Invitations(list) => f.debug_tuple("Invitations").field(list).finish(),
+            Self::Contact(contact) => f.debug_tuple("Contact").field(contact).finish(),
+            Self::Pending(list) => f.debug_tuple("Pending").field(list).finish(),
+            Self::Contacts(list) => f.debug_tuple("Contacts").field(list).finish(),
+            Self::Endpoints(list) => f.debug_tuple("Endpoints").field(list).finish(),
+            Self::Sent { id, .. } => write!(f, "Sent({id})"),
+            Self::Channels(list) => f.debug_tuple("Channels").field(list).finish(),
+            Self::Log(list) => f.debug_tuple("Log").field(list).finish(),
+            Self::Shared { withheld } => f.debug_tuple("Shared").field(withheld).finish(),
+            Self::SharedList(list) => f.debug_tuple("SharedList").field(list).finish(),
+            Self::Object(None) => f.write_str("Object(None)"),
+            Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
+            Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a host says to a [`Node`](crate::Node) and what it answers: plain data.
+
+mod command;
+mod event;
+mod info;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{Bytes, BytesMut};
+use lama_core::{Seed, Ticket};
+use lama_identity::{NoiseSecret, PublicIdentity, Signature};
+use lama_invite::{DialRules, Source};
+use lama_store::StoreError;
+
+use crate::NodeError;
+
+pub use command::{ChannelRef, Command, Reply};
+pub use event::{EndReason, Event, Fault, RefuseReason};
+pub use info::{
+    ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, Group, InstanceInfo, InvitationInfo,
+    InvitationState, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, SharedInfo, Status, Traffic,
+    WaitsFor,
+};
+
+/// Names one open WebSocket. The host gives them out, each number once in the life of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Names one authenticated session. The node gives them out, each number once in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// How a link came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It answers an [`Output::Dial`].
+    Dialled(Ticket),
+    /// Somebody connected to the listener.
+    Accepted {
+        /// From where: for the limits per source.
+        source: Source,
+    },
+}
+
+/// Why a link is down, as the transport saw it. None of it is proved: only CLOSE inside the session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LinkCause {
+    /// The other end closed the WebSocket in an orderly way.
+    Closed,
+    /// The connection broke.
+    Lost,
+    /// The other end broke a rule of the WebSocket, or sent a frame longer than [`crate::Node::frame_limit`].
+    Violation,
+    /// The host closed it: shutdown, or [`Output::CloseLink`].
+    Local,
+}
+
+/// Why nobody was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DialError {
+    /// Nothing listens there.
+    Refused,
+    /// The name has no address.
+    NotFound,
+    /// No way to the host.
+    Unreachable,
+    /// No answer in time.
+    Timeout,
+    /// The TLS certificate is not valid.
+    Tls,
+    /// Something listens there that does not speak `lama.1` over WebSocket.
+    NotLama,
+    /// The name leads to an address that [`Output::Dial::rules`] forbid.
+    NotAllowed,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "nothing listens there",
+            Self::NotFound => "the name has no address",
+            Self::Unreachable => "there is no way to that host",
+            Self::Timeout => "nothing answered in time",
+            Self::Tls => "the server's TLS certificate is not valid",
+            Self::NotLama => "what listens there does not speak LAMA",
+            Self::NotAllowed => "the address lies in a network that is not dialled unasked",
+            Self::Other => "the connection could not be opened",
+        })
+    }
+}
+
+/// Which of the keys that the host keeps is to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WhichKey {
+    /// The person's Ed25519 key.
+    Person,
+    /// The instance's Ed25519 key.
+    Instance,
+}
+
+/// What the host tells the node.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody wants something; answered by exactly one [`Output::Reply`] with this ticket.
+    Command {
+        /// Of the host's choosing; not related to the node's own tickets.
+        ticket: Ticket,
+        /// What is wanted.
+        command: Command,
+    },
+    /// Where the host listens now, best first; empty: nowhere. A change makes a new version of this instance's
+    /// endpoint, which all contacts receive.
+    Listening {
+        /// What to advertise, such as `ws://localhost:8765`.
+        urls: Vec<String>,
+    },
+    /// A WebSocket is open, on either side.
+    LinkUp {
+        /// Its name from now on.
+        link: LinkId,
+        /// How it came about.
+        origin: Origin,
+        /// Entropy drawn for this link's handshake alone.
+        seed: Seed,
+    },
+    /// One WebSocket binary message. Unknown links are ignored: they may just have been closed.
+    Frame {
+        /// Where it arrived.
+        link: LinkId,
+        /// The message; opened in place.
+        frame: BytesMut,
+    },
+    /// A WebSocket is gone. Unknown links are ignored.
+    LinkDown {
+        /// Which one.
+        link: LinkId,
+        /// Why, as far as the transport can say.
+        cause: LinkCause,
+    },
+    /// Answers [`Output::Dial`] where no WebSocket opened.
+    DialFailed {
+        /// The ticket of the dial.
+        ticket: Ticket,
+        /// Why.
+        cause: DialError,
+    },
+    /// Answers [`Output::Store`]: one result for each request, in order.
+    Stored {
+        /// The ticket of the output.
+        ticket: Ticket,
+        /// What became of each request.
+        results: Vec<Result<lama_store::Reply, StoreError>>,
+    },
+    /// Answers [`Output::Sign`]. `None`: the key is not on this device.
+    Signed {
+        /// The ticket of the output.
+        ticket: Ticket,
+        /// The signature over exactly the bytes of the output.
+        signature: Option<Signature>,
+    },
+}
+
+/// What the node asks of the host, and what it reports.
+#[derive(Debug)]
+pub enum Output {
+    /// Run these requests, outputs in the order in which they come, each call's requests in the order given;
+    /// all writes durable before the answer.
+    Store {
+        /// Goes back with [`Input::Stored`].
+        ticket: Ticket,
+        /// What [`lama_store::Store::execute`] takes.
+        requests: Vec<lama_store::Request>,
+    },
+    /// Sign exactly these bytes (the label is in them already).
+    Sign {
+        /// Goes back with [`Input::Signed`].
+        ticket: Ticket,
+        /// With which key.
+        key: WhichKey,
+        /// What to sign.
+        bytes: Bytes,
+    },
+    /// Open a WebSocket with subprotocol `lama.1`: answered by [`Input::LinkUp`] with [`Origin::Dialled`], or by
+    /// [`Input::DialFailed`].
+    Dial {
+        /// Goes back with the answer.
+        ticket: Ticket,
+        /// Where to.
+        url: String,
+        /// Which addresses it may lead to; the host checks each one that the name resolves to.
+        rules: DialRules,
+    },
+    /// Nothing more will be read from this link. Take what [`crate::Node::poll_frame`] still has for it, send
+    /// that, then close the WebSocket with code 1000 and no reason.
+    CloseLink {
+        /// Which one.
+        link: LinkId,
+    },
+    /// The answer to a command.
+    Reply {
+        /// The command's ticket.
+        ticket: Ticket,
+        /// How it ended.
+        result: Result<Reply, NodeError>,
+    },
+    /// Something happened that a person or an application may want to know.
+    Event(Event),
+}
+
+/// Who the node is. The signing keys stay with the host, which answers [`Output::Sign`].
+#[derive(Debug)]
+pub struct NodeIdentity {
+    /// What peers see.
+    pub public: PublicIdentity,
+    /// The secret of the Noise handshakes; must belong to `public`.
+    pub noise: NoiseSecret,
+}

@@ -1,0 +1,87 @@
+//! The limits and times of a node: all finite, all start values of the design.
+
+use core::time::Duration;
+
+/// Limits and times. The numbers are those of `security.md` 3, 5, 8 and 9 in the design.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Limits of invitations.
+    pub invite: lama_invite::Config,
+    /// Limits of handshake, records and streams.
+    pub session: lama_handshake::Config,
+    /// Limits of synchronisation.
+    pub chum: lama_chum::Config,
+    /// From the open WebSocket to both persons authenticated: 10 s.
+    pub handshake_deadline: Duration,
+    /// Each step of it: 5 s.
+    pub step_deadline: Duration,
+    /// How long a session waits for approval under policy `confirm`: 5 min. The pairing itself stays pending.
+    pub approval_deadline: Duration,
+    /// How long an authenticated close may take before the link is just closed: 2 s.
+    pub close_deadline: Duration,
+    /// Unauthenticated links per source: 8.
+    pub unauthenticated_per_source: usize,
+    /// Unauthenticated links in all: 256.
+    pub unauthenticated: usize,
+    /// First messages per source: so many at once...
+    pub msg1_burst: u32,
+    /// ...and then one in this time: 200 ms.
+    pub msg1_interval: Duration,
+    /// First messages in all: so many at once...
+    pub msg1_total_burst: u32,
+    /// ...and then one in this time: 1 ms (a first message costs about 0.1 ms of one core: a tenth of it).
+    pub msg1_total_interval: Duration,
+    /// Failed authentications per instance key within one minute: 10.
+    pub failed_auth_per_minute: u32,
+    /// Sources and instance keys remembered for the rates: 1,024.
+    pub remembered_sources: usize,
+    /// First wait before a contact is dialled again: 500 ms.
+    pub backoff_first: Duration,
+    /// Longest wait before a contact is dialled again: 60 s.
+    pub backoff_max: Duration,
+    /// How often a join is tried again after a clean refusal that left open whether the token was spent: 1.
+    pub join_retries: u32,
+    /// Whether certified instances of a known person may connect though they did not pair themselves: yes.
+    pub accept_certified_instances: bool,
+    /// After how long a session makes way for one with fresh keys: 24 h, at least 2 s.
+    pub renew_after: Duration,
+    /// Which hosts of known contacts may be dialled.
+    pub dial: lama_invite::DialRules,
+    /// Commands and effects that may wait at a time: 10,000.
+    pub max_waiting: usize,
+    /// Longest message text in bytes: 64 KiB.
+    pub max_text: usize,
+    /// Pending contacts at a time: 100.
+    pub max_pending: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            invite: lama_invite::Config::default(),
+            session: lama_handshake::Config::default(),
+            chum: lama_chum::Config::default(),
+            handshake_deadline: Duration::from_secs(10),
+            step_deadline: Duration::from_secs(5),
+            approval_deadline: Duration::from_secs(5 * 60),
+            close_deadline: Duration::from_secs(2),
+            unauthenticated_per_source: 8,
+            unauthenticated: 256,
+            msg1_burst: 20,
+            msg1_interval: Duration::from_millis(200),
+            msg1_total_burst: 200,
+            msg1_total_interval: Duration::from_millis(1),
+            failed_auth_per_minute: 10,
+            remembered_sources: 1_024,
+            backoff_first: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(60),
+            join_retries: 1,
+            accept_certified_instances: true,
+            renew_after: Duration::from_secs(24 * 60 * 60),
+            dial: lama_invite::DialRules { lan: true, ..lama_invite::DialRules::default() },
+            max_waiting: 10_000,
+            max_text: 64 << 10,
+            max_pending: 100,
+        }
+    }
+}
