@@ -344,10 +344,14 @@ impl InviteError {
                 "{max} invitations are open and that is the limit; revoke one (`lama invite --list`, \
                  `lama invite --revoke ID`) or wait until one expires"
             ),
-            Self::Duplicate => f.write_str("this invitation was issued before; make a new one with a fresh seed"),
+            Self::Duplicate => {
+                f.write_str("this invitation was issued before; make a new one with a fresh seed")
+            }
             Self::QrTooLong => f.write_str("the link is too long for a QR code; send it as text"),
             Self::Unknown => f.write_str("no such invitation; `lama invite --list` shows those there are"),
-            Self::Spent => f.write_str("the invitation was used by somebody else; make one invitation for each person"),
+            Self::Spent => {
+                f.write_str("the invitation was used by somebody else; make one invitation for each person")
+            }
             Self::Revoked => f.write_str("the invitation was revoked; make a new one"),
             Self::TokenExpired => f.write_str("the invitation has expired; make a new one"),
             Self::Muted { left } => write!(
@@ -366,8 +370,12 @@ impl InviteError {
                 f,
                 "invitation {locator} has already made a contact; remove the contact instead (`lama contacts --remove`)"
             ),
-            Self::NotConsumed => f.write_str("the invitation was not consumed by this joiner; this is a bug in the caller"),
-            _ => f.write_str("the store could not record the invitation's state; see the store's own error and try again"),
+            Self::NotConsumed => {
+                f.write_str("the invitation was not consumed by this joiner; this is a bug in the caller")
+            }
+            _ => f.write_str(
+                "the store could not record the invitation's state; see the store's own error and try again",
+            ),
         }
     }
 }

@@ -152,11 +152,12 @@ impl Invitation {
         if me == Some(self.r_person_id) {
             return Err(InviteError::SamePerson { person: self.r_person_id, inviter: self.r_static });
         }
-        if now > self.exp() {
+        if now >= self.exp() {
             return Err(InviteError::Expired { exp: self.exp(), now });
         }
         if self.dialable(rules).next().is_none() {
-            let class = self.routes.iter().map(|route| route.url.class()).min().unwrap_or(HostClass::Unreachable);
+            let class =
+                self.routes.iter().map(|route| route.url.class()).min().unwrap_or(HostClass::Unreachable);
             return Err(InviteError::NotAllowed { class });
         }
         Ok(())

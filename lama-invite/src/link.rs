@@ -104,14 +104,16 @@ fn decode_fragment(fragment: &str) -> Result<Zeroizing<Vec<u8>>, InviteError> {
     if fragment.contains(char::is_whitespace) {
         return Err(InviteError::Damaged(Damage::WhiteSpace));
     }
+    if !fragment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(InviteError::Damaged(Damage::Character));
+    }
     let bytes = match BASE64URL_NOPAD.decode(fragment.as_bytes()) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => {
             return Err(InviteError::Damaged(match error.kind {
                 DecodeKind::Length => Damage::Truncated,
                 // Bits beyond the last byte that are not zero: a second spelling of the same bytes.
-                DecodeKind::Trailing => Damage::Checksum,
-                _ => Damage::Character,
+                _ => Damage::Checksum,
             }));
         }
     };

@@ -37,7 +37,8 @@ impl Qr {
     /// # Errors
     /// [`InviteError::QrTooLong`] above 2,953 bytes.
     pub fn of(text: &str) -> Result<Self, InviteError> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_| InviteError::QrTooLong)?;
+        let code =
+            QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_| InviteError::QrTooLong)?;
         let width = code.width();
         let dark = code.into_colors().into_iter().map(|color| color == Color::Dark).collect();
         Ok(Self { dark, width })

@@ -44,6 +44,8 @@ impl fmt::Display for UrlProblem {
     }
 }
 
+impl core::error::Error for UrlProblem {}
+
 /// How far away a host is, which decides whether it may be dialled (see [`DialRules`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostClass {
@@ -297,8 +299,8 @@ fn classify_name(host: &str) -> Result<HostClass, UrlProblem> {
     // Many resolvers read "2130706433", "127.1" and "0x7f.0.0.1" as addresses. Whoever means an address writes
     // a dotted quad, so a name that ends in a number is none (as in the URL standard of WHATWG).
     let last = host.rsplit('.').next().unwrap_or_default();
-    let hexadecimal = has_prefix(last, "0x")
-        && last.get(2..).unwrap_or_default().bytes().all(|b| b.is_ascii_hexdigit());
+    let hexadecimal =
+        has_prefix(last, "0x") && last.get(2..).unwrap_or_default().bytes().all(|b| b.is_ascii_hexdigit());
     if hexadecimal || last.bytes().all(|b| b.is_ascii_digit()) {
         return Err(UrlProblem::Host);
     }

@@ -67,7 +67,8 @@ fn to_wire(invitation: &Invitation, token: Option<ByteArray<32>>) -> Wire {
 
 /// `SHA-256` of the map without `token`.
 pub(crate) fn info(invitation: &Invitation) -> Result<[u8; 32], InviteError> {
-    let public = cbor::encode(&to_wire(invitation, None)).map_err(|_| InviteError::Damaged(Damage::Encoding))?;
+    let public =
+        cbor::encode(&to_wire(invitation, None)).map_err(|_| InviteError::Damaged(Damage::Encoding))?;
     Ok(Sha256::digest(&public).into())
 }
 

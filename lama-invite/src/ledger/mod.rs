@@ -10,6 +10,7 @@ mod record;
 mod settle;
 mod slot;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -86,7 +87,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// A durable step of the ledger's own accord: expiry, forgetting.
-    Change(Change),
+    Change(Box<Change>),
     /// Something the user should know.
     Event(Event),
 }
@@ -106,7 +107,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// Store this, with the pending contact and the trust record; go on when it is settled.
-    Store(Change),
+    Store(Box<Change>),
     /// The same joiner as before comes again: nothing to store.
     Retry {
         /// Whether the pairing was complete on this side.
@@ -262,7 +263,7 @@ impl Ledger {
         let by = Use { by_static, by_person, h, t: now.wall.0 };
         let record = slot.record.with(TokenState::Consumed(by));
         let step = Step::Put { record, expect: Some(StateTag::Issued) };
-        Ok(Admission::Store(self.change(Pending::Consume(*locator, by), step, None)))
+        Ok(Admission::Store(Box::new(self.change(Pending::Consume(*locator, by), step, None))))
     }
 
     /// The pairing is complete on this side. `None` if it was so before.
@@ -345,7 +346,8 @@ impl Ledger {
         }
         slot.wrong = 0;
         slot.muted_until = Some(now.mono + self.config.mute);
-        self.out.push_back(Output::Event(Event::Muted { locator: *locator, by_source: by_source && !too_many }));
+        self.out
+            .push_back(Output::Event(Event::Muted { locator: *locator, by_source: by_source && !too_many }));
         true
     }
 

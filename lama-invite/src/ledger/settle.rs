@@ -1,5 +1,7 @@
 //! How a durable step comes back.
 
+use alloc::boxed::Box;
+
 use lama_core::{Now, Ticket};
 
 use super::record::{StateTag, TokenState, Use};
@@ -32,7 +34,7 @@ pub enum Settled {
     /// It is not done, for this reason: close the connection, tell the user.
     Lost(InviteError),
     /// The state moved on while a revocation was on its way: store this one instead.
-    Again(Change),
+    Again(Box<Change>),
     /// No change of this ticket is under way (settled before, or of an earlier process).
     NotMine,
 }
@@ -130,7 +132,7 @@ impl Ledger {
             (Outcome::Conflict, tag) if tag == expected => Settled::Lost(InviteError::NotStored),
             (Outcome::Conflict, StateTag::Issued | StateTag::Consumed) => {
                 match self.revocation(&locator, reason) {
-                    Some(change) => Settled::Again(change),
+                    Some(change) => Settled::Again(Box::new(change)),
                     None => Settled::Done,
                 }
             }

@@ -1,5 +1,6 @@
 //! The ledger's inside: one slot per record, the clocks, and what runs by itself.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -196,7 +197,7 @@ impl Ledger {
         for record in ended {
             let pending = Pending::Expire(record.locator);
             let change = self.change(pending, Step::Put { record, expect: Some(StateTag::Issued) }, None);
-            self.out.push_back(Output::Change(change));
+            self.out.push_back(Output::Change(Box::new(change)));
         }
     }
 
@@ -206,8 +207,7 @@ impl Ledger {
         let old = |slot: &&Slot| {
             slot.may_ask(now) && slot.ended().is_some_and(|t| t.0.saturating_add(keep) <= now.wall.0)
         };
-        let old: Vec<Locator> =
-            self.slots.values().filter(old).map(|slot| slot.record.locator).collect();
+        let old: Vec<Locator> = self.slots.values().filter(old).map(|slot| slot.record.locator).collect();
         for locator in old {
             self.forget(locator);
         }
@@ -218,12 +218,13 @@ impl Ledger {
             slot.ending = Ending::Asked;
         }
         let change = self.change(Pending::Forget(locator), Step::Forget { locator }, None);
-        self.out.push_back(Output::Change(change));
+        self.out.push_back(Output::Change(Box::new(change)));
     }
 
     /// Makes room for one more record by forgetting the one that ended first; `false` if none has ended.
     pub(super) fn make_room(&mut self) -> bool {
-        let leaving = self.slots.values().filter(|s| s.ended().is_some() && s.ending == Ending::Asked).count();
+        let leaving =
+            self.slots.values().filter(|s| s.ended().is_some() && s.ending == Ending::Asked).count();
         if self.slots.len().saturating_sub(leaving) < self.config.max_records {
             return true;
         }
