@@ -11,7 +11,8 @@ use serde_bytes::ByteBuf;
 use crate::log::LogHead;
 use crate::object::{Object, TypeName, TypeTag};
 use crate::{
-    Cid, IdentityError, InstanceId, InstanceKeys, PersonId, PersonKeys, Signature, cbor, signing_input,
+    Cid, IdentityError, InstanceId, InstanceKeys, PersonId, PersonKeys, SignPublic, Signature, cbor,
+    signing_input,
 };
 
 /// Label of the person's signature under a certificate, and its first field.
@@ -259,8 +260,17 @@ impl InstanceCert {
         if let Some((field, _)) = checks.into_iter().find(|(_, holds)| !holds) {
             return Err(IdentityError::Mismatch { field });
         }
-        person.sign_key.verify(CERT_LABEL, &self.tbs, &self.sig)?;
-        instance.sign_key.verify(CERT_BACK_LABEL, &self.tbs, &self.back_sig)
+        self.verify_signatures(&person.sign_key, &instance.sign_key)
+    }
+
+    /// Both signatures alone.
+    pub(crate) fn verify_signatures(
+        &self,
+        person: &SignPublic,
+        instance: &SignPublic,
+    ) -> Result<(), IdentityError> {
+        person.verify(CERT_LABEL, &self.tbs, &self.sig)?;
+        instance.verify(CERT_BACK_LABEL, &self.tbs, &self.back_sig)
     }
 
     /// Whether the certificate is valid at `wall`, give or take `tolerance` seconds for clocks that differ.
@@ -276,14 +286,6 @@ impl InstanceCert {
             Some(end) if now >= end.saturating_add(tolerance) => Err(IdentityError::NoLongerValid),
             _ => Ok(()),
         }
-    }
-
-    pub(crate) fn tbs(&self) -> &[u8] {
-        &self.tbs
-    }
-
-    pub(crate) const fn signatures(&self) -> (&Signature, &Signature) {
-        (&self.sig, &self.back_sig)
     }
 }
 

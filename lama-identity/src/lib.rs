@@ -28,7 +28,10 @@ extern crate alloc;
 mod base32;
 pub mod cbor;
 mod cert;
+mod channel;
 mod cid;
+mod clock;
+mod contact;
 mod error;
 mod exchange;
 mod fixed;
@@ -37,15 +40,35 @@ mod local;
 mod log;
 mod object;
 mod person;
+mod seal;
+mod signed;
 mod signing;
+pub mod text;
+mod trust;
+mod version;
 
 pub use cert::{CERT_BACK_LABEL, CERT_LABEL, CertBody, InstanceCert};
+pub use channel::{
+    Channel, ChannelEntry, ChannelId, Content, MAX_CHANNEL_MEMBERS, MAX_ENTRY_LINKS, MAX_TEXT,
+};
 pub use cid::{Cid, Codec, Reference};
+pub use clock::{Hlc, MAX_AHEAD};
+pub use contact::{Contact, ContactInstance, ContactState, MAX_INSTANCES, MAX_URLS};
 pub use error::{EncodingError, IdentityError};
 pub use exchange::{NoisePublic, NoiseSecret, SealPublic, SealSecret};
 pub use keys::{InstanceKeys, Keys, MAX_URL, OneInstanceEndpoint, PersonKeys};
 pub use local::{CLOCK_TOLERANCE, LocalIdentity, PersonSecrets, PublicIdentity};
-pub use log::LogHead;
+pub use log::{
+    Certified, HeadChange, LogEntry, LogHead, MAX_LOG, MAX_REASON, PersonLog, REVOCATION_LABEL,
+    ROTATION_LABEL, Revocation, Revoked, Rotation,
+};
 pub use object::{Object, TypeName, TypeTag};
 pub use person::{Email, Instance, InstanceId, MAX_NAME, Person, PersonId};
+pub use seal::SEAL_OVERHEAD;
+pub use signed::{Author, KeyRing, Signable, Signed, Signer, Unsigned};
 pub use signing::{PersonPin, SignPublic, SignSecret, Signature, signing_input};
+pub use trust::{TrustKeysCertificate, TrustOrigin};
+pub use version::{
+    Access, Group, GroupId, GroupMembers, MAX_MEMBERS, MAX_PARENTS, Profile, VERSION_LABEL, VersionData,
+    Versioned, heads, winner,
+};

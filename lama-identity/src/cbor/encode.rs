@@ -14,7 +14,7 @@ const UNSIGNED: u8 = 0;
 const NEGATIVE: u8 = 1;
 pub(super) const BYTES: u8 = 2;
 pub(super) const TEXT: u8 = 3;
-const ARRAY: u8 = 4;
+pub(super) const ARRAY: u8 = 4;
 pub(super) const MAP: u8 = 5;
 const TAG: u8 = 6;
 

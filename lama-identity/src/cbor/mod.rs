@@ -124,6 +124,7 @@ fn split_head(item: &[u8]) -> Result<(&[u8], &[u8]), EncodingError> {
 pub(crate) enum Plain<'a> {
     Text(&'a str),
     Bytes(&'a [u8]),
+    List(&'a [&'a [u8]]),
 }
 
 /// The SHA-256 of a map of plain fields, given in canonical order: what [`encode`] and hashing give, without an
@@ -131,15 +132,19 @@ pub(crate) enum Plain<'a> {
 pub(crate) fn hash_map(fields: &[(&str, Plain<'_>)]) -> [u8; 32] {
     let mut out = Vec::with_capacity(128);
     encode::head(&mut out, encode::MAP, fields.len() as u64);
-    let mut string = |major, bytes: &[u8]| {
-        encode::head(&mut out, major, bytes.len() as u64);
+    let string = |out: &mut Vec<u8>, major, bytes: &[u8]| {
+        encode::head(out, major, bytes.len() as u64);
         out.extend_from_slice(bytes);
     };
     for (key, value) in fields {
-        string(encode::TEXT, key.as_bytes());
+        string(&mut out, encode::TEXT, key.as_bytes());
         match value {
-            Plain::Text(text) => string(encode::TEXT, text.as_bytes()),
-            Plain::Bytes(bytes) => string(encode::BYTES, bytes),
+            Plain::Text(text) => string(&mut out, encode::TEXT, text.as_bytes()),
+            Plain::Bytes(bytes) => string(&mut out, encode::BYTES, bytes),
+            Plain::List(list) => {
+                encode::head(&mut out, encode::ARRAY, list.len() as u64);
+                list.iter().for_each(|bytes| string(&mut out, encode::BYTES, bytes));
+            }
         }
     }
     Sha256::digest(&out).into()

@@ -1,0 +1,180 @@
+//! Channels: who talks, and the signed entries each member appends.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Hlc;
+use crate::fixed::name32;
+use crate::object::{Object, TypeName, TypeTag};
+use crate::person::check_name;
+use crate::signed::{Signer, signable};
+use crate::version::sorted;
+use crate::{Cid, Codec, IdentityError, InstanceId, MAX_NAME, PersonId, Reference, Signature, cbor};
+
+name32!(
+    /// A channel's label: the SHA-256 of the canonical [`Channel`] object.
+    ChannelId
+);
+
+impl ChannelId {
+    /// The id of the `Channel` object behind this label.
+    #[must_use]
+    pub const fn cid(&self) -> Cid {
+        Cid::from_parts(Codec::DagCbor, self.0)
+    }
+}
+
+/// Most members of a channel.
+pub const MAX_CHANNEL_MEMBERS: usize = 256;
+
+/// The id object of a channel: `{"$type$": "Channel", "name", "members"}`. Members who name the same channel have the
+/// same channel, without having to agree first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// 1 to [`MAX_NAME`] bytes.
+    pub name: String,
+    /// `Channel`.
+    #[serde(rename = "$type$")]
+    pub type_tag: TypeTag<Self>,
+    /// Who writes and reads; ascending, 1 to [`MAX_CHANNEL_MEMBERS`].
+    pub members: Vec<PersonId>,
+}
+
+impl TypeName for Channel {
+    const TYPE: &'static str = "Channel";
+}
+
+impl Object for Channel {
+    const LIMIT: usize = cbor::MAX_IDENTITY;
+
+    fn validate(&self) -> Result<(), IdentityError> {
+        check_name("channel name", &self.name, MAX_NAME)?;
+        if self.members.len() > MAX_CHANNEL_MEMBERS {
+            return Err(IdentityError::TooLong { field: "members", limit: MAX_CHANNEL_MEMBERS });
+        }
+        if self.members.is_empty() {
+            return Err(IdentityError::Field { field: "members", rule: "must not be empty" });
+        }
+        sorted("members", &self.members)
+    }
+}
+
+impl Channel {
+    /// Name of the channel that any two contacts have.
+    pub const DIRECT: &'static str = "chat";
+
+    /// The channel of that name among these persons, in any order.
+    ///
+    /// # Errors
+    /// [`IdentityError::Field`], [`IdentityError::TooLong`].
+    pub fn new(name: &str, members: impl IntoIterator<Item = PersonId>) -> Result<Self, IdentityError> {
+        let mut members: Vec<PersonId> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        let channel = Self { name: name.into(), type_tag: TypeTag::default(), members };
+        channel.validate()?;
+        Ok(channel)
+    }
+
+    /// The channel that two contacts have without further ado: both sides derive the same one.
+    #[must_use]
+    pub fn direct(a: PersonId, b: PersonId) -> Self {
+        let members = alloc::vec![a.min(b), a.max(b)];
+        Self { name: Self::DIRECT.into(), type_tag: TypeTag::default(), members }
+    }
+
+    /// The channel's label.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        let members: Vec<&[u8]> = self.members.iter().map(|member| &member.0[..]).collect();
+        ChannelId(cbor::hash_map(&[
+            ("name", cbor::Plain::Text(&self.name)),
+            ("$type$", cbor::Plain::Text(Self::TYPE)),
+            ("members", cbor::Plain::List(&members)),
+        ]))
+    }
+}
+
+/// Longest text of an entry in bytes.
+pub const MAX_TEXT: usize = 64 << 10;
+
+/// Most heads, and most links, in one entry.
+pub const MAX_ENTRY_LINKS: usize = 64;
+
+/// What an entry says: text, things shared with it, or both.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// What the person wrote. Not escaped: see [`crate::text::for_terminal`] before showing it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub text: Option<String>,
+    /// Objects that are part of the entry, such as a file or folder: whoever gets the entry gets them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<Cid>,
+}
+
+impl Content {
+    /// Plain text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), links: Vec::new() }
+    }
+}
+
+/// One entry of a channel, signed by its author: `{by, sig, prev, clock, epoch, heads, $type$, author, channel,
+/// content, instance}`. `prev` and `heads` are references: an entry does not drag the history along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelEntry {
+    /// Which key signed.
+    pub by: Signer,
+    /// The signature; `None` only while it is being made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sig: Option<Signature>,
+    /// The author's entry before this one in the same channel, instance and epoch.
+    pub prev: Option<Reference>,
+    /// When, among all entries: orders what `heads` leaves open.
+    pub clock: Hlc,
+    /// The epoch of the author's store.
+    #[serde(with = "crate::fixed")]
+    pub epoch: [u8; 8],
+    /// The entries that nothing else known to the author follows; ascending.
+    pub heads: Vec<Reference>,
+    /// `ChannelEntry`.
+    #[serde(rename = "$type$")]
+    pub type_tag: TypeTag<Self>,
+    /// Who wrote it.
+    pub author: PersonId,
+    /// Where it belongs.
+    pub channel: ChannelId,
+    /// What it says.
+    pub content: Content,
+    /// Where it was written.
+    pub instance: InstanceId,
+}
+
+impl TypeName for ChannelEntry {
+    const TYPE: &'static str = "ChannelEntry";
+}
+
+impl Object for ChannelEntry {
+    fn validate(&self) -> Result<(), IdentityError> {
+        for (field, len) in [("heads", self.heads.len()), ("links", self.content.links.len())] {
+            if len > MAX_ENTRY_LINKS {
+                return Err(IdentityError::TooLong { field, limit: MAX_ENTRY_LINKS });
+            }
+        }
+        if self.content.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
+            return Err(IdentityError::TooLong { field: "text", limit: MAX_TEXT });
+        }
+        if self.content.text.is_none() && self.content.links.is_empty() {
+            return Err(IdentityError::Field { field: "content", rule: "must say something" });
+        }
+        sorted("heads", &self.heads)
+    }
+}
+
+signable!([] ChannelEntry, "LAMA/channel-entry/1");

@@ -1,0 +1,236 @@
+//! Contacts as data: what one knows of another person, pinned when both paired.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lama_core::WallTime;
+use serde::{Deserialize, Serialize};
+
+use crate::log::LogHead;
+use crate::object::{Object, TypeName, TypeTag};
+use crate::signed::KeyRing;
+use crate::trust::TrustOrigin;
+use crate::{
+    IdentityError, Instance, InstanceCert, InstanceId, InstanceKeys, MAX_URL, NoisePublic, Person, PersonId,
+    PersonKeys, PersonPin, PublicIdentity, SignPublic,
+};
+
+/// How far the relationship has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContactState {
+    /// Paired on this side; the other side's confirmation, or the person's own approval, is outstanding. Nothing
+    /// is shared, and it is not shown as a contact.
+    Pending,
+    /// Both sides are contacts.
+    Active,
+}
+
+/// What is known of one instance of a contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContactInstance {
+    /// Its certificate.
+    pub cert: InstanceCert,
+    /// Its keys.
+    pub keys: InstanceKeys,
+    /// Where it can be reached, newest knowledge first; at most [`MAX_URLS`].
+    pub urls: Vec<String>,
+    /// When the person revoked it, in milliseconds since the Unix epoch.
+    pub revoked: Option<u64>,
+    /// Its name and owner.
+    pub instance: Instance,
+}
+
+/// Most URLs kept for one instance.
+pub const MAX_URLS: usize = 8;
+
+/// Most instances kept for one contact.
+pub const MAX_INSTANCES: usize = 64;
+
+/// Another person, as this instance knows him. A local record: encoded as an object, but never shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// How it came about.
+    pub how: TrustOrigin,
+    /// The person's keys. Pinned: they change only by a rotation in his log, never by what a peer says.
+    pub keys: PersonKeys,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// How far it has come.
+    pub state: ContactState,
+    /// `Contact`.
+    #[serde(rename = "$type$")]
+    pub type_tag: TypeTag<Self>,
+    /// Who it is.
+    pub person: Person,
+    /// The highest end of his log that was seen.
+    #[serde(rename = "logHead")]
+    pub log_head: LogHead,
+    /// His instances, by id.
+    pub instances: Vec<ContactInstance>,
+}
+
+impl TypeName for Contact {
+    const TYPE: &'static str = "Contact";
+}
+
+impl Object for Contact {
+    fn validate(&self) -> Result<(), IdentityError> {
+        if self.instances.len() > MAX_INSTANCES {
+            return Err(IdentityError::TooLong { field: "instances", limit: MAX_INSTANCES });
+        }
+        if self.person.id() != self.keys.owner {
+            return Err(IdentityError::Mismatch { field: "keys" });
+        }
+        if !self.instances.is_sorted_by(|a, b| a.keys.owner < b.keys.owner) {
+            return Err(IdentityError::Field {
+                field: "instances",
+                rule: "must be in ascending order of their ids",
+            });
+        }
+        if self.instances.iter().any(|instance| instance.urls.len() > MAX_URLS) {
+            return Err(IdentityError::TooLong { field: "urls", limit: MAX_URLS });
+        }
+        Ok(())
+    }
+}
+
+impl Contact {
+    /// A pending contact from an identity that was verified ([`PublicIdentity::verify`], and the signature of Auth).
+    #[must_use]
+    pub fn pending(peer: &PublicIdentity, how: TrustOrigin, at: WallTime) -> Self {
+        let mut contact = Self {
+            how,
+            keys: peer.person_keys,
+            since: at.0,
+            state: ContactState::Pending,
+            type_tag: TypeTag::default(),
+            person: peer.person.clone(),
+            log_head: LogHead::default(),
+            instances: Vec::new(),
+        };
+        contact.log_head = peer.log_head;
+        contact.instances.push(ContactInstance {
+            cert: peer.cert.clone(),
+            keys: peer.instance_keys,
+            urls: Vec::new(),
+            revoked: None,
+            instance: peer.instance.clone(),
+        });
+        contact
+    }
+
+    /// Takes in what a verified identity of this person says: a new instance, a renewed certificate, a longer log.
+    /// Tells whether anything changed.
+    ///
+    /// # Errors
+    /// [`IdentityError::Mismatch`] for another person or another key (a key change is an alarm, never an update);
+    /// [`IdentityError::Revoked`]; [`IdentityError::LogLower`] and [`IdentityError::LogFork`];
+    /// [`IdentityError::TooLong`].
+    pub fn learn(&mut self, peer: &PublicIdentity) -> Result<bool, IdentityError> {
+        if peer.person_id() != self.keys.owner {
+            return Err(IdentityError::Mismatch { field: "personId" });
+        }
+        if peer.person_keys != self.keys {
+            return Err(IdentityError::Mismatch { field: "personKeys" });
+        }
+        self.log_head.judge(peer.log_head)?;
+        let mut changed = self.log_head != peer.log_head;
+        match self.instances.binary_search_by_key(&peer.instance_id(), |known| known.keys.owner) {
+            Ok(at) => {
+                let Some(known) = self.instances.get_mut(at) else { return Ok(changed) };
+                if known.revoked.is_some() {
+                    return Err(IdentityError::Revoked);
+                }
+                if known.cert.body().seq <= peer.cert.body().seq && known.cert != peer.cert {
+                    known.cert = peer.cert.clone();
+                    known.keys = peer.instance_keys;
+                    changed = true;
+                }
+            }
+            Err(at) => {
+                if self.instances.len() >= MAX_INSTANCES {
+                    return Err(IdentityError::TooLong { field: "instances", limit: MAX_INSTANCES });
+                }
+                self.instances.insert(
+                    at,
+                    ContactInstance {
+                        cert: peer.cert.clone(),
+                        keys: peer.instance_keys,
+                        urls: Vec::new(),
+                        revoked: None,
+                        instance: peer.instance.clone(),
+                    },
+                );
+                changed = true;
+            }
+        }
+        self.log_head = peer.log_head;
+        Ok(changed)
+    }
+
+    /// Puts a URL first among those known for an instance. Tells whether anything changed.
+    pub fn learn_url(&mut self, instance: &InstanceId, url: &str) -> bool {
+        let Some(known) = self.instances.iter_mut().find(|known| known.keys.owner == *instance) else {
+            return false;
+        };
+        if url.is_empty() || url.len() > MAX_URL || known.urls.first().is_some_and(|first| first == url) {
+            return false;
+        }
+        known.urls.retain(|old| old != url);
+        known.urls.insert(0, url.into());
+        known.urls.truncate(MAX_URLS);
+        true
+    }
+
+    /// The person's label.
+    #[must_use]
+    pub const fn id(&self) -> PersonId {
+        self.keys.owner
+    }
+
+    /// The pin of the person's signing key.
+    #[must_use]
+    pub fn pin(&self) -> PersonPin {
+        self.keys.pin()
+    }
+
+    /// What is known of an instance.
+    #[must_use]
+    pub fn instance(&self, id: &InstanceId) -> Option<&ContactInstance> {
+        self.instances.iter().find(|known| known.keys.owner == *id)
+    }
+
+    /// The instance with a Noise static key, revoked or not.
+    #[must_use]
+    pub fn instance_by_noise(&self, noise: &NoisePublic) -> Option<&ContactInstance> {
+        self.instances.iter().find(|known| known.keys.encryption_key == *noise)
+    }
+}
+
+impl KeyRing for Contact {
+    fn person_key(&self, person: &PersonId) -> Option<&SignPublic> {
+        (*person == self.keys.owner).then_some(&self.keys.sign_key)
+    }
+
+    fn instance_key(&self, person: &PersonId, instance: &InstanceId) -> Option<&SignPublic> {
+        if *person != self.keys.owner {
+            return None;
+        }
+        let known = self.instance(instance)?;
+        known.revoked.is_none().then_some(&known.keys.sign_key)
+    }
+}
+
+impl KeyRing for PublicIdentity {
+    fn person_key(&self, person: &PersonId) -> Option<&SignPublic> {
+        (*person == self.person_id()).then_some(&self.person_keys.sign_key)
+    }
+
+    fn instance_key(&self, person: &PersonId, instance: &InstanceId) -> Option<&SignPublic> {
+        (*person == self.person_id() && *instance == self.instance_id())
+            .then_some(&self.instance_keys.sign_key)
+    }
+}
