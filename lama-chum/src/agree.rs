@@ -1,0 +1,109 @@
+//! Whether both ends hold the same set: what may be concluded from HELLO and SYNCED, and when to say it.
+//!
+//! Both messages carry a *claim*: "at the head `own` of my log, with your entries up to `peer` in it, my set has
+//! this count and fingerprint". Two rules make it safe against claims that lie behind:
+//!
+//! 1. **Equal is conclusive at any time.** Equal fingerprints mean equal sets, whatever is on its way.
+//! 2. **Unequal means something only for a complete claim**: everything up to `own` is durable here, everything
+//!    of ours is sent, and `peer` reaches our last object. Then both snapshots cover both logs. An incomplete
+//!    claim is dropped in silence: a later one follows, since the peer's `peer` or set has yet to change.
+//!
+//! A claim is made when nothing is left to send and nothing waits to become durable, if the set differs from the
+//! one claimed last; or if only positions moved and the peer's own claim does not already equal our set. So both
+//! ends fall silent, and a claim never answers a claim for ever: it takes a log that grew.
+
+use crate::Fingerprint;
+use crate::wire::Synced;
+
+/// Our and the peer's count and fingerprint.
+type Unequal = ((u64, Fingerprint), (u64, Fingerprint));
+
+/// What was claimed, and what was concluded.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    /// Our last claim.
+    ours: Option<Synced>,
+    /// Up to where the peer knows our log to be dealt with.
+    told: u64,
+    /// The peer's last claim, unless objects beyond it have come since.
+    theirs: Option<Synced>,
+    equal_reported: Option<(u64, Fingerprint)>,
+    unequal_reported: Option<Unequal>,
+}
+
+/// A conclusion that was not reported before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Equal,
+    Unequal(Unequal),
+}
+
+/// The set of a claim.
+const fn set(claim: &Synced) -> (u64, Fingerprint) {
+    (claim.count, claim.fingerprint)
+}
+
+impl Agreement {
+    /// HELLOs are the first claims. The peer takes our log over from `from` on.
+    pub(crate) fn begin(&mut self, ours: Synced, theirs: Synced, from: u64) {
+        self.ours = Some(ours);
+        self.theirs = Some(theirs);
+        self.told = from;
+    }
+
+    /// Objects came, up to this entry of the peer's log.
+    pub(crate) fn objects_came(&mut self, upto: u64) {
+        self.theirs = self.theirs.take().filter(|claim| upto <= claim.own);
+    }
+
+    /// Objects were sent, up to this entry of our log.
+    pub(crate) const fn objects_sent(&mut self, upto: u64) {
+        self.told = upto;
+    }
+
+    /// The peer claims.
+    pub(crate) const fn claimed(&mut self, claim: Synced) {
+        self.theirs = Some(claim);
+    }
+
+    /// Whether to make the claim `now`, which holds with nothing left to do.
+    pub(crate) fn claim_due(&self, now: &Synced) -> bool {
+        let Some(last) = &self.ours else { return false };
+        if set(last) != set(now) {
+            return true;
+        }
+        let moved = last.peer != now.peer || self.told != now.own;
+        moved && self.theirs.is_none_or(|theirs| set(&theirs) != set(now))
+    }
+
+    /// The claim is being sent.
+    pub(crate) const fn claiming(&mut self, now: Synced) {
+        self.told = now.own;
+        self.ours = Some(now);
+    }
+
+    /// Compares. `own` is our set now; `settled` says whether everything of ours is sent and everything that came
+    /// is durable; `received` is how far the peer's log has come, `last_object` our last object in our log.
+    pub(crate) fn judge(
+        &mut self,
+        own: (u64, Fingerprint),
+        settled: bool,
+        received: u64,
+        last_object: u64,
+    ) -> Option<Verdict> {
+        let theirs = self.theirs.as_ref()?;
+        if set(theirs) == own {
+            let news = self.equal_reported != Some(own);
+            self.equal_reported = Some(own);
+            return news.then_some(Verdict::Equal);
+        }
+        let complete = settled && theirs.own <= received && theirs.peer >= last_object;
+        if !complete {
+            return None;
+        }
+        let unequal = (own, set(theirs));
+        let news = self.unequal_reported != Some(unequal);
+        self.unequal_reported = Some(unequal);
+        news.then_some(Verdict::Unequal(unequal))
+    }
+}

@@ -1,0 +1,196 @@
+//! What goes into the machine and what comes out of it.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_core::Ticket;
+use lama_identity::Cid;
+
+use crate::{Cursor, Entry, Epoch, Fingerprint, ViewHead};
+
+/// What the host tells the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// One whole CHUM message from the peer. Its objects are sliced out of it, not copied.
+    Message(Bytes),
+    /// The view log has grown to this head: whatever of it did not come from the peer leaves at once. A head
+    /// that lies behind a known one is ignored, so the host may say it twice and in any order.
+    Grown(ViewHead),
+    /// Answers [`Output::Scan`].
+    Page {
+        /// The scan's ticket.
+        ticket: Ticket,
+        /// The entries after `after`, in order; those that came from the peer's instance may be left out.
+        entries: Vec<Entry>,
+        /// The last sequence number that was looked at, entries left out included: the next scan starts after
+        /// it. Above `after` unless the log ends there.
+        next: u64,
+        /// The log's head at that moment.
+        head: ViewHead,
+    },
+    /// Answers [`Output::Import`]: everything in it is durable now, cursor included.
+    Imported {
+        /// The import's ticket.
+        ticket: Ticket,
+        /// What the store made of it.
+        outcome: ImportOutcome,
+    },
+    /// Answers [`Output::Scan`] or [`Output::Import`] with a failure of the store: the machine ends.
+    Failed {
+        /// The ticket of the effect that failed.
+        ticket: Ticket,
+        /// What failed.
+        failure: StoreFailure,
+    },
+}
+
+/// What the store made of one [`Output::Import`].
+///
+/// *Every* id of the import stands in the view log afterwards and counts in the head's set, also where the
+/// object was set aside or refused: else the two ends could never be seen to agree.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportOutcome {
+    /// The view's head just before the import, in the same transaction. The store vouches that the entries
+    /// after `before` up to `head.seq` all came from the peer's instance; it says `before == head.seq` if it
+    /// cannot, and the machine scans them.
+    pub before: u64,
+    /// The view's head just after the import, in the same transaction.
+    pub head: ViewHead,
+    /// Objects kept aside because a content link of theirs cannot be had yet.
+    pub aside: Vec<Cid>,
+    /// Objects not kept, and why; the peer is told.
+    pub refused: Vec<(Cid, Refusal)>,
+}
+
+/// Why an object was not kept. Its code travels in REFUSED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The quota of this contact is used up.
+    Quota,
+    /// The object's type is not taken from this contact.
+    Policy,
+    /// The object contradicts its own type.
+    Malformed,
+    /// A reason that this version does not know.
+    Other(u8),
+}
+
+/// Why the store could not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum StoreFailure {
+    /// There is no room left.
+    Full,
+    /// It does not answer, or is being closed.
+    Unavailable,
+    /// What it holds is damaged.
+    Corrupt,
+    /// An import's `after` lies beyond the stored cursor: an import before it is missing.
+    Hole,
+}
+
+/// What the machine asks of the host, and what it reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Read the view log: answered by [`Input::Page`] or [`Input::Failed`]. One is under way at a time, and
+    /// while it is, the page before it is being sent.
+    Scan {
+        /// Names this scan.
+        ticket: Ticket,
+        /// Entries with higher sequence numbers are wanted, from the lowest on.
+        after: u64,
+        /// Stop once the objects come to this many bytes; at least one entry if there is any.
+        max_bytes: usize,
+        /// Whether entries that came from the peer's instance are wanted, too: it has lost them.
+        whole: bool,
+    },
+    /// Store these objects, append their ids to the view with the peer as their source, and move the cursor,
+    /// all in one durable transaction: answered by [`Input::Imported`] or [`Input::Failed`]. Several are under
+    /// way at a time. The host executes them in this order, and none after one that failed.
+    Import {
+        /// Names this import.
+        ticket: Ticket,
+        /// The objects in the order in which they came: children before parents. Each id was computed from the
+        /// bytes, each encoding is canonical. They are slices of larger buffers: copy what is kept for long.
+        objects: Vec<(Cid, Bytes)>,
+        /// The life of the peer's log in which `after` and `upto` count.
+        epoch: Epoch,
+        /// The cursor before. A store refuses ([`StoreFailure::Hole`]) if its own cursor is of this epoch and
+        /// lies before it.
+        after: u64,
+        /// The cursor to store with the objects. May lie below the stored one: then the whole view is being
+        /// sent again, and resumes here.
+        upto: u64,
+    },
+    /// The cursor into the peer's log has moved over entries that brought no object. Write it down in order
+    /// with the imports; it need not be durable, for losing it costs the peer a scan and nothing else.
+    Cursor(Cursor),
+    /// The peer holds our log durably up to here. Write it down when convenient.
+    Acked(Cursor),
+    /// Something that a person or an application may want to know.
+    Event(Event),
+}
+
+/// What the machine reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// How far both directions are. Reported after both HELLOs and then whenever something moved; reports that
+    /// nobody has fetched yet are merged.
+    Progress(Progress),
+    /// Both ends hold the same set: counts and fingerprints were compared. Reported once per set.
+    InSync {
+        /// How many ids the set holds.
+        count: u64,
+        /// Its fingerprint under the pair key.
+        fingerprint: Fingerprint,
+    },
+    /// Everything was exchanged and acknowledged, and yet the sets differ: one side has lost or hidden something.
+    /// Reported once per pair of snapshots; the session goes on live.
+    OutOfSync {
+        /// Our count and fingerprint.
+        ours: (u64, Fingerprint),
+        /// The peer's.
+        theirs: (u64, Fingerprint),
+    },
+    /// Objects received and kept aside, since a content link of theirs cannot be had yet.
+    SetAside {
+        /// Their ids.
+        ids: Vec<Cid>,
+    },
+    /// Our store refused objects of the peer.
+    RefusedHere {
+        /// Their ids, and why.
+        objects: Vec<(Cid, Refusal)>,
+    },
+    /// The peer refused an object of ours.
+    RefusedThere {
+        /// Its id.
+        id: Cid,
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// How far one session's synchronisation is, in both directions. No figure ever goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// From the peer to us: durable here.
+    pub received: Flow,
+    /// From us to the peer: durable there.
+    pub sent: Flow,
+}
+
+/// One direction of [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flow {
+    /// Log entries dealt with in this session, those included that needed no sending.
+    pub done: u64,
+    /// Log entries to deal with in this session as far as known; grows when the log grows. `None` before HELLO.
+    pub total: Option<u64>,
+    /// Objects that are durable at the receiving end.
+    pub objects: u64,
+    /// Bytes of those objects.
+    pub bytes: u64,
+}

@@ -1,0 +1,60 @@
+//! The limits of the machine.
+
+/// Largest object, in bytes (security.md 7). Part of the protocol.
+pub const MAX_OBJECT: usize = 1 << 20;
+
+/// What a receiver has to take without having acknowledged it: this many bytes of OBJECTS messages. Part of
+/// the protocol: a sender keeps below it, and a receiver ends the session beyond it.
+pub const WINDOW_BYTES: usize = 8 << 20;
+
+/// What a receiver has to take without having acknowledged it: this many objects. Part of the protocol.
+pub const WINDOW_OBJECTS: usize = 65_536;
+
+/// Limits, all finite. Values outside of what the protocol allows are brought inside by [`crate::Chum::new`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes that one message may take to fit into one record of the session below; many small objects share a
+    /// message up to here, and a larger object has a message of its own. Default 65,500.
+    pub room: usize,
+    /// Bytes of objects asked for in one scan; at most two such pages are held. Default 512 KiB.
+    pub page_bytes: usize,
+    /// Bytes of objects at which a batch is imported though another import is under way. Default 1 MiB.
+    pub batch_bytes: usize,
+    /// Objects at which a batch is imported though another import is under way. Default 8,192.
+    pub batch_objects: usize,
+    /// Imports under way at a time. Default 4.
+    pub max_imports: usize,
+    /// Bytes sent and not acknowledged; at most [`WINDOW_BYTES`], the default.
+    pub send_bytes: usize,
+    /// Objects sent and not acknowledged; at most [`WINDOW_OBJECTS`], the default.
+    pub send_objects: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            room: 65_500,
+            page_bytes: 512 << 10,
+            batch_bytes: 1 << 20,
+            batch_objects: 8_192,
+            max_imports: 4,
+            send_bytes: WINDOW_BYTES,
+            send_objects: WINDOW_OBJECTS,
+        }
+    }
+}
+
+impl Config {
+    /// The same limits, each brought into the range in which the machine works.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            room: self.room.clamp(1_024, MAX_OBJECT),
+            page_bytes: self.page_bytes.clamp(1, WINDOW_BYTES),
+            batch_bytes: self.batch_bytes.clamp(1, WINDOW_BYTES),
+            batch_objects: self.batch_objects.clamp(1, WINDOW_OBJECTS),
+            max_imports: self.max_imports.max(1),
+            send_bytes: self.send_bytes.min(WINDOW_BYTES),
+            send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
+        }
+    }
+}

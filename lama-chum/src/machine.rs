@@ -1,0 +1,380 @@
+//! The machine: both halves, the agreement between them, and the order in which frames leave.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+use lama_core::{Clock, Instant, Machine, Now, Ticket, Tickets};
+
+use crate::agree::{Agreement, Verdict};
+use crate::incoming::Incoming;
+use crate::outgoing::Outgoing;
+use crate::start::start;
+use crate::wire::{self, Hello, MAX_MESSAGE, MAX_REFUSED, Refused, Synced};
+use crate::{
+    ChumError, Config, Cursor, Entry, Event, Flow, ImportOutcome, Input, Output, Progress, StoreFailure,
+    ViewHead,
+};
+
+/// Outputs that the host has not fetched, at which no more input is wanted.
+const MAX_OUTPUTS: usize = 1_024;
+
+/// Synchronisation with one instance over one session: see the [crate's front page](crate).
+#[derive(Debug)]
+pub struct Chum {
+    config: Config,
+    clock: Clock,
+    tickets: Tickets,
+    ended: Option<ChumError>,
+    outputs: VecDeque<Output>,
+    /// The newest head of our view log.
+    own: ViewHead,
+    /// How far we had taken the peer's log over before this session.
+    stored: Cursor,
+    hellos: Hellos,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    agreement: Agreement,
+    /// Objects refused here, of which the peer is still to be told.
+    refusals: VecDeque<Refused>,
+    /// Objects that the peer has refused.
+    refused_there: u64,
+    progress: Progress,
+}
+
+/// How far the exchange of HELLOs is.
+#[derive(Debug, Default)]
+struct Hellos {
+    /// What our HELLO says. Fixed when it is built or the peer's arrives, whichever is first.
+    ours: Option<Hello>,
+    ours_sent: bool,
+    theirs: Option<Hello>,
+}
+
+impl Chum {
+    /// A machine for one session. `head` is the head of our view log for the peer's person, and `cursor` how far
+    /// we have taken that instance's log over, both from one transaction of the store.
+    #[must_use]
+    pub fn new(config: Config, head: ViewHead, cursor: Cursor) -> Self {
+        Self {
+            config: config.clamped(),
+            clock: Clock::default(),
+            tickets: Tickets::default(),
+            ended: None,
+            outputs: VecDeque::new(),
+            own: head,
+            stored: cursor,
+            hellos: Hellos::default(),
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            agreement: Agreement::default(),
+            refusals: VecDeque::new(),
+            refused_there: 0,
+            progress: Progress::default(),
+        }
+    }
+
+    /// How far both directions are.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Why the machine ended; `None` while it runs.
+    #[must_use]
+    pub const fn ended(&self) -> Option<ChumError> {
+        self.ended
+    }
+
+    fn input(&mut self, input: Input) -> Result<(), ChumError> {
+        match input {
+            Input::Message(message) => self.message(&message)?,
+            Input::Grown(head) => self.grown(head)?,
+            Input::Page { ticket, entries, next, head } => self.page(ticket, entries, next, head)?,
+            Input::Imported { ticket, outcome } => self.imported(ticket, outcome)?,
+            Input::Failed { ticket, failure } => return Err(self.failed(ticket, failure)),
+        }
+        self.go_on();
+        Ok(())
+    }
+
+    fn message(&mut self, message: &Bytes) -> Result<(), ChumError> {
+        if message.len() > MAX_MESSAGE {
+            return Err(ChumError::MessageTooLong { len: message.len() });
+        }
+        let kind = *message.first().ok_or(ChumError::EmptyMessage)?;
+        if self.hellos.theirs.is_none() {
+            return self.hello(Hello::read(message)?);
+        }
+        match kind {
+            wire::OBJECTS => {
+                self.incoming.objects(message)?;
+                self.agreement.objects_came(self.incoming.received());
+            }
+            wire::ACK => self.acked(wire::read_ack(message)?)?,
+            wire::SYNCED => {
+                let claim = Synced::read(message)?;
+                self.incoming.told(claim.own)?;
+                self.acked(claim.peer)?;
+                self.agreement.claimed(claim);
+            }
+            wire::REFUSED => self.refused(wire::read_refused(message)?)?,
+            kind if kind >> 4 == 1 => return Err(ChumError::HelloTwice),
+            kind => return Err(ChumError::UnknownMessage { kind }),
+        }
+        Ok(())
+    }
+
+    /// What our HELLO says, from now on.
+    fn our_hello(&mut self) -> Hello {
+        let (head, cursor) = (self.own, self.stored);
+        *self.hellos.ours.get_or_insert(Hello { head, cursor })
+    }
+
+    fn hello(&mut self, theirs: Hello) -> Result<(), ChumError> {
+        let ours = self.our_hello();
+        if theirs.cursor.epoch == ours.head.epoch && theirs.cursor.upto > ours.head.seq {
+            return Err(ChumError::CursorBeyondHead);
+        }
+        self.hellos.theirs = Some(theirs);
+        let (sending, receiving) = (start(&ours, &theirs), start(&theirs, &ours));
+        self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
+        self.incoming.begin(receiving.from, theirs.head.seq);
+        let cursor = Cursor { epoch: theirs.head.epoch, upto: receiving.from };
+        // Sets are equal, so the peer's log is taken over though nothing of it was sent.
+        if cursor != self.stored && receiving.from == theirs.head.seq {
+            self.outputs.push_back(Output::Cursor(cursor));
+        }
+        self.agreement.begin(
+            claim(&ours.head, ours.cursor.upto),
+            claim(&theirs.head, theirs.cursor.upto),
+            sending.from,
+        );
+        Ok(())
+    }
+
+    fn grown(&mut self, head: ViewHead) -> Result<(), ChumError> {
+        if head.epoch != self.own.epoch {
+            return Err(ChumError::EpochChanged);
+        }
+        if head.seq.max(head.count) > u64::from(u32::MAX) {
+            return Err(ChumError::ViewTooLong);
+        }
+        if head.seq > self.own.seq {
+            self.own = head;
+        }
+        Ok(())
+    }
+
+    fn page(
+        &mut self,
+        ticket: Ticket,
+        entries: Vec<Entry>,
+        next: u64,
+        head: ViewHead,
+    ) -> Result<(), ChumError> {
+        if !self.outgoing.is_scan(ticket) {
+            return Err(ChumError::UnknownTicket(ticket));
+        }
+        self.grown(head)?;
+        self.outgoing.page(entries, next, head.seq)
+    }
+
+    fn imported(&mut self, ticket: Ticket, outcome: ImportOutcome) -> Result<(), ChumError> {
+        if !self.incoming.is_import(ticket) {
+            return Err(ChumError::UnknownTicket(ticket));
+        }
+        self.grown(outcome.head)?;
+        self.outgoing.skip(outcome.before, outcome.head.seq);
+        self.incoming.imported(ticket);
+        if !outcome.aside.is_empty() {
+            self.event(Event::SetAside { ids: outcome.aside });
+        }
+        if !outcome.refused.is_empty() {
+            self.refusals.extend(outcome.refused.iter().copied());
+            self.event(Event::RefusedHere { objects: outcome.refused });
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, ticket: Ticket, failure: StoreFailure) -> ChumError {
+        if self.outgoing.is_scan(ticket) || self.incoming.is_import(ticket) {
+            ChumError::Store(failure)
+        } else {
+            ChumError::UnknownTicket(ticket)
+        }
+    }
+
+    fn acked(&mut self, upto: u64) -> Result<(), ChumError> {
+        if self.outgoing.acknowledged(upto)? {
+            self.outputs.push_back(Output::Acked(Cursor { epoch: self.own.epoch, upto }));
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, objects: Vec<Refused>) -> Result<(), ChumError> {
+        self.refused_there = self.refused_there.saturating_add(objects.len() as u64);
+        if self.refused_there > self.outgoing.objects_sent {
+            return Err(ChumError::RefusedUnsent);
+        }
+        for (id, reason) in objects {
+            self.event(Event::RefusedThere { id, reason });
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Asks for whatever can be asked for now, and reports what is new.
+    fn go_on(&mut self) {
+        let Some(theirs) = self.hellos.theirs else { return };
+        let epoch = theirs.head.epoch;
+        if let Some((after, whole)) = self.outgoing.next_scan(self.own.seq, &self.config) {
+            let ticket = self.tickets.issue();
+            self.outgoing.scanning(ticket);
+            self.outputs.push_back(Output::Scan { ticket, after, max_bytes: self.config.page_bytes, whole });
+        }
+        while let Some(batch) = self.incoming.next_import(&self.config) {
+            let ticket = self.tickets.issue();
+            self.incoming.importing(ticket, batch.upto);
+            let (after, upto) = (batch.after, batch.upto);
+            self.outputs.push_back(Output::Import { ticket, objects: batch.objects, epoch, after, upto });
+        }
+        if self.incoming.advance() {
+            self.outputs.push_back(Output::Cursor(Cursor { epoch, upto: self.incoming.durable() }));
+        }
+        self.report_progress();
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let own = (self.own.count, self.own.fingerprint);
+        let (settled, received) = (self.is_settled(), self.incoming.received());
+        match self.agreement.judge(own, settled, received, self.outgoing.last_object()) {
+            Some(Verdict::Equal) => self.event(Event::InSync { count: own.0, fingerprint: own.1 }),
+            Some(Verdict::Unequal((ours, theirs))) => self.event(Event::OutOfSync { ours, theirs }),
+            None => {}
+        }
+    }
+
+    fn report_progress(&mut self) {
+        let (sent, received) = (self.outgoing.start(), self.incoming.start());
+        let progress = Progress {
+            received: Flow {
+                done: self.incoming.durable().saturating_sub(received),
+                total: Some(self.incoming.head().saturating_sub(received)),
+                objects: self.incoming.objects_durable,
+                bytes: self.incoming.bytes_durable,
+            },
+            sent: Flow {
+                done: self.outgoing.acked().saturating_sub(sent),
+                total: Some(self.own.seq.saturating_sub(sent)),
+                objects: self.outgoing.objects_acked,
+                bytes: self.outgoing.bytes_acked,
+            },
+        };
+        if progress == self.progress {
+            return;
+        }
+        self.progress = progress;
+        match self.outputs.back_mut() {
+            Some(Output::Event(Event::Progress(waiting))) => *waiting = progress,
+            _ => self.event(Event::Progress(progress)),
+        }
+    }
+
+    /// Whether everything of ours is sent and everything that came is durable: our head is a snapshot to compare.
+    fn is_settled(&self) -> bool {
+        self.outgoing.sent() == self.own.seq && self.outgoing.is_empty() && self.incoming.is_idle()
+    }
+
+    /// The claim to send now, if one is due.
+    fn claim_due(&self) -> Option<Synced> {
+        let now = claim(&self.own, self.incoming.durable());
+        (self.is_settled() && self.agreement.claim_due(&now)).then_some(now)
+    }
+
+    fn frame(&mut self, out: &mut BytesMut) -> bool {
+        if !self.hellos.ours_sent {
+            self.our_hello().write(out);
+            self.hellos.ours_sent = true;
+            return true;
+        }
+        if self.hellos.theirs.is_none() {
+            return false;
+        }
+        if !self.refusals.is_empty() {
+            let some = self.refusals.len().min(MAX_REFUSED);
+            wire::write_refused(self.refusals.drain(..some), out);
+            return true;
+        }
+        // A claim acknowledges, too.
+        if let Some(claim) = self.claim_due() {
+            self.incoming.acknowledge();
+            self.agreement.claiming(claim);
+            claim.write(out);
+            return true;
+        }
+        if self.incoming.ack_due() {
+            wire::ack(self.incoming.acknowledge(), out);
+            return true;
+        }
+        let sent = self.outgoing.write(self.own.seq, &self.config, out);
+        if sent {
+            self.agreement.objects_sent(self.outgoing.sent());
+        }
+        sent
+    }
+
+    /// Keeps rule 5: the first error is final.
+    fn guard(
+        &mut self,
+        now: Now,
+        step: impl FnOnce(&mut Self) -> Result<(), ChumError>,
+    ) -> Result<(), ChumError> {
+        self.clock.advance(now);
+        if let Some(error) = self.ended {
+            return Err(error);
+        }
+        let result = step(self);
+        self.ended = result.err();
+        result
+    }
+}
+
+/// The claim that a head makes.
+const fn claim(head: &ViewHead, peer: u64) -> Synced {
+    Synced { own: head.seq, peer, count: head.count, fingerprint: head.fingerprint }
+}
+
+impl Machine for Chum {
+    type Input = Input;
+    type Output = Output;
+    type Error = ChumError;
+
+    fn handle(&mut self, now: Now, input: Input) -> Result<(), ChumError> {
+        self.guard(now, |chum| chum.input(input))
+    }
+
+    fn handle_timeout(&mut self, now: Now) -> Result<(), ChumError> {
+        self.guard(now, |_| Ok(()))
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_frame(&mut self, out: &mut BytesMut) -> bool {
+        self.ended.is_none() && self.frame(out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        (!self.outputs.is_empty()).then(|| self.clock.latest().mono)
+    }
+
+    fn wants_input(&self) -> bool {
+        self.ended.is_none() && self.outputs.len() < MAX_OUTPUTS
+    }
+}

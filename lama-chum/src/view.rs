@@ -1,0 +1,52 @@
+//! What CHUM knows of a view log: its head, its entries and a cursor into it.
+
+use bytes::Bytes;
+use lama_identity::Cid;
+
+use crate::Fingerprint;
+
+/// Names one life of a store. Random, and new whenever the store was restored, re-created or not stopped
+/// cleanly, so that no cursor of an older life is trusted. [`NO_EPOCH`] stands for "none seen yet".
+pub type Epoch = [u8; 8];
+
+/// The epoch of a peer of which nothing has been seen; no store draws it.
+pub const NO_EPOCH: Epoch = [0; 8];
+
+/// Where a view log ends, together with the set that it holds there: one consistent snapshot, read in one
+/// transaction of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ViewHead {
+    /// The life of the store that keeps the log.
+    pub epoch: Epoch,
+    /// Sequence number of the last entry; the first has 1, and 0 means an empty log. At most `u32::MAX`.
+    pub seq: u64,
+    /// How many ids the set holds: had by both, on their way, tombstones, refused and set aside. At most `u32::MAX`.
+    pub count: u64,
+    /// XOR over those ids under the pair key (see [`crate::Fingerprinter`]).
+    pub fingerprint: Fingerprint,
+}
+
+/// One entry of a view log, with the object that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its sequence number: above the one before it, below or equal to the `next` of its page.
+    pub seq: u64,
+    /// The object's id.
+    pub id: Cid,
+    /// Whether the object came from the instance at the other end, to which it is therefore not sent (unless
+    /// the [`crate::Output::Scan`] asked for the `whole` view). A store may leave such entries out altogether.
+    pub source_is_peer: bool,
+    /// The object's exact bytes; may be empty only if `source_is_peer`.
+    pub object: Bytes,
+}
+
+/// How far one log has been taken over, durably: everything up to `upto` in that `epoch` of the peer's log.
+///
+/// A cursor belongs to one's own person's view and the remote *instance*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The life of the peer's store in which `upto` counts; [`NO_EPOCH`] before first contact.
+    pub epoch: Epoch,
+    /// The last sequence number taken over; 0 for none.
+    pub upto: u64,
+}

@@ -1,0 +1,39 @@
+//! What goes over the wire: one fixed header per message, then object bytes as they are. Big-endian throughout.
+//!
+//! The types 0x20 to 0x2f are kept for reconciliation, 0x05 for GONE. Nothing here knows the machine's state:
+//! what a message says is checked against it there.
+
+mod hello;
+mod objects;
+mod short;
+
+pub use hello::{HELLO_LEN, Hello};
+pub use objects::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsHeader, ObjectsWriter, framed_len, read_objects};
+pub use short::{MAX_REFUSED, Refused, Synced, ack, read_ack, read_refused, write_refused};
+
+/// Type of OBJECTS.
+pub const OBJECTS: u8 = 0x01;
+/// Type of ACK.
+pub const ACK: u8 = 0x02;
+/// Type of SYNCED.
+pub const SYNCED: u8 = 0x03;
+/// Type of REFUSED.
+pub const REFUSED: u8 = 0x04;
+
+/// A big-endian `u32` at `at`; `None` beyond the end.
+fn u32_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let end = at.checked_add(4)?;
+    let field: [u8; 4] = bytes.get(at..end)?.try_into().ok()?;
+    Some(u64::from(u32::from_be_bytes(field)))
+}
+
+/// `N` bytes at `at`; `None` beyond the end.
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    let end = at.checked_add(N)?;
+    bytes.get(at..end)?.try_into().ok()
+}
+
+/// The four bytes of a sequence number or count. Saturates: the machine refuses larger ones before.
+fn be(number: u64) -> [u8; 4] {
+    u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes()
+}

@@ -1,0 +1,242 @@
+//! Two machines over links bounded in bytes, each with a view whose work takes its time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use lama_chum::{Chum, ChumError, Config, Event, Input, Output};
+use lama_core::{Instant, Machine, Now, WallTime};
+use sha2::{Digest, Sha256};
+
+use super::Rng;
+use super::view::View;
+
+/// What one side has sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub frames: usize,
+    pub bytes: usize,
+}
+
+pub struct Side {
+    pub chum: Chum,
+    pub view: View,
+    pub jobs: VecDeque<Output>,
+    pub events: Vec<Event>,
+    pub sent: Sent,
+    /// Messages on their way *to* this side.
+    pub inbox: VecDeque<Bytes>,
+    pub inbox_bytes: usize,
+    pub most_imports: usize,
+}
+
+impl Side {
+    pub fn new(config: Config, view: View) -> Self {
+        let chum = Chum::new(config, view.head, view.cursor);
+        Self {
+            chum,
+            view,
+            jobs: VecDeque::new(),
+            events: Vec::new(),
+            sent: Sent::default(),
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            most_imports: 0,
+        }
+    }
+
+    pub fn in_sync(&self) -> bool {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::InSync { count, fingerprint } => Some((*count, *fingerprint)),
+            _ => None,
+        }) == Some((self.view.head.count, self.view.head.fingerprint))
+    }
+
+    /// Does the next job of the store; gives what answers it.
+    pub fn execute(&mut self) -> Option<Input> {
+        match self.jobs.pop_front()? {
+            Output::Scan { ticket, after, max_bytes, whole } => {
+                let (entries, next, head) = self.view.page(after, max_bytes, whole);
+                Some(Input::Page { ticket, entries, next, head })
+            }
+            Output::Import { ticket, objects, epoch, after, upto } => {
+                Some(match self.view.import(objects, epoch, after, upto) {
+                    Ok(outcome) => Input::Imported { ticket, outcome },
+                    Err(failure) => Input::Failed { ticket, failure },
+                })
+            }
+            Output::Cursor(cursor) => {
+                self.view.cursor = cursor;
+                None
+            }
+            Output::Acked(cursor) => {
+                self.view.acked = cursor;
+                None
+            }
+            Output::Event(_) => None,
+        }
+    }
+}
+
+pub struct Pair {
+    pub sides: [Side; 2],
+    /// Bytes that each link holds; one message always goes.
+    pub capacity: usize,
+    pub steps: u64,
+    pub trace: Sha256,
+    pub rng: Rng,
+}
+
+/// One thing that may happen.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    Poll(usize),
+    Execute(usize),
+    Frame(usize),
+    Deliver(usize),
+}
+
+impl Pair {
+    pub fn new(config: Config, a: View, b: View, capacity: usize, seed: u64) -> Self {
+        let sides = [Side::new(config, a), Side::new(config, b)];
+        Self { sides, capacity, steps: 0, trace: Sha256::new(), rng: Rng(seed | 1) }
+    }
+
+    pub fn now(&self) -> Now {
+        Now { mono: Instant::from_origin(Duration::from_millis(self.steps)), wall: WallTime(self.steps) }
+    }
+
+    /// Shares on one side while the session runs.
+    pub fn share(&mut self, side: usize, objects: Vec<(lama_identity::Cid, Bytes)>) {
+        let now = self.now();
+        let head = self.sides[side].view.share(objects);
+        self.sides[side].chum.handle(now, Input::Grown(head)).unwrap();
+    }
+
+    fn note(&mut self, side: usize, what: &str, bytes: &[u8]) {
+        self.trace.update([side as u8]);
+        self.trace.update(what.as_bytes());
+        self.trace.update(bytes);
+    }
+
+    /// Tries a step; whether anything happened.
+    pub fn step(&mut self, step: Step) -> Result<bool, ChumError> {
+        self.steps += 1;
+        let now = self.now();
+        match step {
+            Step::Poll(side) => {
+                let Some(output) = self.sides[side].chum.poll() else { return Ok(false) };
+                self.note(side, "output", format!("{output:?}").as_bytes());
+                match output {
+                    Output::Event(event) => self.sides[side].events.push(event),
+                    job => self.sides[side].jobs.push_back(job),
+                }
+                let imports = self.sides[side].jobs.iter().filter(|job| matches!(job, Output::Import { .. }));
+                self.sides[side].most_imports = self.sides[side].most_imports.max(imports.count());
+            }
+            Step::Execute(side) => {
+                if self.sides[side].jobs.is_empty() {
+                    return Ok(false);
+                }
+                if let Some(answer) = self.sides[side].execute() {
+                    self.sides[side].chum.handle(now, answer)?;
+                }
+            }
+            Step::Frame(side) => {
+                let there = &self.sides[1 - side];
+                if there.inbox_bytes >= self.capacity {
+                    return Ok(false);
+                }
+                let mut frame = BytesMut::new();
+                if !self.sides[side].chum.poll_frame(&mut frame) {
+                    return Ok(false);
+                }
+                self.note(side, "frame", &frame);
+                self.sides[side].sent.frames += 1;
+                self.sides[side].sent.bytes += frame.len();
+                self.sides[1 - side].inbox_bytes += frame.len();
+                self.sides[1 - side].inbox.push_back(frame.freeze());
+            }
+            Step::Deliver(side) => {
+                if !self.sides[side].chum.wants_input() {
+                    return Ok(false);
+                }
+                let Some(message) = self.sides[side].inbox.pop_front() else { return Ok(false) };
+                self.sides[side].inbox_bytes -= message.len();
+                self.sides[side].chum.handle(now, Input::Message(message))?;
+            }
+        }
+        Ok(true)
+    }
+
+    const ALL: [Step; 8] = [
+        Step::Poll(0),
+        Step::Poll(1),
+        Step::Execute(0),
+        Step::Execute(1),
+        Step::Frame(0),
+        Step::Frame(1),
+        Step::Deliver(0),
+        Step::Deliver(1),
+    ];
+
+    /// One random step that does something; `false` when nothing is left to do.
+    pub fn random_step(&mut self) -> Result<bool, ChumError> {
+        let first = self.rng.below(Self::ALL.len());
+        for offset in 0..Self::ALL.len() {
+            if self.step(Self::ALL[(first + offset) % Self::ALL.len()])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Runs until nothing is left to do, at random.
+    pub fn settle(&mut self) -> Result<(), ChumError> {
+        let mut steps = 0_u64;
+        while self.random_step()? {
+            steps += 1;
+            assert!(steps < 10_000_000, "it never ends");
+        }
+        Ok(())
+    }
+
+    /// One flight: everything local is done on both sides, then what each side can send crosses at once. Whether
+    /// anything was sent.
+    pub fn flight(&mut self) -> bool {
+        for side in 0..2 {
+            while self.step(Step::Poll(side)).unwrap() || self.step(Step::Execute(side)).unwrap() {}
+        }
+        let mut sent = false;
+        for side in 0..2 {
+            loop {
+                while self.step(Step::Poll(side)).unwrap() || self.step(Step::Execute(side)).unwrap() {}
+                if !self.step(Step::Frame(side)).unwrap() {
+                    break;
+                }
+                sent = true;
+            }
+        }
+        for side in 0..2 {
+            while self.step(Step::Deliver(side)).unwrap() {}
+        }
+        for side in 0..2 {
+            while self.step(Step::Poll(side)).unwrap() || self.step(Step::Execute(side)).unwrap() {}
+        }
+        sent
+    }
+
+    pub fn assert_in_sync(&self) {
+        let [a, b] = &self.sides;
+        assert_eq!(a.view.members, b.view.members);
+        assert_eq!(
+            (a.view.head.count, a.view.head.fingerprint),
+            (b.view.head.count, b.view.head.fingerprint)
+        );
+        assert!(a.in_sync() && b.in_sync(), "{:?}\n{:?}", a.events, b.events);
+    }
+
+    pub fn trace(&self) -> Vec<u8> {
+        self.trace.clone().finalize().to_vec()
+    }
+}

@@ -1,0 +1,118 @@
+//! A view log in memory, as a store keeps it for one person and one instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use lama_chum::{Cursor, Entry, Fingerprinter, ImportOutcome, Refusal, StoreFailure, ViewHead};
+use lama_identity::{Cid, Codec, cbor};
+
+use super::pair_key;
+
+#[derive(Clone)]
+pub struct View {
+    pub log: Vec<(Cid, bool)>,
+    pub objects: BTreeMap<Cid, Bytes>,
+    pub members: BTreeSet<Cid>,
+    pub head: ViewHead,
+    /// How far the peer's log was taken over.
+    pub cursor: Cursor,
+    pub acked: Cursor,
+    /// Objects that were imported though they were there.
+    pub repeated: usize,
+    /// Ids to refuse on import.
+    pub refuse: BTreeMap<Cid, Refusal>,
+    /// Whether to look that every content link's target is there before the object that links it.
+    pub strict: bool,
+    fingerprinter: Fingerprinter,
+}
+
+impl View {
+    pub fn new(epoch: u8) -> Self {
+        Self {
+            log: Vec::new(),
+            objects: BTreeMap::new(),
+            members: BTreeSet::new(),
+            head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
+            cursor: Cursor::default(),
+            acked: Cursor::default(),
+            repeated: 0,
+            refuse: BTreeMap::new(),
+            strict: true,
+            fingerprinter: pair_key().fingerprinter(),
+        }
+    }
+
+    fn append(&mut self, id: Cid, from_peer: bool) {
+        if self.members.insert(id) {
+            self.log.push((id, from_peer));
+            self.head.seq += 1;
+            self.head.count += 1;
+            self.head.fingerprint.add(&self.fingerprinter, &id);
+        }
+    }
+
+    /// Shares own objects.
+    pub fn share(&mut self, objects: Vec<(Cid, Bytes)>) -> ViewHead {
+        for (id, bytes) in objects {
+            self.objects.insert(id, bytes);
+            self.append(id, false);
+        }
+        self.head
+    }
+
+    /// Answers a scan: entries, next, head.
+    pub fn page(&self, after: u64, max_bytes: usize, whole: bool) -> (Vec<Entry>, u64, ViewHead) {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut next = after;
+        for (index, &(id, from_peer)) in self.log.iter().enumerate().skip(after as usize) {
+            if bytes >= max_bytes {
+                break;
+            }
+            next = index as u64 + 1;
+            if (!from_peer || whole)
+                && let Some(object) = self.objects.get(&id)
+            {
+                bytes += object.len();
+                entries.push(Entry { seq: next, id, source_is_peer: from_peer, object: object.clone() });
+            }
+        }
+        (entries, next, self.head)
+    }
+
+    /// Answers an import.
+    pub fn import(
+        &mut self,
+        objects: Vec<(Cid, Bytes)>,
+        epoch: [u8; 8],
+        after: u64,
+        upto: u64,
+    ) -> Result<ImportOutcome, StoreFailure> {
+        if self.cursor.epoch == epoch && self.cursor.upto < after {
+            return Err(StoreFailure::Hole);
+        }
+        let before = self.head.seq;
+        let mut outcome = ImportOutcome { before, ..ImportOutcome::default() };
+        for (id, bytes) in objects {
+            if let Some(&reason) = self.refuse.get(&id) {
+                outcome.refused.push((id, reason));
+            } else {
+                self.check_parts(&id, &bytes);
+                self.repeated += usize::from(self.objects.contains_key(&id));
+                self.objects.insert(id, Bytes::copy_from_slice(&bytes));
+            }
+            self.append(id, true);
+        }
+        self.cursor = Cursor { epoch, upto };
+        outcome.head = self.head;
+        Ok(outcome)
+    }
+
+    /// Children come before parents: no hole is ever visible.
+    fn check_parts(&self, id: &Cid, bytes: &[u8]) {
+        if self.strict && id.codec() == Codec::DagCbor {
+            cbor::scan(bytes, &mut |part| assert!(self.objects.contains_key(&part), "{part} is missing"))
+                .unwrap();
+        }
+    }
+}
