@@ -63,6 +63,10 @@ pub fn obtain(fd: Option<u32>, prompt: &str, twice: bool) -> Result<Passphrase, 
     if let Ok(text) = std::env::var(VARIABLE) {
         return Passphrase::new(text);
     }
+    ask_terminal(prompt, twice)
+}
+
+fn ask_terminal(prompt: &str, twice: bool) -> Result<Passphrase, HostError> {
     if !std::io::stdin().is_terminal() {
         return Err(HostError::PassphraseNeeded);
     }
@@ -73,10 +77,16 @@ pub fn obtain(fd: Option<u32>, prompt: &str, twice: bool) -> Result<Passphrase, 
     Ok(first)
 }
 
-/// Whether a passphrase can be had without asking anybody.
-#[must_use]
-pub fn given(fd: Option<u32>) -> bool {
-    fd.is_some() || std::env::var_os(VARIABLE).is_some()
+/// A new passphrase from descriptor `fd`, or asked for twice on the terminal; not from the environment variable, which
+/// holds the old one.
+///
+/// # Errors
+/// As [`obtain`].
+pub fn ask_or_read(fd: Option<u32>, prompt: &str) -> Result<Passphrase, HostError> {
+    match fd {
+        Some(fd) => from_descriptor(fd),
+        None => ask_terminal(prompt, true),
+    }
 }
 
 /// The first line of descriptor `fd` (0 is standard input).

@@ -10,3 +10,9 @@ pub fn harden() {
     }
     let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
+
+/// How many columns the terminal on standard output has; 0 if it is none.
+#[must_use]
+pub fn terminal_columns() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col))
+}

@@ -1,0 +1,212 @@
+//! What commands ask of an instance and what it answers: the same whether it runs in this process or is asked at its
+//! control socket, and the same that `--json` shows. Fields are only ever added.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing asked of an instance. Persons are given by e-mail or the beginning of their id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// A new invitation, for `lifetime` seconds. Answer: [`Invited`].
+    Invite { confirm: bool, lifetime: u64, label: String },
+    /// Takes an invitation and waits up to `timeout` seconds. Events while it waits. Answer: [`Contact`].
+    Join { link: String, lan: bool, timeout: u64 },
+    /// Waits until the invitation led to a contact. Events while it waits. Answer: [`Contact`].
+    Await { locator: String },
+    /// Answer: [`PendingList`].
+    Pending,
+    /// Answer: [`Done`].
+    Approve { person: String },
+    /// Answer: [`Done`].
+    Deny { person: String },
+    /// Answer: [`Done`].
+    Revoke { locator: String },
+    /// Answer: [`Contacts`].
+    Contacts,
+    /// Answer: [`Sent`].
+    Send { to: String, text: String },
+    /// Messages of one channel or of all. Answer: [`Messages`].
+    Log { with: Option<String>, limit: usize },
+    /// Shares what lies at an absolute path; `watch`: goes on until the other side hangs up. Answer: [`Shared`].
+    Share { path: String, with: Vec<String>, watch: bool },
+    /// Writes a shared file or folder below an absolute path. Answer: [`Saved`].
+    Save { id: String, into: String },
+    /// Answer: [`Status`].
+    Status,
+    /// Ends the instance. Answer: [`Done`].
+    Stop,
+}
+
+/// Who an instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Id {
+    pub(crate) email: String,
+    pub(crate) person: String,
+    pub(crate) name: String,
+    pub(crate) instance: String,
+    /// SHA-256 of the person's signing key, to be compared by voice.
+    pub(crate) fingerprint: String,
+    /// The instance's key for handshakes, as invitations carry it.
+    pub(crate) instance_key: String,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) created: u64,
+    /// Whether a passphrase protects the keys.
+    pub(crate) passphrase: bool,
+    pub(crate) data: String,
+}
+
+/// A new invitation. `link` is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invited {
+    pub(crate) link: String,
+    pub(crate) locator: String,
+    /// Seconds since the Unix epoch.
+    pub(crate) expires: u64,
+    pub(crate) confirm: bool,
+    pub(crate) urls: Vec<String>,
+}
+
+/// An invitation as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invitation {
+    pub(crate) locator: String,
+    pub(crate) state: String,
+    pub(crate) label: String,
+    pub(crate) expires: u64,
+    pub(crate) confirm: bool,
+}
+
+/// What is under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PendingList {
+    pub(crate) invitations: Vec<Invitation>,
+    pub(crate) pairings: Vec<Pairing>,
+}
+
+/// A pairing that is not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pairing {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance_name: String,
+    pub(crate) fingerprint: String,
+    pub(crate) check_code: Option<String>,
+    /// `our_approval` (`lama approve` or `lama deny`), `their_approval` or `peer`.
+    pub(crate) waits_for: String,
+}
+
+/// A contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    /// `active` or `pending`.
+    pub(crate) state: String,
+    pub(crate) fingerprint: String,
+    pub(crate) check_code: Option<String>,
+    pub(crate) instances: Vec<ContactInstance>,
+}
+
+/// One instance of a contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ContactInstance {
+    pub(crate) instance: String,
+    pub(crate) name: String,
+    pub(crate) url: Option<String>,
+    pub(crate) connected: bool,
+}
+
+/// Contacts, by e-mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contacts {
+    pub(crate) contacts: Vec<Contact>,
+}
+
+/// A message that is durable here, and on its way if the contact is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    pub(crate) to: String,
+    pub(crate) connected: bool,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) author: String,
+    pub(crate) email: String,
+    /// Milliseconds since the Unix epoch, by the author's clock.
+    pub(crate) time: u64,
+    pub(crate) text: String,
+    /// What was shared with it.
+    pub(crate) attachment: Option<String>,
+}
+
+/// Messages of one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Channel {
+    pub(crate) channel: String,
+    /// E-mails of the members other than this person.
+    pub(crate) with: Vec<String>,
+    pub(crate) messages: Vec<Message>,
+}
+
+/// Channels with their messages, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Messages {
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// What was shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shared {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) with: Vec<String>,
+}
+
+/// What was written by `lama save`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub(crate) into: String,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A peer as the node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Peer {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance: String,
+    /// `direct` or `none`.
+    pub(crate) path: String,
+    pub(crate) state: String,
+    /// Entries of the common view, and the fingerprint under the key of the pair: equal at both ends when in sync.
+    pub(crate) count: u64,
+    pub(crate) fingerprint: Option<String>,
+    pub(crate) to_send: Option<u64>,
+    pub(crate) to_receive: Option<u64>,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+}
+
+/// The instance as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) running: bool,
+    pub(crate) runtime: String,
+    pub(crate) urls: Vec<String>,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// Nothing but success.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) done: bool,
+}

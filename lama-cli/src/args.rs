@@ -1,0 +1,278 @@
+//! The command line, as `clap` reads it. Nothing secret is ever an argument: every user of a machine can read those.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Two instances meet, come to trust each other and keep their data in sync.
+#[derive(Debug, Parser)]
+#[command(name = "lama", version, max_term_width = 110, after_help = AFTER)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Secrets come by environment, standard input or prompt: LAMA_PASSPHRASE or --passphrase-fd for the keys, LAMA_INVITATION or \
+standard input for an invitation.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no instance here, 4 refused by this machine, 5 keys locked, 6 refused by \
+the rules, 7 peer not reached, 8 timed out, 130 interrupted.";
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The data directory of the instance [default: the platform's, such as ~/.local/share/lama]
+    #[arg(long, global = true, env = "LAMA_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The runtime below the sockets
+    #[arg(long, global = true, env = "LAMA_RUNTIME", value_enum, default_value_t = RuntimeName::Tokio)]
+    pub(crate) runtime: RuntimeName,
+    /// Answer in JSON on standard output, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress bars on standard error
+    #[arg(long, global = true, env = "LAMA_NO_PROGRESS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_progress: bool,
+    /// No QR codes
+    #[arg(long, global = true, env = "LAMA_NO_QR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_qr: bool,
+    /// Read the passphrase from the first line of this file descriptor (0 is standard input)
+    #[arg(long, global = true, value_name = "FD")]
+    pub(crate) passphrase_fd: Option<u32>,
+}
+
+/// Which runtime runs the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeName {
+    Tokio,
+    Smol,
+}
+
+impl RuntimeName {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::Smol => "smol",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an instance: a person, an instance of that person, and their keys
+    Init(Init),
+    /// Show who this instance is
+    Id,
+    /// Change or take away the passphrase of the keys
+    Passphrase(NewPassphrase),
+    /// Invite someone: prints a link for the other side and, unless an instance runs, waits for it
+    Invite(Invite),
+    /// Take an invitation, from LAMA_INVITATION, standard input or a prompt
+    Join(Join),
+    /// List invitations and pairings that are not complete
+    Pending,
+    /// Let a pending pairing become a contact, after comparing the check code
+    Approve(Person),
+    /// Refuse a pending pairing on both sides
+    Deny(Person),
+    /// Take an invitation back
+    Revoke(Revoke),
+    /// Run the instance: listen, connect to contacts, sync, serve other commands
+    Run(Run),
+    /// List contacts
+    Contacts,
+    /// Send a message to a contact
+    Send(Send),
+    /// Show the messages of a channel
+    Log(Log),
+    /// Share a file or a folder with contacts
+    Share(Share),
+    /// Write what was shared with you into a folder
+    Save(Save),
+    /// Show peers, path, what is to be sent and received, and state
+    Status,
+    /// Two instances on this machine, one on smol and one on tokio: pair, talk, share a folder, stay in sync
+    Demo(Demo),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The person's e-mail address; the person's id follows from it
+    pub(crate) email: String,
+    /// The name of this instance [default: the machine's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Protect the keys by file permissions alone
+    #[arg(long)]
+    pub(crate) no_passphrase: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewPassphrase {
+    /// Take the passphrase away: file permissions alone protect the keys
+    #[arg(long)]
+    pub(crate) no_passphrase: bool,
+    /// Read the new passphrase from the first line of this file descriptor [default: LAMA_NEW_PASSPHRASE or a prompt]
+    #[arg(long, value_name = "FD")]
+    pub(crate) new_passphrase_fd: Option<u32>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Listen {
+    /// Where to listen; another free port is taken, and said, if this one is in use
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8765")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// `auto`: whoever holds the link becomes a contact. `confirm`: you compare a code and approve
+    #[arg(long, value_enum, default_value_t = PolicyName::Auto)]
+    pub(crate) policy: PolicyName,
+    /// How long it can be taken, such as 15m or 24h (the longest)
+    #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = duration)]
+    pub(crate) lifetime: Duration,
+    /// A note for yourself
+    #[arg(long, default_value = "")]
+    pub(crate) label: String,
+    /// Only make the invitation; `lama run` serves it later
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyName {
+    Auto,
+    Confirm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// Refused: an invitation is a secret
+    #[arg(hide = true)]
+    pub(crate) link: Option<String>,
+    /// Also dial addresses of the local network
+    #[arg(long)]
+    pub(crate) lan: bool,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Person {
+    /// E-mail, or the beginning of the person's id
+    pub(crate) person: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The invitation's locator, or its beginning, as `lama pending` shows it
+    pub(crate) locator: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    /// Do not listen: connect to contacts only
+    #[arg(long)]
+    pub(crate) no_listen: bool,
+    /// End when standard input ends; for a program that starts this one
+    #[arg(long, hide = true)]
+    pub(crate) while_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// E-mail of the contact, or the beginning of the person's id
+    pub(crate) to: String,
+    /// The message; `-` reads standard input
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Whose channel: e-mail, or the beginning of the person's id [default: every channel]
+    pub(crate) with: Option<String>,
+    /// The most messages of a channel
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+    /// With whom: e-mail, or the beginning of an id; may be repeated [default: all contacts]
+    #[arg(long, value_name = "PERSON")]
+    pub(crate) with: Vec<String>,
+    /// Go on sharing what is added, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Save {
+    /// The id of a file or folder, as `lama log` and `lama share` show it
+    pub(crate) id: String,
+    /// The folder to write into; made if missing, nothing in it is overwritten
+    pub(crate) into: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The folder to share [default: the files of the git repository here, or else of this directory]
+    pub(crate) folder: Option<PathBuf>,
+    /// End when everything is in sync and shown, as for CI
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Forget the instances of earlier runs and begin anew
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}
+
+/// `90s`, `15m`, `24h` or plain seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a time is a number and s, m or h, such as 15m".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a time begins with a number, such as 15m".to_owned())?;
+    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| "this time is too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        for text in ["", "m", "15d", "-1s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Making, locking and unlocking the instance of a data directory.
+
+use std::path::PathBuf;
+
+use lama_core::WallTime;
+use lama_host::keyfile::{self, Cost, Protection, Secret};
+use lama_host::passphrase::{self, Passphrase};
+use lama_host::{DataDir, Disk, HostError, Lock, data_dir, entropy, files};
+use lama_identity::{Email, LocalIdentity};
+
+use crate::api::Id;
+use crate::args::{Global, Init, NewPassphrase};
+use crate::failure::{Exit, Failure};
+
+/// Under which name the identity's secrets stand in the key file.
+const SECRET: &str = "identity";
+
+/// Where the new passphrase may come from, beside a descriptor and the prompt.
+const NEW_VARIABLE: &str = "LAMA_NEW_PASSPHRASE";
+
+/// The data directory that the caller means.
+pub(crate) fn data_path(global: &Global) -> Result<PathBuf, Failure> {
+    let path = global.data.clone().or_else(data_dir::default_path).ok_or_else(|| {
+        Failure::usage(
+            "there is no place for data: neither HOME nor XDG_DATA_HOME is set; give one with --data DIR",
+        )
+    })?;
+    std::path::absolute(&path).map_err(|error| HostError::io("find", &path, &error).into())
+}
+
+/// Makes an instance in a new data directory.
+pub(crate) fn init(global: &Global, init: &Init, now: WallTime) -> Result<Id, Failure> {
+    let email: Email = init.email.parse()?;
+    let path = data_path(global)?;
+    let dir = DataDir::create(&path)?;
+    let lock = dir.lock()?;
+    if dir.is_initialised() {
+        return Err(HostError::AlreadyInitialised(path).into());
+    }
+    let passphrase = new_passphrase(init.no_passphrase, global.passphrase_fd, || {
+        passphrase::obtain(global.passphrase_fd, "Passphrase for the keys: ", true)
+    })?;
+    let id = create(
+        &dir,
+        &lock,
+        email,
+        &init.name.clone().unwrap_or_else(machine_name),
+        passphrase.as_ref(),
+        now,
+    )?;
+    Ok(id)
+}
+
+/// Makes an instance in `dir`, which holds none yet.
+pub(crate) fn create(
+    dir: &DataDir,
+    _lock: &Lock,
+    email: Email,
+    name: &str,
+    passphrase: Option<&Passphrase>,
+    now: WallTime,
+) -> Result<Id, Failure> {
+    let identity = LocalIdentity::create(email, name, entropy::seed()?, now)?;
+    let secrets: [Secret; 1] = [(SECRET.to_owned(), identity.danger_export()?)];
+    let id = describe(dir, &identity, now, passphrase.is_some());
+    // The description first: the key file is what makes the directory hold an instance.
+    write_id(dir, &id)?;
+    let owner = *identity.person_id().as_bytes();
+    keyfile::store(&mut Disk, &dir.keys(), &owner, passphrase, Cost::default(), &secrets)?;
+    Ok(id)
+}
+
+/// What is known without unlocking.
+pub(crate) fn id(dir: &DataDir) -> Result<Id, Failure> {
+    let path = dir.instance();
+    let text = std::fs::read(&path).map_err(|error| HostError::io("read", &path, &error))?;
+    let mut id: Id = serde_json::from_slice(&text).map_err(|error| {
+        Failure::new(Exit::Failed, "damaged", format!("{} is damaged: {error}", path.display()))
+    })?;
+    id.data = dir.path().display().to_string();
+    id.passphrase = keyfile::protection(&mut Disk, &dir.keys())? == Protection::Passphrase;
+    Ok(id)
+}
+
+/// Opens the keys, with whatever passphrase they need.
+pub(crate) fn unlock(dir: &DataDir, passphrase_fd: Option<u32>) -> Result<LocalIdentity, Failure> {
+    let passphrase = match keyfile::protection(&mut Disk, &dir.keys())? {
+        Protection::None => None,
+        Protection::Passphrase => Some(passphrase::obtain(passphrase_fd, "Passphrase: ", false)?),
+    };
+    let (owner, secrets) = keyfile::open(&mut Disk, &dir.keys(), passphrase.as_ref())?;
+    let damaged = || HostError::Locked(lama_host::error::LockedCause::Corrupt);
+    let (_, secret) = secrets.into_iter().find(|(name, _)| name == SECRET).ok_or_else(damaged)?;
+    let identity = LocalIdentity::danger_import(&secret).map_err(|_| damaged())?;
+    if identity.person_id().as_bytes() != &owner {
+        return Err(HostError::Locked(lama_host::error::LockedCause::OtherOwner).into());
+    }
+    Ok(identity)
+}
+
+/// Changes or takes away the passphrase.
+pub(crate) fn change(global: &Global, change: &NewPassphrase) -> Result<(), Failure> {
+    let dir = DataDir::open(&data_path(global)?)?;
+    let _lock = dir.lock()?;
+    let old = match keyfile::protection(&mut Disk, &dir.keys())? {
+        Protection::None => None,
+        Protection::Passphrase => Some(passphrase::obtain(global.passphrase_fd, "Old passphrase: ", false)?),
+    };
+    keyfile::open(&mut Disk, &dir.keys(), old.as_ref())?;
+    let fd = change.new_passphrase_fd;
+    let new = new_passphrase(change.no_passphrase, fd, || match std::env::var(NEW_VARIABLE) {
+        Ok(text) if fd.is_none() => Passphrase::new(text),
+        _ => passphrase::ask_or_read(fd, "New passphrase: "),
+    })?;
+    Ok(keyfile::change(&mut Disk, &dir.keys(), old.as_ref(), new.as_ref(), Cost::default())?)
+}
+
+fn new_passphrase(
+    none: bool,
+    fd: Option<u32>,
+    obtain: impl FnOnce() -> Result<Passphrase, HostError>,
+) -> Result<Option<Passphrase>, Failure> {
+    if none && fd.is_some() {
+        return Err(Failure::usage("--no-passphrase and a passphrase exclude each other; give one of them"));
+    }
+    if none { Ok(None) } else { Ok(Some(obtain()?)) }
+}
+
+fn describe(dir: &DataDir, identity: &LocalIdentity, now: WallTime, passphrase: bool) -> Id {
+    let public = identity.public();
+    Id {
+        email: public.person.email.to_string(),
+        person: public.person_id().full().to_string(),
+        name: public.instance.name.clone(),
+        instance: public.instance_id().full().to_string(),
+        fingerprint: public.pin().full().to_string(),
+        instance_key: hex(public.noise().as_bytes()),
+        created: now.0,
+        passphrase,
+        data: dir.path().display().to_string(),
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_id(dir: &DataDir, id: &Id) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(id)
+        .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+    Ok(files::replace(&mut Disk, &dir.instance(), &text)?)
+}
+
+/// What this machine calls itself; only a name for people.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "this-machine".to_owned() } else { name.to_owned() }
+}
