@@ -1,0 +1,190 @@
+//! What can be asked, and the rows of the answers.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_chum::{Cursor, Entry, Epoch, ViewHead};
+use lama_identity::{Cid, InstanceId, PersonId};
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Read {
+    /// An object's bytes.
+    Object(Cid),
+    /// The next entries of the view towards an instance, for CHUM: entries that came from that instance are
+    /// skipped, and `next` passes over them.
+    Page {
+        /// Whose view.
+        person: PersonId,
+        /// The instance it is read for.
+        instance: InstanceId,
+        /// The entry after which to start; 0: from the start.
+        after: u64,
+        /// Object bytes after which the page ends; it holds at least one entry if there is one.
+        max_bytes: usize,
+        /// Also the entries that came from that instance: it has lost them.
+        whole: bool,
+    },
+    /// Heads and cursors between us and one instance.
+    Head {
+        /// Its owner.
+        person: PersonId,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The known instances of one person, or of all.
+    Peers(Option<PersonId>),
+    /// All contacts, pending ones too.
+    Contacts,
+    /// The trust records of one person, or all.
+    Trust(Option<PersonId>),
+    /// All tokens, in the order of their locators.
+    Tokens,
+    /// The newest endpoint of each instance of a contact.
+    /// [`StoreError::NotAContact`](crate::StoreError::NotAContact) for a stranger: nothing of his is discoverable.
+    Endpoints(PersonId),
+    /// All channels.
+    Channels,
+    /// Entries of a channel in causal order, ties by (clock, author, id).
+    Channel {
+        /// The channel: the digest of its id object.
+        channel: [u8; 32],
+        /// The entry after which to start.
+        after: Option<Cid>,
+        /// At most so many entries (and never more than [`Config::max_page_entries`](crate::Config)).
+        limit: usize,
+    },
+    /// What a new entry of a channel names as seen.
+    ChannelHeads {
+        /// The channel.
+        channel: [u8; 32],
+        /// Heads with a later clock are left out (a clock far in the future would drag all others along).
+        clock_limit: u64,
+    },
+    /// In whose views an object stands.
+    Access(Cid),
+    /// The access rules received or made for an object, in effect or not.
+    AccessRules(Cid),
+    /// Ids in a person's view, in the order of the log.
+    View {
+        /// Whose.
+        person: PersonId,
+        /// The entry after which to start; 0: from the start.
+        after: u64,
+        /// At most so many ids.
+        limit: usize,
+    },
+    /// One setting.
+    Setting(String),
+    /// All settings whose name starts so.
+    Settings(String),
+    /// Sizes and counts.
+    Stats,
+}
+
+/// A stretch of a view log towards one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Entries that did not come from that instance, ascending by sequence number.
+    pub entries: Vec<Entry>,
+    /// Everything up to this sequence number is in this page or was skipped: the next `after`.
+    pub next: u64,
+    /// The head of the view when the page was read.
+    pub head: ViewHead,
+}
+
+/// Heads and cursors between us and one instance of another person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerHead {
+    /// Our view towards it.
+    pub head: ViewHead,
+    /// Up to where we have its log; [`lama_chum::NO_EPOCH`] before anything was received.
+    pub received: Cursor,
+    /// Up to where it has our log, as acknowledged in the current epoch; 0: nothing.
+    pub acked: u64,
+}
+
+/// How one instance of a person is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRow {
+    /// Its owner.
+    pub person: PersonId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The signed version that says so.
+    pub id: Cid,
+    /// Its bytes.
+    pub object: Bytes,
+}
+
+/// One channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelRow {
+    /// The digest of the id object.
+    pub channel: [u8; 32],
+    /// Its name.
+    pub name: String,
+    /// Its members, ascending.
+    pub members: Vec<PersonId>,
+    /// How many entries stand in it.
+    pub entries: u64,
+}
+
+/// One entry of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelEntryRow {
+    /// The channel.
+    pub channel: [u8; 32],
+    /// The entry's id.
+    pub id: Cid,
+    /// Who wrote it.
+    pub author: PersonId,
+    /// On which instance.
+    pub instance: InstanceId,
+    /// Its hybrid logical clock.
+    pub clock: u64,
+    /// The entry itself.
+    pub object: Bytes,
+}
+
+/// Where a channel stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelHeads {
+    /// Entries that no other entry names, ascending.
+    pub heads: Vec<Cid>,
+    /// The highest clock among the heads; 0: the channel is empty.
+    pub clock: u64,
+}
+
+/// One access rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessRow {
+    /// The rule's own id.
+    pub rule: Cid,
+    /// Who made it.
+    pub author: PersonId,
+    /// What it speaks of.
+    pub object: Cid,
+    /// Who may see that.
+    pub persons: Vec<PersonId>,
+    /// Whether it is in effect: the object is here and `author` authored it.
+    pub in_effect: bool,
+}
+
+/// Sizes and counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Objects here, without those set aside.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects set aside.
+    pub aside: u64,
+    /// Persons with a view.
+    pub views: u64,
+    /// This store's epoch.
+    pub epoch: Epoch,
+}

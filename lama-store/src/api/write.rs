@@ -1,0 +1,91 @@
+//! What can be written.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_chum::{Cursor, Epoch};
+use lama_identity::{Cid, InstanceId, PersonId};
+
+use super::{ContactRecord, Object, PeerRecord, TokenRecord, TokenTag, TrustRecord};
+
+/// One effect of a [`Request::Commit`](super::Request::Commit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Write {
+    /// Writes the record of a token if it now is in the state `expect` (`None`: if there is none). Otherwise
+    /// the whole commit changes nothing and answers [`Reply::Conflict`](super::Reply::Conflict).
+    Token {
+        /// The new record.
+        record: TokenRecord,
+        /// The state the token must be in.
+        expect: Option<TokenTag>,
+    },
+    /// Adds a contact or replaces what is known of him.
+    Contact(ContactRecord),
+    /// Removes a contact with his trust records and the peer records of his instances. What was shared with
+    /// him stays in his view log (it cannot be taken back), but is served to nobody.
+    RemoveContact(PersonId),
+    /// Adds or replaces a trust record.
+    Trust(TrustRecord),
+    /// Adds or replaces what is known of one instance of another person. A new pair key rebuilds the
+    /// fingerprint of that instance from the view log; the same one leaves fingerprint and cursors alone.
+    Peer(PeerRecord),
+    /// Objects made here, children before parents. All content links must be here, or earlier in the list.
+    Put {
+        /// The objects.
+        objects: Vec<Object>,
+    },
+    /// Puts `ids`, and before each whatever its content links reach, into the view logs of `persons`. What
+    /// stands in a view already is not entered again. What cannot be shared is left out and reported in
+    /// [`Committed::withheld`](super::Committed::withheld).
+    Share {
+        /// The roots.
+        ids: Vec<Cid>,
+        /// Who may see them from now on.
+        persons: Vec<PersonId>,
+    },
+    /// A batch that CHUM received, with the cursor it brings the peer's log to. At most one in a commit.
+    Import(Import),
+    /// The cursor into the peer's log moved over entries that brought no object. Written down lazily: with the
+    /// next commit that must be durable anyway, or at close.
+    Cursor {
+        /// Whose log.
+        instance: InstanceId,
+        /// The cursor.
+        cursor: Cursor,
+    },
+    /// The peer's instance has our log up to here durably. Written down lazily, too.
+    Acked {
+        /// The instance that acknowledged.
+        instance: InstanceId,
+        /// A cursor into our log; one of another epoch than ours is ignored.
+        cursor: Cursor,
+    },
+    /// A value under a name of the caller's; `None` removes it.
+    Setting {
+        /// At most 255 bytes.
+        key: String,
+        /// At most 64 KiB.
+        value: Option<Bytes>,
+    },
+}
+
+/// A received batch. Objects, log, view, indexes and cursor change together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The person whose authenticated session delivered it: the objects become visible to him, and to nobody
+    /// else.
+    pub person: PersonId,
+    /// The instance whose session it was; there must be a [`Write::Peer`] for it.
+    pub instance: InstanceId,
+    /// The objects, ids verified by the receiver.
+    pub objects: Vec<Object>,
+    /// The life of the peer's log in which `after` and `upto` count.
+    pub epoch: Epoch,
+    /// The cursor before. [`StoreError::Hole`](crate::StoreError::Hole) if the stored one is of this epoch and
+    /// lies before it.
+    pub after: u64,
+    /// The cursor to store with the objects; may lie below the stored one.
+    pub upto: u64,
+}

@@ -1,0 +1,39 @@
+//! The limits of a store, all finite.
+
+/// Bounds of a store. Part of no protocol: each store may have its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Objects of one person that may be set aside at a time. Default 10,000.
+    pub max_aside_objects: u64,
+    /// Bytes of one person's objects set aside. Default 64 MiB.
+    pub max_aside_bytes: u64,
+    /// Bytes of objects kept for one person (set aside or not). What comes beyond is refused. Default 1 TiB.
+    pub max_person_bytes: u64,
+    /// Entries that one read of a channel or a view returns at most. Default 10,000.
+    pub max_page_entries: usize,
+    /// Object bytes that one [`Read::Page`](crate::Read::Page) returns at most. Default 8 MiB.
+    pub max_page_bytes: usize,
+    /// Objects that the closure of one share may visit. Default 10,000,000.
+    pub max_closure: usize,
+    /// Index entries held in memory before they are merged into the tree on disk (about 60 bytes each). A
+    /// larger number makes writes cheaper, and opening dearer. Default 100,000.
+    pub recent_entries: usize,
+    /// Whether a store that was not closed cleanly takes a new epoch (`sync.md`, Views). Default `true`. A host
+    /// which never sends what is not durable yet may say `false`.
+    pub new_epoch_after_crash: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_aside_objects: 10_000,
+            max_aside_bytes: 64 << 20,
+            max_person_bytes: 1 << 40,
+            max_page_entries: 10_000,
+            max_page_bytes: 8 << 20,
+            max_closure: 10_000_000,
+            recent_entries: 100_000,
+            new_epoch_after_crash: true,
+        }
+    }
+}
