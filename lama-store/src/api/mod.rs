@@ -13,10 +13,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::ImportOutcome;
-use lama_identity::{Cid, PersonId};
+use lama_identity::{Cid, Contact, PersonId};
+use lama_invite::TokenRecord;
 
 pub use read::{AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Page, PeerHead, Read, Stats};
-pub use records::{ContactRecord, ContactState, PeerRecord, Secret, Secret32, TokenRecord, TokenTag, TrustRecord};
+pub use records::{PeerRecord, Secret32, TrustRecord};
 pub use write::{Import, Write};
 
 /// An object with its id. Whoever builds the pair has computed the id from the bytes: CHUM does so for what it
@@ -42,7 +43,7 @@ pub enum Reply {
     Committed(Committed),
     /// The commit changed nothing, because a token was not in the state its [`Write::Token`] expected. Carries
     /// the record as it stands, `None` if there is none.
-    Conflict(Option<TokenRecord>),
+    Conflict(Option<Box<TokenRecord>>),
     /// The bytes of an object, for [`Read::Object`]; `None`: not here (or set aside).
     Object(Option<Bytes>),
     /// For [`Read::Page`].
@@ -52,7 +53,7 @@ pub enum Reply {
     /// For [`Read::Peers`].
     Peers(Vec<PeerRecord>),
     /// For [`Read::Contacts`].
-    Contacts(Vec<ContactRecord>),
+    Contacts(Vec<Contact>),
     /// For [`Read::Trust`].
     Trust(Vec<TrustRecord>),
     /// For [`Read::Tokens`].

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::{Cursor, Entry, Epoch, ViewHead};
-use lama_identity::{Cid, InstanceId, PersonId};
+use lama_identity::{ChannelId, Cid, Hlc, InstanceId, PersonId};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub enum Read {
     Channels,
     /// Entries of a channel in causal order, ties by (clock, author, id).
     Channel {
-        /// The channel: the digest of its id object.
-        channel: [u8; 32],
+        /// The channel.
+        channel: ChannelId,
         /// The entry after which to start.
         after: Option<Cid>,
         /// At most so many entries (and never more than [`Config::max_page_entries`](crate::Config)).
@@ -59,9 +59,9 @@ pub enum Read {
     /// What a new entry of a channel names as seen.
     ChannelHeads {
         /// The channel.
-        channel: [u8; 32],
+        channel: ChannelId,
         /// Heads with a later clock are left out (a clock far in the future would drag all others along).
-        clock_limit: u64,
+        clock_limit: Hlc,
     },
     /// In whose views an object stands.
     Access(Cid),
@@ -122,8 +122,8 @@ pub struct EndpointRow {
 /// One channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelRow {
-    /// The digest of the id object.
-    pub channel: [u8; 32],
+    /// Its label.
+    pub channel: ChannelId,
     /// Its name.
     pub name: String,
     /// Its members, ascending.
@@ -136,7 +136,7 @@ pub struct ChannelRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelEntryRow {
     /// The channel.
-    pub channel: [u8; 32],
+    pub channel: ChannelId,
     /// The entry's id.
     pub id: Cid,
     /// Who wrote it.
@@ -144,7 +144,7 @@ pub struct ChannelEntryRow {
     /// On which instance.
     pub instance: InstanceId,
     /// Its hybrid logical clock.
-    pub clock: u64,
+    pub clock: Hlc,
     /// The entry itself.
     pub object: Bytes,
 }
@@ -154,8 +154,8 @@ pub struct ChannelEntryRow {
 pub struct ChannelHeads {
     /// Entries that no other entry names, ascending.
     pub heads: Vec<Cid>,
-    /// The highest clock among the heads; 0: the channel is empty.
-    pub clock: u64,
+    /// The highest clock among the heads; zero: the channel is empty.
+    pub clock: Hlc,
 }
 
 /// One access rule.

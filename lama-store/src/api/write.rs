@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::{Cursor, Epoch};
-use lama_identity::{Cid, InstanceId, PersonId};
+use lama_identity::{Cid, Contact, InstanceId, PersonId};
+use lama_invite::{StateTag, TokenRecord};
 
-use super::{ContactRecord, Object, PeerRecord, TokenRecord, TokenTag, TrustRecord};
+use super::{Object, PeerRecord, TrustRecord};
 
 /// One effect of a [`Request::Commit`](super::Request::Commit).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub enum Write {
         /// The new record.
         record: TokenRecord,
         /// The state the token must be in.
-        expect: Option<TokenTag>,
+        expect: Option<StateTag>,
     },
     /// Adds a contact or replaces what is known of him.
-    Contact(ContactRecord),
+    Contact(Contact),
     /// Removes a contact with his trust records and the peer records of his instances. What was shared with
     /// him stays in his view log (it cannot be taken back), but is served to nobody.
     RemoveContact(PersonId),
