@@ -108,10 +108,16 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotCanonical { id, error } => {
-                write!(f, "the object {id} is not canonical DAG-CBOR ({error}); nothing of its batch was kept")
+                write!(
+                    f,
+                    "the object {id} is not canonical DAG-CBOR ({error}); nothing of its batch was kept"
+                )
             }
             Self::ObjectTooLarge { id, length } => {
-                write!(f, "the object {id} has {length} bytes, more than an object may have; send it as a blob")
+                write!(
+                    f,
+                    "the object {id} has {length} bytes, more than an object may have; send it as a blob"
+                )
             }
             Self::Hole { stored, after } => write!(
                 f,
@@ -121,23 +127,38 @@ impl fmt::Display for StoreError {
                 write!(f, "the object {id} links to {missing}, which is not here; put what is linked first")
             }
             Self::UnknownPeer(instance) => {
-                write!(f, "nothing is known of the instance {instance}, or it belongs to another person; pair with it first")
+                write!(
+                    f,
+                    "nothing is known of the instance {instance}, or it belongs to another person; pair with it first"
+                )
             }
             Self::NotAContact(person) => {
-                write!(f, "{person} is not a contact, and of strangers nothing can be discovered; pair with that person first")
+                write!(
+                    f,
+                    "{person} is not a contact, and of strangers nothing can be discovered; pair with that person first"
+                )
             }
             Self::Misuse(what) => f.write_str(what),
             Self::ReadOnly => f.write_str("the store is open for reading only; open it for writing"),
             Self::Limit { what, limit } => write!(f, "{what}: at most {limit} are allowed"),
-            Self::Locked => f.write_str("another process has this store open; stop it, or give this one a directory of its own"),
+            Self::Locked => f.write_str(
+                "another process has this store open; stop it, or give this one a directory of its own",
+            ),
             Self::NewerFormat { found, supported } => write!(
                 f,
                 "the store has format {found}, and this program reads formats up to {supported}; use the newer program that wrote it"
             ),
-            Self::NotAStore => f.write_str("the file is not a LAMA store, or is damaged beyond recognition; name another directory"),
-            Self::Full => f.write_str("there is no room left on the disk; nothing was written; make room and try again"),
+            Self::NotAStore => f.write_str(
+                "the file is not a LAMA store, or is damaged beyond recognition; name another directory",
+            ),
+            Self::Full => {
+                f.write_str("there is no room left on the disk; nothing was written; make room and try again")
+            }
             Self::Corrupt(what) => {
-                write!(f, "the store contradicts itself ({what}); run the integrity check, and restore a backup if it fails")
+                write!(
+                    f,
+                    "the store contradicts itself ({what}); run the integrity check, and restore a backup if it fails"
+                )
             }
             Self::Engine(text) => write!(f, "the storage engine failed: {text}"),
         }

@@ -16,7 +16,9 @@ use lama_chum::ImportOutcome;
 use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
-pub use read::{AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Page, PeerHead, Read, Stats};
+pub use read::{
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Page, PeerHead, Read, Stats,
+};
 pub use records::{PeerRecord, Secret32, TrustRecord};
 pub use write::{Import, Write};
 
