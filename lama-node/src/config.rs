@@ -7,8 +7,6 @@ use core::time::Duration;
 pub struct Config {
     /// Limits of invitations.
     pub invite: lama_invite::Config,
-    /// Limits of handshake, records and streams.
-    pub session: lama_handshake::Config,
     /// Limits of synchronisation.
     pub chum: lama_chum::Config,
     /// From the open WebSocket to both persons authenticated: 10 s.
@@ -59,7 +57,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             invite: lama_invite::Config::default(),
-            session: lama_handshake::Config::default(),
             chum: lama_chum::Config::default(),
             handshake_deadline: Duration::from_secs(10),
             step_deadline: Duration::from_secs(5),

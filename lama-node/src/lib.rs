@@ -1,1 +1,22 @@
-//! The API is in `api`, `config`, `error`, `node`; it is compiled as soon as the crates below are published.
+//! A LAMA instance as one state machine: sessions, hub, and the API that applications use.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+mod api;
+mod config;
+mod error;
+mod node;
+
+pub use api::{
+    ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
+    EntryInfo, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState, LinkCause, LinkId,
+    NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, RefuseReason, Reply,
+    SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
+};
+pub use config::Config;
+pub use error::{Bucket, NodeError};
+pub use lama_invite::Source;
+pub use node::Node;
