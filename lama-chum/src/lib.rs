@@ -1,4 +1,52 @@
-//! CHUM: two instances find what one has and the other lacks, move it, and keep moving every change.
+//! CHUM: two instances find what one has and the other lacks, move it, and keep moving every change as it happens.
+//!
+//! This crate decides what one session of synchronisation says, and when: from where on each side sends, how many
+//! objects go into a message, when an acknowledgement is due, and whether both ends hold the same set. It also
+//! decides how files and folders become objects ([`blob`]). It refuses to decide what is stored and who may see it
+//! (the store), which types are taken from whom (the store's import), how messages are sealed and cut into records
+//! (the session), and what time it is.
+//!
+//! # The loop
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use lama_chum::{Chum, ChumError, Input, Output};
+//! use lama_core::{Machine, Now};
+//!
+//! /// A host: jobs go to the store, whose answers come back as inputs; frames go to the session.
+//! fn run(chum: &mut Chum, now: Now, inputs: Vec<Input>, store: &mut dyn FnMut(Output) -> Option<Input>,
+//!        session: &mut dyn FnMut(BytesMut)) -> Result<(), ChumError> {
+//!     for input in inputs {
+//!         chum.handle(now, input)?;
+//!     }
+//!     while let Some(job) = chum.poll() {
+//!         store(job).map_or(Ok(()), |answer| chum.handle(now, answer))?; // in order; durable before the answer
+//!     }
+//!     let mut frame = BytesMut::new();
+//!     while chum.poll_frame(&mut frame) { // while the link has room
+//!         session(frame.split());
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What holds
+//!
+//! - **Nothing is lost.** An acknowledgement follows the durable import, and the cursor is durable with the
+//!   objects. Cut anywhere, the next session begins where the durable part ends, and sends nothing of it again.
+//! - **No hole is ever visible.** Objects travel in the order of the log, in which children precede parents.
+//! - **Memory is bounded.** A receiver holds at most what may be unacknowledged ([`WINDOW_BYTES`],
+//!   [`WINDOW_OBJECTS`]), a sender two pages of its log; of what was sent it keeps numbers only.
+//! - **Nothing foreign is kept unchecked.** Ids are computed, encodings checked, sizes and counts compared, before
+//!   anything leaves for the store. The first broken rule ends the session, with the rule's name.
+//! - **Agreement is seen, not hoped for.** Both ends compare fingerprints of snapshots that cannot be stale, and
+//!   fall silent.
+//!
+//! # Room for reconciliation
+//!
+//! Where no cursor counts, the whole view is sent. A later version reconciles instead: its messages have the
+//! types 0x20 to 0x2f, its code a folder `recon` of its own, and its place is where the machine has both HELLOs
+//! (to be asked before `start`) and where it finds two sets different though everything was exchanged.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -7,6 +55,7 @@ extern crate alloc;
 
 mod agree;
 mod api;
+pub mod blob;
 mod config;
 mod error;
 mod fingerprint;

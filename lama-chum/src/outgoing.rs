@@ -161,7 +161,7 @@ impl Outgoing {
         let mut writer = ObjectsWriter::begin(out);
         let mut object_bytes = 0_usize;
         while let Some(entry) = self.queue.front() {
-            let len = writer.len().saturating_add(framed_len(entry.object.len()));
+            let len = writer.written().saturating_add(framed_len(entry.object.len()));
             let objects = usize::from(writer.count()).saturating_add(1);
             // The first object always goes: it has a message of its own if it is larger than the room.
             let fits = len <= config.room

@@ -63,7 +63,7 @@ impl<'a> ObjectsWriter<'a> {
 
     /// The message's length so far.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.out.len().saturating_sub(self.start)
     }
 
@@ -93,7 +93,7 @@ impl<'a> ObjectsWriter<'a> {
         if let Some(place) = self.out.get_mut(self.start..self.start.saturating_add(OBJECTS_HEADER)) {
             place.copy_from_slice(&header);
         }
-        self.len()
+        self.written()
     }
 }
 

@@ -1,0 +1,122 @@
+//! Why large data could not be cut, put together or named.
+
+use core::fmt;
+
+use lama_identity::{Cid, IdentityError};
+
+use super::NameError;
+
+/// Why large data could not be cut, put together or named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlobError {
+    // What came from elsewhere is wrong.
+    /// An object that is no blob, file or folder, or not a canonical one.
+    Object(IdentityError),
+    /// A manifest whose size, chunk size and links do not fit together.
+    Manifest,
+    /// An object other than the one that is wanted.
+    WrongObject {
+        /// The one that is wanted.
+        wanted: Cid,
+    },
+    /// A chunk or a part of a manifest that is not as long as the manifest says.
+    WrongSize {
+        /// The length it should have, in bytes of the blob.
+        expected: u64,
+    },
+    /// A folder whose entries are out of order, or doubled.
+    EntryOrder,
+    /// An entry's name that is refused.
+    Name(NameError),
+
+    // The caller misused the module.
+    /// A chunk size of 0 or above 1 MiB.
+    ChunkSize,
+    /// An object was given though none is wanted.
+    NothingWanted,
+    /// One path twice in a folder, or a path inside a path that is a file.
+    Twice,
+
+    // A limit was reached.
+    /// More bytes than a blob may have.
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// More entries in one folder than fit into an object.
+    TooManyEntries,
+}
+
+impl BlobError {
+    /// A stable name, for logs, bindings and tables.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Object(_) => "blob-object",
+            Self::Manifest => "blob-manifest",
+            Self::WrongObject { .. } => "blob-wrong-object",
+            Self::WrongSize { .. } => "blob-wrong-size",
+            Self::EntryOrder => "blob-entry-order",
+            Self::Name(_) => "blob-name",
+            Self::ChunkSize => "blob-chunk-size",
+            Self::NothingWanted => "blob-nothing-wanted",
+            Self::Twice => "blob-twice",
+            Self::TooLarge { .. } => "blob-too-large",
+            Self::TooManyEntries => "blob-too-many-entries",
+        }
+    }
+}
+
+impl fmt::Display for BlobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(cause) => {
+                write!(f, "this is no blob, file or folder: {cause}; it cannot be read here")
+            }
+            Self::Manifest => {
+                f.write_str("the manifest contradicts itself; ask its author to share the file again")
+            }
+            Self::WrongObject { wanted } => {
+                write!(f, "another object than {wanted} was given; give that one")
+            }
+            Self::WrongSize { expected } => {
+                write!(
+                    f,
+                    "a part is not {expected} bytes long as its manifest says; ask its author to share again"
+                )
+            }
+            Self::EntryOrder => f.write_str(
+                "the folder's entries are out of order or doubled; ask its author to share it again",
+            ),
+            Self::Name(cause) => cause.fmt(f),
+            Self::ChunkSize => f.write_str("a chunk must have 1 byte to 1 MiB; choose another chunk size"),
+            Self::NothingWanted => f.write_str("the blob is complete: nothing more is wanted"),
+            Self::Twice => f.write_str("a path is there twice, or lies inside a file; rename one of the two"),
+            Self::TooLarge { limit } => write!(f, "the data has more than {limit} bytes; share it in parts"),
+            Self::TooManyEntries => f.write_str("a folder has too many entries for one object; divide it up"),
+        }
+    }
+}
+
+impl core::error::Error for BlobError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Object(cause) => Some(cause),
+            Self::Name(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<IdentityError> for BlobError {
+    fn from(cause: IdentityError) -> Self {
+        Self::Object(cause)
+    }
+}
+
+impl From<NameError> for BlobError {
+    fn from(cause: NameError) -> Self {
+        Self::Name(cause)
+    }
+}
