@@ -5,10 +5,27 @@
 
 extern crate alloc;
 
+mod access;
 pub mod api;
+mod codec;
 mod config;
+pub mod engine;
 mod error;
+mod hot;
+mod import;
+mod layout;
+mod read;
+mod recent;
+mod records;
+mod share;
+mod store;
+mod typed;
+mod view;
 
 pub use api::*;
 pub use config::Config;
+pub use engine::{Engine, Memory};
+#[cfg(feature = "redb")]
+pub use engine::{Redb, RedbOptions};
 pub use error::StoreError;
+pub use store::{Opening, Store};

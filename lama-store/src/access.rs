@@ -1,0 +1,319 @@
+//! Reading through: what the open group holds first, then the entries in memory, then the engine.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_identity::{Cid, Codec};
+
+use crate::codec::{Reader, put_varint};
+use crate::engine::{Direction, Engine, Table};
+use crate::hot::page_key;
+use crate::layout::{IndexKey, PACK, Slot, after_prefix, pack_and_offset, place};
+use crate::view::{PageReader, View, ViewEntry};
+use crate::{Store, StoreError};
+
+const LOST: StoreError = StoreError::Corrupt("an index entry names a record that is not there");
+
+/// Room that the header of a record takes at most; it never runs over into the next pack.
+const MAX_HEADER: usize = 16;
+
+/// A stored object with where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// Number of the instance that brought it; 0: it was put here.
+    pub(crate) source: u32,
+    pub(crate) codec: u8,
+    pub(crate) bytes: Bytes,
+}
+
+/// Visits keys and values and says whether to go on.
+pub(crate) type EachRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
+
+impl<E: Engine> Store<E> {
+    /// A row of any table.
+    pub(crate) fn row(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(changed) = self.group.batch.table(table).get(key) {
+            return Ok(changed.clone());
+        }
+        let mut found = None;
+        self.engine.read(table, key, &mut |value| found = Some(Bytes::copy_from_slice(value)))?;
+        Ok(found)
+    }
+
+    pub(crate) fn meta_get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.row(Table::Meta, key)
+    }
+
+    pub(crate) fn meta_put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+        self.group.batch.put(Table::Meta, key, value);
+    }
+
+    pub(crate) fn meta_remove(&mut self, key: Vec<u8>) {
+        self.group.batch.remove(Table::Meta, key);
+    }
+
+    /// Visits the rows of a table from `from` up to before `to`, ascending.
+    pub(crate) fn rows(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut EachRow<'_>,
+    ) -> Result<(), StoreError> {
+        if to.is_some_and(|to| to <= from) {
+            return Ok(());
+        }
+        let upper = to.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
+        let mut changed = self
+            .group
+            .batch
+            .table(table)
+            .range::<[u8], _>((core::ops::Bound::Included(from), upper))
+            .peekable();
+        let mut state = Ok(true);
+        self.engine.scan(table, from, to, Direction::Up, &mut |key, value| {
+            while let Some((at, change)) = changed.next_if(|(at, _)| at.as_slice() <= key) {
+                if let Some(change) = change {
+                    state = visit(at, change);
+                }
+                if at.as_slice() == key || !matches!(state, Ok(true)) {
+                    return matches!(state, Ok(true));
+                }
+            }
+            state = visit(key, value);
+            matches!(state, Ok(true))
+        })?;
+        for (at, change) in changed {
+            if !state? {
+                return Ok(());
+            }
+            state = change.as_ref().map_or(Ok(true), |change| visit(at, change));
+        }
+        state.map(|_| ())
+    }
+
+    /// Visits the records of `Meta` whose key begins with `prefix`, with the rest of the key.
+    pub(crate) fn each_meta(&self, prefix: &[u8], visit: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.rows(Table::Meta, prefix, after_prefix(prefix).as_deref(), &mut |key, value| {
+            visit(key.get(prefix.len()..).unwrap_or_default(), value)
+        })
+    }
+
+    /// What the index has under a key.
+    #[inline]
+    pub(crate) fn slot(&self, key: &IndexKey) -> Result<Option<Slot>, StoreError> {
+        if let Some(slot) = self.group.index.get(key).or_else(|| self.recent.map.get(key)) {
+            return Ok(Some(*slot));
+        }
+        let mut found = Ok(None);
+        self.engine.read(Table::Index, &key.to_bytes(), &mut |value| {
+            found = Slot::read(&mut Reader(value)).map(Some);
+        })?;
+        found
+    }
+
+    /// What is known of an object.
+    #[inline]
+    pub(crate) fn object(&self, id: &Cid) -> Result<Option<Slot>, StoreError> {
+        self.slot(&IndexKey::object(id))
+    }
+
+    pub(crate) fn put_slot(&mut self, id: &Cid, slot: Slot) {
+        self.group.index.insert(IndexKey::object(id), slot);
+    }
+
+    /// Whether a view holds an id of which the index says `slot`.
+    #[inline]
+    pub(crate) fn is_member(&self, id: &Cid, slot: Slot, view: u32) -> Result<bool, StoreError> {
+        if slot.view == view {
+            return Ok(true);
+        }
+        Ok(slot.view != 0 && self.slot(&IndexKey::member(id, view))?.is_some())
+    }
+
+    /// Enters an id into a view that does not hold it: log, count, index and all fingerprints.
+    pub(crate) fn enter(
+        &mut self,
+        view: u32,
+        id: &Cid,
+        slot: &mut Slot,
+        source: u32,
+    ) -> Result<(), StoreError> {
+        if slot.view == 0 {
+            slot.view = view;
+            self.put_slot(id, *slot);
+        } else {
+            self.group.index.insert(IndexKey::member(id, view), Slot::default());
+        }
+        let log = self.hot.views.entry(view).or_default();
+        if log.seq >= u32::MAX.into() {
+            return Err(StoreError::Limit { what: "entries in one view", limit: u32::MAX.into() });
+        }
+        if log.open.is_none() {
+            open_page(&self.engine, &self.group.batch, view, log)?;
+        }
+        if log.page_len as usize + 64 > PACK
+            && let Some(full) = log.open.take()
+        {
+            crate::hot::put_page(&mut self.group.batch, view, log.page, full);
+            log.begin_page();
+        }
+        log.append(id, slot.place, source);
+        self.hot.dirty_views.insert(view);
+        if let Some(peers) = self.hot.peers_of.get(&view) {
+            for number in peers {
+                if let Some(peer) = self.hot.peers.get_mut(number) {
+                    peer.progress.fingerprint.add(&peer.fingerprinter, id);
+                    self.hot.dirty_peers.insert(*number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the entries of a view with a higher number than `after`.
+    pub(crate) fn each_entry(
+        &self,
+        view: u32,
+        after: u64,
+        visit: &mut dyn FnMut(ViewEntry) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(log) = self.hot.views.get(&view).filter(|log| log.seq > after) else { return Ok(()) };
+        let begin = self.page_of(view, after.saturating_add(1))?;
+        let mut page_rows = |first: u64, page: &[u8]| {
+            for entry in PageReader::new(first, page) {
+                let entry = entry?;
+                if entry.seq > after && !visit(entry)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let open = log.open.as_deref().map(|bytes| (log.page, bytes));
+        let end = open.map_or_else(|| page_key(view, u64::MAX), |(first, _)| page_key(view, first));
+        let mut go_on = true;
+        self.rows(Table::Views, &page_key(view, begin), Some(&end), &mut |key, page| {
+            go_on = page_rows(first_of(key)?, page)?;
+            Ok(go_on)
+        })?;
+        if let Some((first, bytes)) = open.filter(|_| go_on) {
+            page_rows(first, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// First number of the page that holds entry `seq`.
+    fn page_of(&self, view: u32, seq: u64) -> Result<u64, StoreError> {
+        let (from, to) = (page_key(view, 0), page_key(view, seq.saturating_add(1)));
+        let mut first = Ok(0);
+        self.engine.scan(Table::Views, &from, Some(&to), Direction::Down, &mut |key, _| {
+            first = first_of(key);
+            false
+        })?;
+        let changed = self.group.batch.table(Table::Views).range::<[u8], _>((
+            core::ops::Bound::Included(from.as_slice()),
+            core::ops::Bound::Excluded(to.as_slice()),
+        ));
+        Ok(first?.max(changed.last().map_or(Ok(0), |(key, _)| first_of(key))?))
+    }
+
+    /// Appends a record to the object log and tells its place.
+    pub(crate) fn write_record(&mut self, source: u32, codec: Codec, bytes: &[u8]) -> u64 {
+        if self.hot.pack.bytes.len() + MAX_HEADER > PACK {
+            self.next_pack();
+        }
+        let at = place(self.hot.pack.number, self.hot.pack.bytes.len());
+        let out = &mut self.hot.pack.bytes;
+        put_varint(out, source.into());
+        out.push(codec as u8);
+        put_varint(out, bytes.len() as u64);
+        let mut rest = bytes;
+        loop {
+            let room = PACK.saturating_sub(self.hot.pack.bytes.len()).min(rest.len());
+            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.hot.pack.bytes.extend_from_slice(now);
+            if later.is_empty() {
+                return at;
+            }
+            rest = later;
+            self.next_pack();
+        }
+    }
+
+    fn next_pack(&mut self) {
+        let full = core::mem::take(&mut self.hot.pack.bytes);
+        self.group.batch.put(Table::Log, self.hot.pack.number.to_be_bytes(), full);
+        self.hot.pack.number += 1;
+    }
+
+    /// Calls `with` with the bytes of one pack.
+    fn pack<T>(&self, number: u64, with: &mut dyn FnMut(&[u8]) -> T) -> Result<T, StoreError> {
+        if number == self.hot.pack.number {
+            return Ok(with(&self.hot.pack.bytes));
+        }
+        let key = number.to_be_bytes();
+        if let Some(Some(pack)) = self.group.batch.table(Table::Log).get(key.as_slice()) {
+            return Ok(with(pack));
+        }
+        let mut result = None;
+        self.engine.read(Table::Log, &key, &mut |pack| result = Some(with(pack)))?;
+        result.ok_or(LOST)
+    }
+
+    /// Reads the record at a place.
+    pub(crate) fn record(&self, place: u64) -> Result<Record, StoreError> {
+        let (number, offset) = pack_and_offset(place);
+        let mut bytes = Vec::new();
+        let (source, codec, length) = self.pack(number, &mut |pack| {
+            let mut reader = Reader(pack.get(offset..).ok_or(LOST)?);
+            let header = (reader.num32()?, reader.u8()?, usize::try_from(reader.num()?).map_err(|_| LOST)?);
+            if header.2 > lama_chum::MAX_OBJECT {
+                return Err(LOST);
+            }
+            bytes.reserve_exact(header.2);
+            bytes.extend_from_slice(reader.0.get(..header.2.min(reader.0.len())).unwrap_or_default());
+            Ok(header)
+        })??;
+        let mut next = number;
+        while bytes.len() < length {
+            next += 1;
+            let before = bytes.len();
+            self.pack(next, &mut |pack| {
+                bytes.extend_from_slice(pack.get(..pack.len().min(length - before)).unwrap_or_default());
+            })?;
+            if bytes.len() == before {
+                return Err(LOST);
+            }
+        }
+        Ok(Record { source, codec, bytes: bytes.into() })
+    }
+}
+
+/// Opens the last page of a view for appending, or begins one.
+fn open_page(
+    engine: &impl Engine,
+    batch: &crate::engine::Batch,
+    view: u32,
+    log: &mut View,
+) -> Result<(), StoreError> {
+    if log.page == 0 || log.page_len as usize >= crate::layout::SMALL_PAGE {
+        log.begin_page();
+        return Ok(());
+    }
+    let key = page_key(view, log.page);
+    let mut bytes = None;
+    match batch.table(Table::Views).get(&key) {
+        Some(Some(page)) => bytes = Some(page.to_vec()),
+        _ => {
+            engine.read(Table::Views, &key, &mut |page| bytes = Some(page.to_vec()))?;
+        }
+    }
+    log.open = Some(bytes.ok_or(StoreError::Corrupt("the last page of a view is not there"))?);
+    Ok(())
+}
+
+fn first_of(key: &[u8]) -> Result<u64, StoreError> {
+    let mut reader = Reader(key);
+    let _view: [u8; 4] = reader.array()?;
+    Ok(u64::from_be_bytes(reader.array()?))
+}

@@ -1,0 +1,307 @@
+//! What the store keeps in memory: heads, cursors, contacts and the numbers of persons and instances. All of it
+//! is read back from the engine when the store is opened, or when a commit failed half-way.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use lama_chum::{Cursor, Epoch, Fingerprint, Fingerprinter, NO_EPOCH, PairKey};
+use lama_identity::{Contact, InstanceId, PersonId};
+
+use crate::StoreError;
+use crate::api::PeerRecord;
+use crate::codec::{Reader, Writer};
+use crate::engine::{Batch, Direction, Engine, Table};
+use crate::layout::{after_prefix, kind, meta};
+use crate::records;
+use crate::view::View;
+
+/// What is known of one instance of another person.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) record: PeerRecord,
+    /// Number of its person, whose view it is served from.
+    pub(crate) view: u32,
+    pub(crate) fingerprinter: Fingerprinter,
+    pub(crate) progress: Progress,
+}
+
+/// What changes as one synchronises with an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    /// Over all ids of the view, under the pair key.
+    pub(crate) fingerprint: Fingerprint,
+    /// Up to where its log was taken over.
+    pub(crate) received: Cursor,
+    /// Up to where it has our log.
+    pub(crate) acked: Cursor,
+}
+
+impl Progress {
+    fn to_bytes(self) -> Vec<u8> {
+        Writer::default()
+            .raw(&self.fingerprint.0)
+            .raw(&self.received.epoch)
+            .num(self.received.upto)
+            .raw(&self.acked.epoch)
+            .num(self.acked.upto)
+            .0
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader(bytes);
+        let this = Self {
+            fingerprint: Fingerprint(reader.array()?),
+            received: Cursor { epoch: reader.array()?, upto: reader.num()? },
+            acked: Cursor { epoch: reader.array()?, upto: reader.num()? },
+        };
+        reader.end()?;
+        Ok(this)
+    }
+}
+
+/// Counts over the whole store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) aside: u64,
+    /// Pairs of a missing link and an object that waits for it.
+    pub(crate) waiting: u64,
+    /// Objects of which access rules speak.
+    pub(crate) rules: u64,
+}
+
+/// The pack at the end of the object log.
+#[derive(Debug, Default)]
+pub(crate) struct Pack {
+    pub(crate) number: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Everything small and busy.
+#[derive(Debug, Default)]
+pub(crate) struct Hot {
+    pub(crate) epoch: Epoch,
+    pub(crate) counts: Counts,
+    pub(crate) persons: BTreeMap<PersonId, u32>,
+    pub(crate) person_rows: Vec<PersonId>,
+    pub(crate) instances: BTreeMap<InstanceId, u32>,
+    pub(crate) instance_rows: Vec<(InstanceId, u32)>,
+    pub(crate) views: BTreeMap<u32, View>,
+    pub(crate) peers: BTreeMap<u32, Peer>,
+    /// Numbers of the instances with a peer record, by the number of their person.
+    pub(crate) peers_of: BTreeMap<u32, BTreeSet<u32>>,
+    pub(crate) contacts: BTreeMap<PersonId, Contact>,
+    pub(crate) pack: Pack,
+    pub(crate) dirty_views: BTreeSet<u32>,
+    pub(crate) dirty_peers: BTreeSet<u32>,
+    /// Cursors that changed and may wait for a commit.
+    pub(crate) lazy_peers: BTreeSet<u32>,
+    pub(crate) dirty_counts: bool,
+}
+
+impl Hot {
+    /// Reads everything.
+    pub(crate) fn load(engine: &impl Engine) -> Result<Self, StoreError> {
+        let mut this = Self::default();
+        each(engine, kind::EPOCH, &mut |_, value| {
+            this.epoch = Reader(value).array()?;
+            Ok(())
+        })?;
+        each(engine, kind::COUNTS, &mut |_, value| {
+            let mut reader = Reader(value);
+            this.counts = Counts {
+                objects: reader.num()?,
+                bytes: reader.num()?,
+                aside: reader.num()?,
+                waiting: reader.num()?,
+                rules: reader.num()?,
+            };
+            reader.end()
+        })?;
+        each(engine, kind::PERSON, &mut |_, value| {
+            let person = PersonId(Reader(value).array()?);
+            this.person_rows.push(person);
+            this.persons.insert(person, number(this.person_rows.len())?);
+            Ok(())
+        })?;
+        each(engine, kind::INSTANCE, &mut |_, value| {
+            let mut reader = Reader(value);
+            let row = (InstanceId(reader.array()?), reader.num32()?);
+            this.instance_rows.push(row);
+            this.instances.insert(row.0, number(this.instance_rows.len())?);
+            Ok(())
+        })?;
+        each(engine, kind::VIEW, &mut |key, value| {
+            this.views.insert(key_number(key)?, View::from_bytes(value)?);
+            Ok(())
+        })?;
+        each(engine, kind::CONTACT, &mut |_, value| {
+            let contact = records::read_contact(value)?;
+            this.contacts.insert(contact.id(), contact);
+            Ok(())
+        })?;
+        this.load_peers(engine)?;
+        engine.scan(Table::Log, &[], None, Direction::Down, &mut |key, _| {
+            if let Ok(last) = Reader(key).array() {
+                this.pack.number = u64::from_be_bytes(last) + 1;
+            }
+            false
+        })?;
+        Ok(this)
+    }
+
+    fn load_peers(&mut self, engine: &impl Engine) -> Result<(), StoreError> {
+        each(engine, kind::PEER, &mut |key, value| {
+            let record = records::read_peer(value)?;
+            let view = *self
+                .persons
+                .get(&record.person)
+                .ok_or(StoreError::Corrupt("a peer record without its person"))?;
+            let fingerprinter = PairKey::new(*record.pair_key.expose()).fingerprinter();
+            let progress = Progress::default();
+            self.add_peer(key_number(key)?, Peer { record, view, fingerprinter, progress });
+            Ok(())
+        })?;
+        each(engine, kind::PROGRESS, &mut |key, value| {
+            if let Some(peer) = self.peers.get_mut(&key_number(key)?) {
+                peer.progress = Progress::from_bytes(value)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Number of a person, given out now if he has none.
+    pub(crate) fn person(&mut self, person: PersonId, batch: &mut Batch) -> Result<u32, StoreError> {
+        if let Some(known) = self.persons.get(&person) {
+            return Ok(*known);
+        }
+        self.person_rows.push(person);
+        let given = number(self.person_rows.len())?;
+        self.persons.insert(person, given);
+        batch.put(Table::Meta, meta(kind::PERSON, &[&given.to_be_bytes()]), person.0.to_vec());
+        Ok(given)
+    }
+
+    /// Number of an instance, given out now if it has none.
+    pub(crate) fn instance(
+        &mut self,
+        instance: InstanceId,
+        person: u32,
+        batch: &mut Batch,
+    ) -> Result<u32, StoreError> {
+        if let Some(known) = self.instances.get(&instance) {
+            return Ok(*known);
+        }
+        self.instance_rows.push((instance, person));
+        let given = number(self.instance_rows.len())?;
+        self.instances.insert(instance, given);
+        let row = Writer::default().raw(&instance.0).num(person.into()).0;
+        batch.put(Table::Meta, meta(kind::INSTANCE, &[&given.to_be_bytes()]), row);
+        Ok(given)
+    }
+
+    /// Takes note of a peer.
+    pub(crate) fn add_peer(&mut self, number: u32, peer: Peer) {
+        self.peers_of.entry(peer.view).or_default().insert(number);
+        self.peers.insert(number, peer);
+    }
+
+    /// Forgets all peers of a person and tells their numbers.
+    pub(crate) fn remove_peers(&mut self, view: u32) -> BTreeSet<u32> {
+        let numbers = self.peers_of.remove(&view).unwrap_or_default();
+        for number in &numbers {
+            self.peers.remove(number);
+            self.dirty_peers.remove(number);
+            self.lazy_peers.remove(number);
+        }
+        numbers
+    }
+
+    /// The person with that number.
+    pub(crate) fn person_id(&self, number: u32) -> Option<PersonId> {
+        self.person_rows.get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
+    }
+
+    /// Number of the person to whom an instance belongs; `None` for what came from here.
+    pub(crate) fn owner_of(&self, source: u32) -> Option<u32> {
+        self.instance_rows.get(usize::try_from(source.checked_sub(1)?).ok()?).map(|row| row.1)
+    }
+
+    /// Writes what changed into the batch, cursors that may wait included.
+    pub(crate) fn write_to(&mut self, batch: &mut Batch) {
+        for number in core::mem::take(&mut self.dirty_views) {
+            if let Some(view) = self.views.get_mut(&number) {
+                if let Some(page) = view.open.take() {
+                    put_page(batch, number, view.page, page);
+                }
+                batch.put(Table::Meta, meta(kind::VIEW, &[&number.to_be_bytes()]), view.to_bytes());
+            }
+        }
+        let mut peers = core::mem::take(&mut self.dirty_peers);
+        peers.append(&mut self.lazy_peers);
+        for number in peers {
+            if let Some(peer) = self.peers.get(&number) {
+                let key = meta(kind::PROGRESS, &[&number.to_be_bytes()]);
+                batch.put(Table::Meta, key, peer.progress.to_bytes());
+            }
+        }
+        if core::mem::take(&mut self.dirty_counts) {
+            let Counts { objects, bytes, aside, waiting, rules } = self.counts;
+            let row = Writer::default().num(objects).num(bytes).num(aside).num(waiting).num(rules).0;
+            batch.put(Table::Meta, meta(kind::COUNTS, &[]), row);
+        }
+        if !self.pack.bytes.is_empty() {
+            let bytes = core::mem::take(&mut self.pack.bytes);
+            batch.put(Table::Log, self.pack.number.to_be_bytes(), bytes);
+            self.pack.number += 1;
+        }
+    }
+
+    /// A cursor into our log that a peer acknowledged, if it is of this life of the store.
+    pub(crate) fn acked(&self, progress: &Progress) -> u64 {
+        if progress.acked.epoch == self.epoch && self.epoch != NO_EPOCH { progress.acked.upto } else { 0 }
+    }
+}
+
+/// Writes one page of a view.
+pub(crate) fn put_page(batch: &mut Batch, view: u32, first: u64, page: Vec<u8>) {
+    batch.put(Table::Views, page_key(view, first), page);
+}
+
+/// The key of a page.
+pub(crate) fn page_key(view: u32, first: u64) -> Vec<u8> {
+    let mut key = view.to_be_bytes().to_vec();
+    key.extend_from_slice(&first.to_be_bytes());
+    key
+}
+
+fn number(length: usize) -> Result<u32, StoreError> {
+    u32::try_from(length)
+        .map_err(|_| StoreError::Limit { what: "persons or instances ever met", limit: u32::MAX.into() })
+}
+
+fn key_number(key: &[u8]) -> Result<u32, StoreError> {
+    Ok(u32::from_be_bytes(Reader(key).array()?))
+}
+
+/// Visits all records of a kind, with the key after the letter.
+pub(crate) fn each(
+    engine: &impl Engine,
+    kind: u8,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut result = Ok(());
+    let prefix = [kind];
+    engine.scan(
+        Table::Meta,
+        &prefix,
+        after_prefix(&prefix).as_deref(),
+        Direction::Up,
+        &mut |key, value| {
+            result = visit(key.get(1..).unwrap_or_default(), value);
+            result.is_ok()
+        },
+    )?;
+    result
+}

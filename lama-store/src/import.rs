@@ -1,0 +1,278 @@
+//! Objects coming in, from here and from others.
+
+use alloc::vec::Vec;
+
+use lama_chum::{Cursor, ImportOutcome, MAX_OBJECT, Refusal, ViewHead};
+use lama_identity::{Cid, Codec, ContactState, cbor};
+
+use crate::api::{Committed, Import, Object};
+use crate::engine::Engine;
+use crate::hot::Peer;
+use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
+use crate::{Store, StoreError};
+
+/// What reading an object tells without decoding it.
+struct Seen {
+    links: Vec<Cid>,
+    type_name: Option<alloc::string::String>,
+}
+
+/// Checks an object and lists what it links to.
+fn look(id: &Cid, bytes: &[u8]) -> Result<Seen, StoreError> {
+    if bytes.len() > MAX_OBJECT {
+        return Err(StoreError::ObjectTooLarge { id: *id, length: bytes.len() });
+    }
+    let mut links = Vec::new();
+    if id.codec() == Codec::Raw {
+        return Ok(Seen { links, type_name: None });
+    }
+    let summary = cbor::scan(bytes, &mut |link| links.push(link))
+        .map_err(|error| StoreError::NotCanonical { id: *id, error })?;
+    Ok(Seen { links, type_name: summary.type_name.map(Into::into) })
+}
+
+/// The content links of a stored object.
+pub(crate) fn links_of(bytes: &[u8]) -> Result<Vec<Cid>, StoreError> {
+    let mut links = Vec::new();
+    cbor::scan(bytes, &mut |link| links.push(link))
+        .map_err(|_| StoreError::Corrupt("a stored object is not canonical"))?;
+    Ok(links)
+}
+
+impl<E: Engine> Store<E> {
+    /// Objects made here.
+    pub(crate) fn put_objects(
+        &mut self,
+        objects: &[Object],
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        for (id, bytes) in objects {
+            let known = self.object(id)?;
+            if let Some(slot) = known
+                && slot.is_visible()
+            {
+                if !slot.has(Slot::OWN) {
+                    self.put_slot(id, Slot { flags: slot.flags | Slot::OWN, ..slot });
+                }
+                continue;
+            }
+            let seen = look(id, bytes)?;
+            if let Some(missing) = self.first_missing(&seen.links)? {
+                return Err(StoreError::MissingLink { id: *id, missing });
+            }
+            if known.is_some_and(|slot| slot.place != Slot::NOWHERE) {
+                return Err(StoreError::Corrupt("an object is set aside though all its links are here"));
+            }
+            let leaf = if seen.links.is_empty() { Slot::LEAF } else { 0 };
+            let view = known.map_or(0, |slot| slot.view);
+            let place = self.write_record(0, id.codec(), bytes);
+            self.put_slot(id, Slot { place, flags: Slot::OWN | leaf, view });
+            self.appear(id, bytes, seen.type_name, 0, report)?;
+            self.wake(id, report)?;
+        }
+        Ok(())
+    }
+
+    /// Objects that a peer's instance sent.
+    pub(crate) fn import(&mut self, import: &Import, report: &mut Committed) -> Result<(), StoreError> {
+        let (source, peer) = self.peer(import.instance, Some(import.person))?;
+        let (view, stored) = (peer.view, peer.progress.received);
+        self.require_active(&import.person)?;
+        if stored.epoch == import.epoch && stored.upto < import.after {
+            return Err(StoreError::Hole { stored: stored.upto, after: import.after });
+        }
+        let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
+        let mut outcome = ImportOutcome { before, ..ImportOutcome::default() };
+        for (id, bytes) in &import.objects {
+            self.import_one(view, source, id, bytes, &mut outcome, report)?;
+        }
+        let head = self.hot.views.get(&view).map_or(0, |log| log.seq);
+        if let Some(peer) = self.hot.peers.get_mut(&source) {
+            peer.progress.received = Cursor { epoch: import.epoch, upto: import.upto };
+        }
+        self.hot.dirty_peers.insert(source);
+        if head > before {
+            report.grown.push(import.person);
+        }
+        outcome.head = self.head(view, source);
+        report.import = Some(outcome);
+        Ok(())
+    }
+
+    fn import_one(
+        &mut self,
+        view: u32,
+        source: u32,
+        id: &Cid,
+        bytes: &bytes::Bytes,
+        outcome: &mut ImportOutcome,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let known = self.object(id)?;
+        if let Some(mut slot) = known.filter(|slot| slot.place != Slot::NOWHERE) {
+            if !self.is_member(id, slot, view)? {
+                self.enter(view, id, &mut slot, source)?;
+            }
+            if slot.has(Slot::ASIDE) {
+                outcome.aside.push(*id);
+            }
+            return Ok(());
+        }
+        let seen = look(id, bytes)?;
+        let missing = self.first_missing(&seen.links)?;
+        let mut slot = Slot { place: Slot::NOWHERE, flags: 0, view: known.map_or(0, |slot| slot.view) };
+        let kept = self.within_quota(view, bytes.len() as u64, missing.is_some());
+        if kept {
+            slot.place = self.write_record(source, id.codec(), bytes);
+            slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
+            slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
+        } else {
+            outcome.refused.push((*id, Refusal::Quota));
+        }
+        if self.is_member(id, slot, view)? {
+            self.put_slot(id, slot);
+        } else {
+            // Writes the slot, too, if this is the first view that holds the id.
+            if slot.view != 0 {
+                self.put_slot(id, slot);
+            }
+            self.enter(view, id, &mut slot, source)?;
+        }
+        match missing.filter(|_| kept) {
+            Some(missing) => {
+                outcome.aside.push(*id);
+                self.set_aside(id, &missing, view, bytes.len() as u64);
+            }
+            None if kept => {
+                self.appear(id, bytes, seen.type_name, source, report)?;
+                self.wake(id, report)?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Counts what a person's instances bring, and whether it is still within his quota.
+    fn within_quota(&mut self, view: u32, length: u64, aside: bool) -> bool {
+        let config = &self.config;
+        let log = self.hot.views.entry(view).or_default();
+        let fits = log.bytes.saturating_add(length) <= config.max_person_bytes
+            && (!aside
+                || (log.aside_objects < config.max_aside_objects
+                    && log.aside_bytes.saturating_add(length) <= config.max_aside_bytes));
+        if fits {
+            log.bytes += length;
+            if aside {
+                log.aside_objects += 1;
+                log.aside_bytes += length;
+            }
+            self.hot.dirty_views.insert(view);
+        }
+        fits
+    }
+
+    /// The first link whose target cannot be read here.
+    pub(crate) fn first_missing(&self, links: &[Cid]) -> Result<Option<Cid>, StoreError> {
+        for link in links {
+            if !self.object(link)?.is_some_and(Slot::is_visible) {
+                return Ok(Some(*link));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An object can be read from now on.
+    fn appear(
+        &mut self,
+        id: &Cid,
+        bytes: &bytes::Bytes,
+        type_name: Option<alloc::string::String>,
+        source: u32,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        self.hot.counts.objects += 1;
+        self.hot.counts.bytes += bytes.len() as u64;
+        self.hot.dirty_counts = true;
+        report.stored += 1;
+        match type_name {
+            Some(type_name) => self.typed(id, bytes, type_name, source, report),
+            None => Ok(()),
+        }
+    }
+
+    fn set_aside(&mut self, id: &Cid, missing: &Cid, view: u32, length: u64) {
+        let row = crate::codec::Writer::default().num(view.into()).num(length).0;
+        self.meta_put(meta(kind::WAITING, &[&id_bytes(missing), &id_bytes(id)]), row);
+        self.hot.counts.aside += 1;
+        self.hot.counts.waiting += 1;
+        self.hot.dirty_counts = true;
+    }
+
+    /// Looks again at what waited for an object, and for what that brings.
+    fn wake(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
+        if self.hot.counts.waiting == 0 {
+            return Ok(());
+        }
+        let mut awake = alloc::vec![*id];
+        while let Some(here) = awake.pop() {
+            let prefix = meta(kind::WAITING, &[&id_bytes(&here)]);
+            let mut waiting = Vec::new();
+            self.each_meta(&prefix, &mut |key, value| {
+                let mut reader = crate::codec::Reader(value);
+                waiting.push((id_at_end(key)?, reader.num32()?, reader.num()?));
+                Ok(true)
+            })?;
+            for (id, view, length) in waiting {
+                self.meta_remove(meta(kind::WAITING, &[&id_bytes(&here), &id_bytes(&id)]));
+                self.hot.counts.waiting -= 1;
+                self.hot.counts.aside -= 1;
+                self.hot.dirty_counts = true;
+                if self.look_again(&id, view, length, report)? {
+                    awake.push(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object that was set aside has all its links now; else it waits for the next one.
+    fn look_again(
+        &mut self,
+        id: &Cid,
+        view: u32,
+        length: u64,
+        report: &mut Committed,
+    ) -> Result<bool, StoreError> {
+        let Some(slot) = self.object(id)? else { return Err(StoreError::Corrupt("what waits is not there")) };
+        let record = self.record(slot.place)?;
+        if let Some(missing) = self.first_missing(&links_of(&record.bytes)?)? {
+            self.set_aside(id, &missing, view, length);
+            return Ok(false);
+        }
+        self.put_slot(id, Slot { flags: slot.flags & !Slot::ASIDE, ..slot });
+        if let Some(log) = self.hot.views.get_mut(&view) {
+            log.aside_objects = log.aside_objects.saturating_sub(1);
+            log.aside_bytes = log.aside_bytes.saturating_sub(length);
+            self.hot.dirty_views.insert(view);
+        }
+        let type_name = look(id, &record.bytes)?.type_name;
+        self.appear(id, &record.bytes, type_name, record.source, report)?;
+        Ok(true)
+    }
+
+    /// Only with an established contact is anything exchanged.
+    pub(crate) fn require_active(&self, person: &lama_identity::PersonId) -> Result<(), StoreError> {
+        match self.hot.contacts.get(person) {
+            Some(contact) if contact.state == ContactState::Active => Ok(()),
+            _ => Err(StoreError::NotAContact(*person)),
+        }
+    }
+
+    /// The head of a view towards one instance.
+    pub(crate) fn head(&self, view: u32, instance: u32) -> ViewHead {
+        let (seq, count) = self.hot.views.get(&view).map_or((0, 0), |log| (log.seq, log.count));
+        let fingerprint =
+            self.hot.peers.get(&instance).map(|peer: &Peer| peer.progress.fingerprint).unwrap_or_default();
+        ViewHead { epoch: self.hot.epoch, seq, count, fingerprint }
+    }
+}

@@ -1,0 +1,240 @@
+//! Where everything stands: keys, values and the format version.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `Log` | pack number u64 BE | up to [`PACK`] bytes of records, one after the other; a record may run over into the next packs |
+//! | `Index` | digest 32, codec 1 | [`Slot`]: place of the record, flags, the first view that holds the id |
+//! | `Index` | digest 32, codec 1, view u32 BE | an empty slot: that view holds the id, too |
+//! | `Recent` | run number u64 BE | keys and slots of one commit that may not be in `Index` yet |
+//! | `Views` | view u32 BE, first sequence number u64 BE | a page of entries (see [`crate::view`]) |
+//! | `Meta` | a letter of [`kind`], then the key of that kind | a small record |
+//!
+//! Objects and views are written in append order, many to a value; only the index has keys in random order, and
+//! those are collected in memory and merged into the tree by ranges, so that a page of the tree is written once
+//! for many ids (`docs/store-engine.md` has the figures). Persons and instances stand in all this as small
+//! numbers, given out in the order of their first appearance.
+
+use alloc::vec::Vec;
+
+use lama_identity::{Cid, Codec};
+
+use crate::StoreError;
+use crate::codec::Reader;
+
+/// The format that this code writes and reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// First bytes of the format record.
+pub(crate) const MAGIC: &[u8; 10] = b"lama-store";
+
+/// Bytes in one pack or page. With key and header this is just below 64 KiB: the engine rounds up to a power of 2.
+pub(crate) const PACK: usize = 65_400;
+
+/// A page of a view that is shorter than this is extended by the next commit; a longer one is left alone.
+pub(crate) const SMALL_PAGE: usize = 4_000;
+
+/// First byte of a key in `Meta`.
+pub(crate) mod kind {
+    /// Format version.
+    pub(crate) const FORMAT: u8 = b'!';
+    /// Epoch and whether the store was closed cleanly.
+    pub(crate) const EPOCH: u8 = b'E';
+    /// Counts of objects and bytes.
+    pub(crate) const COUNTS: u8 = b'#';
+    /// Number u32 BE to person.
+    pub(crate) const PERSON: u8 = b'p';
+    /// Number u32 BE to instance and number of its person.
+    pub(crate) const INSTANCE: u8 = b'i';
+    /// View number u32 BE to the head of that view.
+    pub(crate) const VIEW: u8 = b'v';
+    /// Instance number u32 BE to the peer record.
+    pub(crate) const PEER: u8 = b'P';
+    /// Instance number u32 BE to fingerprint and cursors.
+    pub(crate) const PROGRESS: u8 = b'Q';
+    /// Person to contact.
+    pub(crate) const CONTACT: u8 = b'C';
+    /// Person and slot to trust record.
+    pub(crate) const TRUST: u8 = b'T';
+    /// Locator to token.
+    pub(crate) const TOKEN: u8 = b'K';
+    /// Name to setting.
+    pub(crate) const SETTING: u8 = b'S';
+    /// Missing id and waiting id, nothing.
+    pub(crate) const WAITING: u8 = b'W';
+    /// Person and instance to endpoint.
+    pub(crate) const ENDPOINT: u8 = b'D';
+    /// Channel to its name, members and number of entries.
+    pub(crate) const CHANNEL: u8 = b'H';
+    /// Channel, clock, author, id to instance: the order of the channel.
+    pub(crate) const ENTRY: u8 = b'h';
+    /// Id of an entry to channel, clock, author and state.
+    pub(crate) const ENTRY_AT: u8 = b'e';
+    /// Channel and id of an entry that no other one names, to its clock.
+    pub(crate) const HEAD: u8 = b'g';
+    /// Named entry and naming entry, nothing.
+    pub(crate) const NAMED_BY: u8 = b'r';
+    /// Channel or author that is not known yet, and the entry that waits for it.
+    pub(crate) const ENTRY_WAITS: u8 = b'w';
+    /// Object and access rule to author and persons.
+    pub(crate) const ACCESS: u8 = b'A';
+}
+
+/// A key of `Meta`.
+pub(crate) fn meta(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(kind);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// The smallest key that does not begin with `prefix`; `None` if there is none.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// Length of an id as the store writes it.
+pub(crate) const ID: usize = 33;
+
+/// An id as the store writes it: digest, then codec.
+pub(crate) fn id_bytes(id: &Cid) -> [u8; ID] {
+    let mut bytes = [0; ID];
+    let (digest, codec) = bytes.split_at_mut(32);
+    digest.copy_from_slice(id.digest());
+    codec.fill(id.codec() as u8);
+    bytes
+}
+
+/// Reads what [`id_bytes`] wrote.
+pub(crate) fn read_id(reader: &mut Reader<'_>) -> Result<Cid, StoreError> {
+    let digest = reader.array()?;
+    let codec = match reader.u8()? {
+        0x55 => Codec::Raw,
+        0x71 => Codec::DagCbor,
+        _ => return Err(StoreError::Corrupt("an id has an unknown codec")),
+    };
+    Ok(Cid::from_parts(codec, digest))
+}
+
+/// The end of a key that is an id.
+pub(crate) fn id_at_end(key: &[u8]) -> Result<Cid, StoreError> {
+    let at = key.len().checked_sub(ID).ok_or(StoreError::Corrupt("a key is too short"))?;
+    read_id(&mut Reader(key.get(at..).unwrap_or_default()))
+}
+
+/// A key of the index: an id, and the view in which it stands (0: the entry of the object itself).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IndexKey {
+    pub(crate) digest: [u8; 32],
+    pub(crate) codec: u8,
+    pub(crate) view: u32,
+}
+
+impl IndexKey {
+    pub(crate) const LEN: usize = ID + 4;
+    pub(crate) const MIN: Self = Self { digest: [0; 32], codec: 0, view: 0 };
+
+    pub(crate) fn object(id: &Cid) -> Self {
+        Self::member(id, 0)
+    }
+
+    pub(crate) fn member(id: &Cid, view: u32) -> Self {
+        Self { digest: *id.digest(), codec: id.codec() as u8, view }
+    }
+
+    /// The key in the tree: without the view for the object itself.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(Self::LEN);
+        key.extend_from_slice(&self.digest);
+        key.push(self.codec);
+        if self.view != 0 {
+            key.extend_from_slice(&self.view.to_be_bytes());
+        }
+        key
+    }
+}
+
+/// What the index knows of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Slot {
+    /// Where its record begins; [`Slot::NOWHERE`] if it was refused.
+    pub(crate) place: u64,
+    /// Bits [`Slot::OWN`] to [`Slot::ASIDE`].
+    pub(crate) flags: u8,
+    /// The first view that holds the id; 0: none.
+    pub(crate) view: u32,
+}
+
+impl Slot {
+    pub(crate) const LEN: usize = 13;
+    pub(crate) const NOWHERE: u64 = u64::MAX;
+    /// It was put here, by this instance's own person.
+    pub(crate) const OWN: u8 = 1;
+    /// It has no content links.
+    pub(crate) const LEAF: u8 = 2;
+    /// It waits for a content link.
+    pub(crate) const ASIDE: u8 = 4;
+
+    pub(crate) const fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether the object can be read and shared.
+    pub(crate) const fn is_visible(self) -> bool {
+        self.place != Self::NOWHERE && !self.has(Self::ASIDE)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (place, rest) = bytes.split_at_mut(8);
+        place.copy_from_slice(&self.place.to_le_bytes());
+        let (flags, view) = rest.split_at_mut(1);
+        flags.fill(self.flags);
+        view.copy_from_slice(&self.view.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            place: u64::from_le_bytes(reader.array()?),
+            flags: reader.u8()?,
+            view: u32::from_le_bytes(reader.array()?),
+        })
+    }
+}
+
+/// The place of a record: its pack and the offset there.
+pub(crate) const fn place(pack: u64, offset: usize) -> u64 {
+    (pack << 20) | offset as u64
+}
+
+/// Takes [`place`] apart.
+pub(crate) const fn pack_and_offset(place: u64) -> (u64, usize) {
+    (place >> 20, (place & 0xf_ffff) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_where_the_next_begins() {
+        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(after_prefix(&[1, 0xff, 0xff]), Some([2].to_vec()));
+        assert_eq!(after_prefix(&[0xff]), None);
+    }
+
+    #[test]
+    fn slots_and_places_come_back() {
+        let slot = Slot { place: place(77, 65_399), flags: Slot::OWN | Slot::LEAF, view: 9 };
+        assert_eq!(Slot::read(&mut Reader(&slot.to_bytes())), Ok(slot));
+        assert_eq!(pack_and_offset(slot.place), (77, 65_399));
+        assert!(!Slot { place: Slot::NOWHERE, ..slot }.is_visible());
+    }
+}

@@ -1,0 +1,156 @@
+//! Answers to questions.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_chum::Entry;
+use lama_identity::{Cid, InstanceId, PersonId};
+
+use crate::api::{Page, PeerHead, Read, Reply, Stats};
+use crate::engine::Engine;
+use crate::layout::{Slot, kind, meta};
+use crate::{Store, StoreError};
+
+impl<E: Engine> Store<E> {
+    /// Answers one question. What is being built has been settled before.
+    pub(crate) fn read(&self, read: &Read) -> Result<Reply, StoreError> {
+        Ok(match read {
+            Read::Object(id) => Reply::Object(self.visible(id)?),
+            Read::Page { person, instance, after, max_bytes, whole } => {
+                Reply::Page(self.page(*person, *instance, *after, *max_bytes, *whole)?)
+            }
+            Read::Head { person, instance } => Reply::Head(self.peer_head(*person, *instance)),
+            Read::Peers(person) => Reply::Peers(
+                self.hot
+                    .peers
+                    .values()
+                    .map(|peer| &peer.record)
+                    .filter(|record| person.is_none_or(|person| person == record.person))
+                    .cloned()
+                    .collect(),
+            ),
+            Read::Contacts => Reply::Contacts(self.hot.contacts.values().cloned().collect()),
+            Read::Trust(person) => Reply::Trust(self.trust(*person)?),
+            Read::Tokens => Reply::Tokens(self.tokens()?),
+            Read::Endpoints(person) => Reply::Endpoints(self.endpoints(person)?),
+            Read::Channels => Reply::Channels(self.channels()?),
+            Read::Channel { channel, after, limit } => {
+                Reply::Channel(self.channel_page(channel, after.as_ref(), *limit)?)
+            }
+            Read::ChannelHeads { channel, clock_limit } => {
+                Reply::ChannelHeads(self.channel_heads(channel, *clock_limit)?)
+            }
+            Read::Access(id) => Reply::Access(self.who_may_see(id)?),
+            Read::AccessRules(id) => Reply::AccessRules(self.access_rules(id)?),
+            Read::View { person, after, limit } => Reply::View(self.view_ids(person, *after, *limit)?),
+            Read::Setting(name) => Reply::Setting(self.meta_get(&meta(kind::SETTING, &[name.as_bytes()]))?),
+            Read::Settings(prefix) => Reply::Settings(self.settings(prefix)?),
+            Read::Stats => Reply::Stats(self.stats()),
+        })
+    }
+
+    /// The bytes of an object that can be read.
+    pub(crate) fn visible(&self, id: &Cid) -> Result<Option<Bytes>, StoreError> {
+        match self.object(id)?.filter(|slot| slot.is_visible()) {
+            Some(slot) => Ok(Some(self.record(slot.place)?.bytes)),
+            None => Ok(None),
+        }
+    }
+
+    fn page(
+        &self,
+        person: PersonId,
+        instance: InstanceId,
+        after: u64,
+        max_bytes: usize,
+        whole: bool,
+    ) -> Result<Page, StoreError> {
+        let (number, peer) = self.peer(instance, Some(person))?;
+        self.require_active(&person)?;
+        let max_bytes = max_bytes.min(self.config.max_page_bytes);
+        let mut page = Page { entries: Vec::new(), next: after, head: self.head(peer.view, number) };
+        let mut bytes = 0;
+        self.each_entry(peer.view, after, &mut |entry| {
+            let from_peer = entry.source == number;
+            if from_peer && !whole {
+                page.next = entry.seq;
+                return Ok(true);
+            }
+            let place = match entry.place {
+                // Refused when it came; it may have come again since.
+                Slot::NOWHERE => self.object(&entry.id)?.map_or(Slot::NOWHERE, |slot| slot.place),
+                place => place,
+            };
+            if place == Slot::NOWHERE {
+                page.next = entry.seq;
+                return Ok(true);
+            }
+            let object = self.record(place)?.bytes;
+            bytes += object.len();
+            if bytes > max_bytes && !page.entries.is_empty() {
+                return Ok(false);
+            }
+            page.next = entry.seq;
+            page.entries.push(Entry { seq: entry.seq, id: entry.id, source_is_peer: from_peer, object });
+            Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries)
+        })?;
+        Ok(page)
+    }
+
+    fn peer_head(&self, person: PersonId, instance: InstanceId) -> Option<Box<PeerHead>> {
+        let (number, peer) = self.peer(instance, Some(person)).ok()?;
+        let head = self.head(peer.view, number);
+        Some(Box::new(PeerHead {
+            head,
+            received: peer.progress.received,
+            acked: self.hot.acked(&peer.progress),
+        }))
+    }
+
+    fn who_may_see(&self, id: &Cid) -> Result<Vec<PersonId>, StoreError> {
+        let Some(slot) = self.object(id)? else { return Ok(Vec::new()) };
+        let mut persons = Vec::new();
+        for (number, person) in (1..).zip(&self.hot.person_rows) {
+            if self.is_member(id, slot, number)? {
+                persons.push(*person);
+            }
+        }
+        persons.sort_unstable();
+        Ok(persons)
+    }
+
+    fn view_ids(&self, person: &PersonId, after: u64, limit: usize) -> Result<Vec<Cid>, StoreError> {
+        let limit = limit.min(self.config.max_page_entries);
+        let mut ids = Vec::new();
+        if let Some(view) = self.hot.persons.get(person).filter(|_| limit > 0) {
+            self.each_entry(*view, after, &mut |entry| {
+                ids.push(entry.id);
+                Ok(ids.len() < limit)
+            })?;
+        }
+        Ok(ids)
+    }
+
+    fn settings(&self, prefix: &str) -> Result<Vec<(alloc::string::String, Bytes)>, StoreError> {
+        let mut rows = Vec::new();
+        self.each_meta(&meta(kind::SETTING, &[prefix.as_bytes()]), &mut |rest, value| {
+            let rest =
+                core::str::from_utf8(rest).map_err(|_| StoreError::Corrupt("a setting's name is no text"))?;
+            rows.push((alloc::format!("{prefix}{rest}"), Bytes::copy_from_slice(value)));
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    fn stats(&self) -> Stats {
+        let counts = self.hot.counts;
+        Stats {
+            objects: counts.objects,
+            bytes: counts.bytes,
+            aside: counts.aside,
+            views: self.hot.views.len() as u64,
+            epoch: self.hot.epoch,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The store: opening, executing requests in groups, closing.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_chum::{Epoch, NO_EPOCH};
+use lama_core::Seed;
+
+use crate::api::{Committed, Reply, Request, Write};
+use crate::codec::{Reader, Writer};
+use crate::engine::{Batch, Engine, Table};
+use crate::hot::Hot;
+use crate::layout::{FORMAT, IndexKey, MAGIC, Slot, kind, meta};
+use crate::recent::Recent;
+use crate::view::View;
+use crate::{Config, StoreError};
+
+/// Which life of a store begins with opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Opening {
+    /// The one that was closed, or that crashed.
+    #[default]
+    Normal,
+    /// A copy was put back: whatever others know of its log may be wrong, so it takes a new epoch.
+    Restored,
+}
+
+/// What was written since the last durable commit. All of it can be read already.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) batch: Batch,
+    pub(crate) index: BTreeMap<IndexKey, Slot>,
+}
+
+/// Objects, views, contacts, channels, tokens and settings over an [`Engine`]. One owner, no locks: a host gives it
+/// a thread of its own and hands it whatever requests have come in, all at once.
+#[derive(Debug)]
+pub struct Store<E> {
+    pub(crate) engine: E,
+    pub(crate) config: Config,
+    pub(crate) hot: Hot,
+    pub(crate) recent: Recent,
+    pub(crate) group: Group,
+    /// Set when memory and engine may differ and could not be brought together again.
+    broken: Option<StoreError>,
+}
+
+impl<E: Engine> Store<E> {
+    /// Opens a store; an empty engine becomes a new one. `seed` is used if a new epoch is needed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::NewerFormat`], [`StoreError::Corrupt`], and the engine's.
+    pub fn open(mut engine: E, config: Config, seed: Seed, opening: Opening) -> Result<Self, StoreError> {
+        let fresh = check_format(&engine)?;
+        let read_only = engine.is_read_only();
+        if fresh && read_only {
+            return Err(StoreError::NotAStore);
+        }
+        if !read_only {
+            let (old, clean) = read_epoch(&engine)?;
+            let keep = clean || !config.new_epoch_after_crash;
+            let epoch = if keep && opening == Opening::Normal && old != NO_EPOCH {
+                old
+            } else {
+                draw_epoch(&seed, old)
+            };
+            let mut batch = Batch::default();
+            if fresh {
+                let row = Writer::default().raw(MAGIC).num(FORMAT.into()).0;
+                batch.put(Table::Meta, meta(kind::FORMAT, &[]), row);
+            }
+            put_epoch(&mut batch, epoch, false);
+            engine.commit(&batch)?;
+        }
+        let (hot, recent) = (Hot::load(&engine)?, Recent::load(&engine)?);
+        Ok(Self { engine, config, hot, recent, group: Group::default(), broken: None })
+    }
+
+    /// This life's epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.hot.epoch
+    }
+
+    /// The engine, for looking at it.
+    pub const fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Executes requests in order and answers each, in the same order.
+    ///
+    /// All commits of a call share one durable commit of the engine: the more requests a host collects while the
+    /// last call was under way, the cheaper each becomes. A commit that fails leaves no trace and does not
+    /// disturb the others.
+    pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
+        let mut replies = Vec::with_capacity(requests.len());
+        let mut first = 0;
+        for (at, request) in requests.iter().enumerate() {
+            let reply = match (&self.broken, request) {
+                (Some(error), _) => Err(error.clone()),
+                (None, Request::Read(read)) => self.settle().and_then(|()| self.read(read)),
+                (None, Request::Commit(writes)) => self.apply(writes),
+            };
+            let failed = matches!((request, &reply), (Request::Commit(_), Err(_)));
+            replies.push(reply);
+            if failed && self.broken.is_none() {
+                // What the failed commit had begun cannot be told from what came before: drop all, repeat that.
+                self.reload();
+                let before = requests.get(first..at).unwrap_or_default();
+                let answers = replies.get_mut(first..at).unwrap_or_default();
+                self.repeat(before, answers);
+                first = at + 1;
+            }
+        }
+        if let Err(error) = self.flush() {
+            fail_commits(
+                requests.get(first..).unwrap_or_default(),
+                replies.get_mut(first..).unwrap_or_default(),
+                &error,
+            );
+        }
+        replies
+    }
+
+    /// One commit by itself.
+    ///
+    /// # Errors
+    /// Why it changed nothing.
+    pub fn commit(&mut self, writes: Vec<Write>) -> Result<Reply, StoreError> {
+        self.execute(&[Request::Commit(writes)]).pop().unwrap_or(Err(StoreError::Misuse("no answer")))
+    }
+
+    /// One question by itself.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn ask(&mut self, read: crate::Read) -> Result<Reply, StoreError> {
+        self.execute(&[Request::Read(read)]).pop().unwrap_or(Err(StoreError::Misuse("no answer")))
+    }
+
+    /// Writes down what was allowed to wait, and that this life ends in good order, so that the next one keeps
+    /// the epoch. A store that is dropped without it takes a new epoch.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn close(mut self) -> Result<E, StoreError> {
+        if !self.engine.is_read_only() {
+            if let Some(error) = self.broken {
+                return Err(error);
+            }
+            put_epoch(&mut self.group.batch, self.hot.epoch, true);
+            self.flush()?;
+        }
+        Ok(self.engine)
+    }
+
+    /// Applies commits again after the group was dropped: they succeeded before, so they do now.
+    fn repeat(&mut self, requests: &[Request], replies: &mut [Result<Reply, StoreError>]) {
+        let mut outcome = Ok(());
+        for (request, reply) in requests.iter().zip(replies.iter_mut()) {
+            if let Request::Commit(writes) = request
+                && outcome.is_ok()
+            {
+                *reply = self.apply(writes);
+                outcome = reply.as_ref().map(|_| ()).map_err(Clone::clone);
+            }
+        }
+        let outcome = outcome.and_then(|()| self.flush());
+        if let Err(error) = outcome {
+            self.reload();
+            fail_commits(requests, replies, &error);
+        }
+    }
+
+    fn apply(&mut self, writes: &[Write]) -> Result<Reply, StoreError> {
+        if self.engine.is_read_only() {
+            return Err(StoreError::ReadOnly);
+        }
+        // Before anything changes: a conflict must leave the group as it was.
+        for write in writes {
+            if let Write::Token { record, expect } = write {
+                let stands = self.token(&record.locator)?;
+                if stands.as_ref().map(|record| record.state.tag()) != *expect {
+                    return Ok(Reply::Conflict(stands.map(Into::into)));
+                }
+            }
+        }
+        if writes.iter().filter(|write| matches!(write, Write::Import(_))).count() > 1 {
+            return Err(StoreError::Misuse("a commit holds at most one import"));
+        }
+        let mut report = Committed::default();
+        for write in writes {
+            self.write(write, &mut report)?;
+        }
+        report.grown.sort_unstable();
+        report.grown.dedup();
+        Ok(Reply::Committed(report))
+    }
+
+    fn write(&mut self, write: &Write, report: &mut Committed) -> Result<(), StoreError> {
+        match write {
+            Write::Token { record, .. } => self.put_token(record),
+            Write::Contact(contact) => self.put_contact(contact, report),
+            Write::RemoveContact(person) => self.remove_contact(*person),
+            Write::Trust(trust) => self.put_trust(trust),
+            Write::Peer(peer) => self.put_peer(peer),
+            Write::Put { objects } => self.put_objects(objects, report),
+            Write::Share { ids, persons } => self.share(ids, persons, report),
+            Write::Import(import) => self.import(import, report),
+            Write::Cursor { instance, cursor } => {
+                self.note(*instance, |progress| progress.received = *cursor)
+            }
+            Write::Acked { instance, cursor } => self.note_acked(*instance, *cursor),
+            Write::Setting { key, value } => self.put_setting(key, value.as_ref()),
+        }
+    }
+
+    /// Makes the group durable. Cursors alone may wait for the next one.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let idle = self.group.batch.is_empty()
+            && self.group.index.is_empty()
+            && self.hot.dirty_views.is_empty()
+            && self.hot.dirty_peers.is_empty()
+            && self.hot.pack.bytes.is_empty();
+        if idle {
+            return Ok(());
+        }
+        let mut group = core::mem::take(&mut self.group);
+        self.hot.write_to(&mut group.batch);
+        let plan = self.recent.plan(&group.index, self.config.recent_entries, &mut group.batch);
+        let done = self.engine.commit(&group.batch);
+        match done {
+            Ok(()) => self.recent.apply(&plan, group.index),
+            Err(_) => self.reload(),
+        }
+        done
+    }
+
+    /// Forgets the group and reads back what is durable.
+    fn reload(&mut self) {
+        self.group = Group::default();
+        match Hot::load(&self.engine) {
+            Ok(mut hot) => {
+                // Cursors that wait were never written anywhere; losing them costs a scan, but why lose them.
+                for (number, peer) in &self.hot.peers {
+                    if let Some(kept) = hot.peers.get_mut(number)
+                        && self.hot.lazy_peers.contains(number)
+                        && kept.record.pair_key == peer.record.pair_key
+                    {
+                        kept.progress.acked = peer.progress.acked;
+                    }
+                }
+                self.hot = hot;
+            }
+            Err(error) => self.broken = Some(error),
+        }
+    }
+
+    /// Puts what is being built into the batch, so that reads find it there.
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+        for number in &self.hot.dirty_views {
+            if let Some(View { page, open: Some(bytes), .. }) = self.hot.views.get(number) {
+                crate::hot::put_page(&mut self.group.batch, *number, *page, bytes.clone());
+            }
+        }
+        let pack = &self.hot.pack;
+        if !pack.bytes.is_empty() {
+            self.group.batch.put(Table::Log, pack.number.to_be_bytes(), pack.bytes.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Whether the engine is empty.
+fn check_format(engine: &impl Engine) -> Result<bool, StoreError> {
+    let mut found = None;
+    engine.read(Table::Meta, &meta(kind::FORMAT, &[]), &mut |value| {
+        found = Some(Bytes::copy_from_slice(value))
+    })?;
+    let Some(found) = found else {
+        let mut empty = true;
+        for table in Table::ALL {
+            engine.scan(table, &[], None, crate::engine::Direction::Up, &mut |_, _| {
+                empty = false;
+                false
+            })?;
+        }
+        return if empty { Ok(true) } else { Err(StoreError::NotAStore) };
+    };
+    let mut reader = Reader(&found);
+    if reader.raw(MAGIC.len()).ok() != Some(MAGIC) {
+        return Err(StoreError::NotAStore);
+    }
+    let found = reader.num32()?;
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { found, supported: FORMAT });
+    }
+    Ok(false)
+}
+
+fn read_epoch(engine: &impl Engine) -> Result<(Epoch, bool), StoreError> {
+    let mut found = Ok((NO_EPOCH, false));
+    engine.read(Table::Meta, &meta(kind::EPOCH, &[]), &mut |value| {
+        let mut reader = Reader(value);
+        found = reader.array().and_then(|epoch| Ok((epoch, reader.u8()? == 1)));
+    })?;
+    found
+}
+
+fn put_epoch(batch: &mut Batch, epoch: Epoch, clean: bool) {
+    let row = Writer::default().raw(&epoch).u8(clean.into()).0;
+    batch.put(Table::Meta, meta(kind::EPOCH, &[]), row);
+}
+
+/// A new epoch: neither "none" nor the old one.
+fn draw_epoch(seed: &Seed, old: Epoch) -> Epoch {
+    let bytes = seed.derive("LAMA/store epoch");
+    bytes
+        .chunks_exact(8)
+        .filter_map(|chunk| chunk.try_into().ok())
+        .find(|epoch| *epoch != NO_EPOCH && *epoch != old)
+        .unwrap_or([1; 8])
+}
+
+fn fail_commits(requests: &[Request], replies: &mut [Result<Reply, StoreError>], error: &StoreError) {
+    for (request, reply) in requests.iter().zip(replies) {
+        if matches!((request, &reply), (Request::Commit(_), Ok(Reply::Committed(_)))) {
+            *reply = Err(error.clone());
+        }
+    }
+}

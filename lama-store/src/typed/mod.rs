@@ -1,0 +1,136 @@
+//! Objects whose `$type$` means something here: channels and their entries, endpoints, access rules.
+//!
+//! What a peer sends takes effect only if its signature verifies under a key of its author's contact record; what
+//! was put here was signed here. An object whose author (or channel) is not known yet waits for that, and is
+//! looked at again when it comes.
+
+mod channel;
+mod endpoint;
+mod rule;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_identity::{
+    Access, ChannelEntry, Cid, GroupMembers, OneInstanceEndpoint, PersonId, Profile, Signable, Signed,
+    Versioned, cbor,
+};
+
+use crate::api::{Committed, Effect};
+use crate::engine::Engine;
+use crate::layout::{id_at_end, id_bytes, kind, meta};
+use crate::{Store, StoreError};
+
+/// What a typed object still lacks to take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lacks {
+    /// A person or channel with this label.
+    Label([u8; 32]),
+    /// It breaks a rule of its type: it stays an object like any other.
+    Validity,
+}
+
+impl<E: Engine> Store<E> {
+    /// Gives an object that can be read from now on its place in the indexes.
+    pub(crate) fn typed(
+        &mut self,
+        id: &Cid,
+        bytes: &Bytes,
+        type_name: String,
+        source: u32,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let taken = match type_name.as_str() {
+            "Channel" => self.take_channel(bytes, source, report)?,
+            "ChannelEntry" => self.take_entry(id, bytes, source, report)?,
+            "EndpointVersion" => self.take_endpoint(id, bytes, source, report)?,
+            "Access" => self.take_rule(id, bytes, source, report)?,
+            _ => Ok(()),
+        };
+        if let Err(Lacks::Label(label)) = taken {
+            self.meta_put(meta(kind::ENTRY_WAITS, &[&label, &id_bytes(id)]), Bytes::new());
+        }
+        if source != 0 {
+            let from = self.hot.owner_of(source).and_then(|number| self.hot.person_id(number));
+            report.effects.push(Effect::Object { id: *id, type_name, from });
+        }
+        if self.hot.counts.rules > 0 {
+            self.apply_rules_for(id, report)?;
+        }
+        Ok(())
+    }
+
+    /// Looks again at what waited for a person or channel.
+    pub(crate) fn label_known(&mut self, label: &[u8; 32], report: &mut Committed) -> Result<(), StoreError> {
+        let mut waiting = Vec::new();
+        self.each_meta(&meta(kind::ENTRY_WAITS, &[label]), &mut |key, _| {
+            waiting.push(id_at_end(key)?);
+            Ok(true)
+        })?;
+        for id in waiting {
+            self.meta_remove(meta(kind::ENTRY_WAITS, &[label, &id_bytes(&id)]));
+            let Some(slot) = self.object(&id)? else { continue };
+            let record = self.record(slot.place)?;
+            let summary =
+                cbor::check(&record.bytes).map_err(|_| StoreError::Corrupt("a stored object is damaged"))?;
+            let taken = match summary.type_name {
+                Some("ChannelEntry") => self.take_entry(&id, &record.bytes, record.source, report)?,
+                Some("EndpointVersion") => self.take_endpoint(&id, &record.bytes, record.source, report)?,
+                Some("Access") => self.take_rule(&id, &record.bytes, record.source, report)?,
+                _ => Ok(()),
+            };
+            if let Err(Lacks::Label(other)) = taken {
+                self.meta_put(meta(kind::ENTRY_WAITS, &[&other, &id_bytes(&id)]), Bytes::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a signed object and verifies it, unless it was put here.
+    fn verified<T: Signable>(&self, bytes: &Bytes, source: u32) -> Result<Signed<T>, Lacks> {
+        let signed = Signed::<T>::from_bytes(bytes.clone()).map_err(|_| Lacks::Validity)?;
+        if source == 0 {
+            return Ok(signed);
+        }
+        let author = signed.value().author().person;
+        let contact = self.hot.contacts.get(&author).ok_or(Lacks::Label(author.0))?;
+        match signed.verify(contact) {
+            Ok(()) => Ok(signed),
+            // The certificate of that instance may come yet, with the next version of the contact.
+            Err(lama_identity::IdentityError::NotCertified) => Err(Lacks::Label(author.0)),
+            Err(_) => Err(Lacks::Validity),
+        }
+    }
+
+    /// Who answers for an object: the author of a signed one, else the person who brought it. `None`: this
+    /// instance's own person.
+    pub(crate) fn author_of(&self, id: &Cid) -> Result<Option<PersonId>, StoreError> {
+        let Some(slot) = self.object(id)?.filter(|slot| slot.is_visible()) else { return Ok(None) };
+        let record = self.record(slot.place)?;
+        if let Some(author) = signed_author(&record.bytes) {
+            return Ok(Some(author));
+        }
+        Ok(self.brought_by(slot)?.and_then(|number| self.hot.person_id(number)))
+    }
+}
+
+/// The author whom a signed object names. Such an object was verified, or has no effect anyway.
+fn signed_author(bytes: &Bytes) -> Option<PersonId> {
+    fn author<T: Signable>(bytes: &Bytes) -> Option<PersonId> {
+        T::from_bytes(bytes).ok().map(|value| value.author().person)
+    }
+    match cbor::check(bytes).ok()?.type_name? {
+        "ChannelEntry" => author::<ChannelEntry>(bytes),
+        "EndpointVersion" => author::<Versioned<OneInstanceEndpoint>>(bytes),
+        "Access" => author::<Versioned<Access>>(bytes),
+        "Profile" => author::<Versioned<Profile>>(bytes),
+        "GroupMembers" => author::<Versioned<GroupMembers>>(bytes),
+        _ => None,
+    }
+}
+
+/// Reads an object of a type; `Err`: it says it is one, and is not.
+fn typed_object<T: lama_identity::Object>(bytes: &Bytes) -> Result<T, Lacks> {
+    T::from_bytes(bytes).map_err(|_| Lacks::Validity)
+}

@@ -1,0 +1,218 @@
+//! View logs: what stands in a page, and how entries are appended.
+//!
+//! A page holds entries with consecutive sequence numbers, the first of which is in its key:
+//!
+//! ```text
+//! flags u8 | digest 32 | [source varint, if CHANGED] | [place: zigzag varint against the one before, unless NOWHERE]
+//! ```
+//!
+//! The ids stand in the log itself, so that rebuilding a fingerprint or sketch is one sequential scan.
+
+use alloc::vec::Vec;
+
+use lama_identity::{Cid, Codec};
+
+use crate::StoreError;
+use crate::codec::{Reader, Writer, put_varint, unzigzag, zigzag};
+use crate::layout::Slot;
+
+/// The id is a chunk's.
+const RAW: u8 = 1;
+/// The entry came from another instance than the one before.
+const CHANGED: u8 = 2;
+/// The object was refused: it is counted, and not here.
+const NOWHERE: u8 = 4;
+/// Flags that this format knows; a tombstone will be one of the others.
+const KNOWN: u8 = RAW | CHANGED | NOWHERE;
+
+/// One entry of a view log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ViewEntry {
+    pub(crate) seq: u64,
+    pub(crate) id: Cid,
+    /// Place of the record, or [`Slot::NOWHERE`].
+    pub(crate) place: u64,
+    /// Number of the instance it came from; 0: from here.
+    pub(crate) source: u32,
+}
+
+/// What differs from entry to entry: the state of writer and reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Previous {
+    place: u64,
+    source: u32,
+}
+
+/// The head of one view log, and the page at its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Sequence number of the last entry.
+    pub(crate) seq: u64,
+    /// How many ids the set holds.
+    pub(crate) count: u64,
+    /// Bytes of objects that this person's instances brought here.
+    pub(crate) bytes: u64,
+    /// Those of them that are set aside.
+    pub(crate) aside_objects: u64,
+    /// Their bytes.
+    pub(crate) aside_bytes: u64,
+    /// First sequence number of the last page; 0: there is none.
+    pub(crate) page: u64,
+    /// Its length in bytes.
+    pub(crate) page_len: u64,
+    previous: Previous,
+    /// The page, while it is being extended.
+    pub(crate) open: Option<Vec<u8>>,
+}
+
+impl View {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        [self.seq, self.count, self.bytes, self.aside_objects, self.aside_bytes, self.page, self.page_len]
+            .into_iter()
+            .fold(Writer::default(), Writer::num)
+            .num(self.previous.place)
+            .num(self.previous.source.into())
+            .0
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader(bytes);
+        let mut num = || reader.num();
+        let view = Self {
+            seq: num()?,
+            count: num()?,
+            bytes: num()?,
+            aside_objects: num()?,
+            aside_bytes: num()?,
+            page: num()?,
+            page_len: num()?,
+            previous: Previous { place: num()?, source: reader.num32()? },
+            open: None,
+        };
+        reader.end()?;
+        Ok(view)
+    }
+
+    /// Begins a page at the next sequence number.
+    pub(crate) fn begin_page(&mut self) {
+        self.page = self.seq + 1;
+        self.previous = Previous::default();
+        self.open = Some(Vec::new());
+    }
+
+    /// Appends an entry to the open page.
+    #[inline]
+    pub(crate) fn append(&mut self, id: &Cid, place: u64, source: u32) {
+        let out = self.open.get_or_insert_default();
+        let nowhere = place == Slot::NOWHERE;
+        let changed = source != self.previous.source;
+        let mut flags = 0;
+        flags |= if id.codec() == Codec::Raw { RAW } else { 0 };
+        flags |= if changed { CHANGED } else { 0 };
+        flags |= if nowhere { NOWHERE } else { 0 };
+        out.push(flags);
+        out.extend_from_slice(id.digest());
+        if changed {
+            put_varint(out, source.into());
+            self.previous.source = source;
+        }
+        if !nowhere {
+            put_varint(out, zigzag(self.previous.place, place));
+            self.previous.place = place;
+        }
+        self.page_len = out.len() as u64;
+        self.seq += 1;
+        self.count += 1;
+    }
+}
+
+/// Reads the entries of one page.
+pub(crate) struct PageReader<'a> {
+    reader: Reader<'a>,
+    seq: u64,
+    previous: Previous,
+}
+
+impl<'a> PageReader<'a> {
+    /// A page whose first entry has the number `first`.
+    pub(crate) fn new(first: u64, page: &'a [u8]) -> Self {
+        Self { reader: Reader(page), seq: first, previous: Previous::default() }
+    }
+
+    fn entry(&mut self) -> Result<ViewEntry, StoreError> {
+        let flags = self.reader.u8()?;
+        if flags & !KNOWN != 0 {
+            return Err(StoreError::Corrupt("a view entry has flags of another format"));
+        }
+        let digest = self.reader.array()?;
+        if flags & CHANGED != 0 {
+            self.previous.source = self.reader.num32()?;
+        }
+        let mut place = Slot::NOWHERE;
+        if flags & NOWHERE == 0 {
+            place = unzigzag(self.previous.place, self.reader.num()?);
+            self.previous.place = place;
+        }
+        let codec = if flags & RAW == 0 { Codec::DagCbor } else { Codec::Raw };
+        let entry = ViewEntry {
+            seq: self.seq,
+            id: Cid::from_parts(codec, digest),
+            place,
+            source: self.previous.source,
+        };
+        self.seq += 1;
+        Ok(entry)
+    }
+}
+
+impl Iterator for PageReader<'_> {
+    type Item = Result<ViewEntry, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.0.is_empty() {
+            return None;
+        }
+        let entry = self.entry();
+        if entry.is_err() {
+            self.reader.0 = &[];
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_back() {
+        let mut view = View { seq: 41, count: 40, ..View::default() };
+        view.begin_page();
+        let rows = [
+            (Cid::of_object(b"a"), 5_u64, 0_u32),
+            (Cid::of_chunk(b"b"), 900, 3),
+            (Cid::of_object(b"c"), Slot::NOWHERE, 3),
+            (Cid::of_object(b"d"), 7, 0),
+        ];
+        for (id, place, source) in rows {
+            view.append(&id, place, source);
+        }
+        assert_eq!((view.seq, view.count, view.page), (45, 44, 42));
+        let read: Result<Vec<_>, _> = PageReader::new(42, view.open.as_deref().unwrap()).collect();
+        let expected: Vec<_> = rows
+            .iter()
+            .zip(42..)
+            .map(|(&(id, place, source), seq)| ViewEntry { seq, id, place, source })
+            .collect();
+        assert_eq!(read, Ok(expected));
+        assert_eq!(View::from_bytes(&view.to_bytes()), Ok(View { open: None, ..view }));
+    }
+
+    #[test]
+    fn a_damaged_page_is_an_error_and_ends() {
+        assert!(PageReader::new(1, &[0; 20]).next().unwrap().is_err());
+        let mut unknown = PageReader::new(1, &[0x80; 40]);
+        assert!(unknown.next().unwrap().is_err());
+        assert!(unknown.next().is_none());
+    }
+}
