@@ -1,0 +1,158 @@
+//! PING and PONG: whether the peer is still there. A WebSocket's own pings do not count, a relay could answer them;
+//! nor do other records, a relay could hold some back and let them drip.
+
+use core::time::Duration;
+
+use lama_core::Instant;
+
+use crate::{Config, HandshakeError};
+
+/// The timers of one session.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    ping_every: Duration,
+    dead_after: Duration,
+    next_ping: Instant,
+    /// When the peer last proved that it is there.
+    proved: Instant,
+    /// Numbers of the last PING sent and of the last one answered.
+    sent: u64,
+    answered: u64,
+    sent_at: Instant,
+    ping_due: bool,
+    round_trip: Option<Duration>,
+    /// State of the jitter's generator.
+    jitter: u64,
+}
+
+impl Liveness {
+    pub(crate) fn new(config: &Config, jitter: u64, now: Instant) -> Self {
+        let mut liveness = Self {
+            ping_every: config.ping_every,
+            dead_after: config.dead_after,
+            next_ping: now,
+            proved: now,
+            sent: 0,
+            answered: 0,
+            sent_at: now,
+            ping_due: false,
+            round_trip: None,
+            jitter,
+        };
+        liveness.next_ping = now + liveness.interval();
+        liveness
+    }
+
+    /// The interval to the next PING: four to six fifths of the configured one.
+    fn interval(&mut self) -> Duration {
+        // SplitMix64 (Steele, Lea, Flood 2014): the jitter need not be secret.
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.jitter;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let thousandths = 800 + (z >> 32) % 401;
+        let nanos = u128::from(thousandths) * self.ping_every.as_nanos() / 1_000;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+        if now >= self.proved + self.dead_after {
+            return Err(HandshakeError::PeerSilent);
+        }
+        if now >= self.next_ping {
+            self.ping_due = true;
+            self.next_ping = now + self.interval();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.next_ping.min(self.proved + self.dead_after)
+    }
+
+    pub(crate) const fn is_ping_due(&self) -> bool {
+        self.ping_due
+    }
+
+    /// The body of the PING that is due.
+    pub(crate) fn ping(&mut self, now: Instant) -> [u8; 8] {
+        self.ping_due = false;
+        self.sent = self.sent.wrapping_add(1);
+        self.sent_at = now;
+        self.sent.to_be_bytes()
+    }
+
+    /// A PONG came with this body.
+    pub(crate) fn pong(&mut self, body: [u8; 8], now: Instant) -> Result<(), HandshakeError> {
+        let number = u64::from_be_bytes(body);
+        if number <= self.answered || number > self.sent {
+            return Err(HandshakeError::PongUnasked);
+        }
+        if number == self.sent {
+            self.round_trip = Some(now.since(self.sent_at));
+        }
+        self.answered = number;
+        self.proved = now;
+        Ok(())
+    }
+
+    pub(crate) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn pings_keep_their_distance_with_jitter() {
+        let mut seen = alloc::collections::BTreeSet::new();
+        let mut live = Liveness::new(&Config::default(), 7, at(0));
+        let mut last = 0;
+        for _ in 0..200 {
+            let due = live.next_ping;
+            let gap = due.since_origin().as_millis() as u64 - last;
+            assert!((20_000..=30_000).contains(&gap), "{gap}");
+            seen.insert(gap);
+            last += gap;
+            live.handle_timeout(due).unwrap();
+            assert!(live.is_ping_due());
+            let body = live.ping(due);
+            live.pong(body, due + Duration::from_millis(3)).unwrap();
+            assert_eq!(live.round_trip(), Some(Duration::from_millis(3)));
+        }
+        assert!(seen.len() > 100);
+        let again = Liveness::new(&Config::default(), 7, at(0));
+        assert_eq!(again.due(), Liveness::new(&Config::default(), 7, at(0)).due());
+    }
+
+    #[test]
+    fn peer_silent() {
+        let mut live = Liveness::new(&Config::default(), 1, at(0));
+        assert_eq!(live.handle_timeout(at(59_999)), Ok(()));
+        let body = live.ping(at(59_999));
+        live.pong(body, at(59_999)).unwrap();
+        assert_eq!(live.handle_timeout(at(119_998)), Ok(()));
+        assert_eq!(live.handle_timeout(at(119_999)), Err(HandshakeError::PeerSilent));
+    }
+
+    #[test]
+    fn pong_unasked() {
+        let mut live = Liveness::new(&Config::default(), 1, at(0));
+        assert_eq!(live.pong(1_u64.to_be_bytes(), at(1)), Err(HandshakeError::PongUnasked));
+        let first = live.ping(at(1));
+        let second = live.ping(at(2));
+        live.pong(first, at(3)).unwrap();
+        assert_eq!(live.pong(first, at(3)), Err(HandshakeError::PongUnasked));
+        assert_eq!(live.round_trip(), None);
+        live.pong(second, at(4)).unwrap();
+        assert_eq!(live.pong(3_u64.to_be_bytes(), at(5)), Err(HandshakeError::PongUnasked));
+        assert_eq!(live.round_trip(), Some(Duration::from_millis(2)));
+    }
+}
