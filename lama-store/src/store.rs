@@ -201,6 +201,10 @@ impl<E: Engine> Store<E> {
     fn write(&mut self, write: &Write, report: &mut Committed) -> Result<(), StoreError> {
         match write {
             Write::Token { record, .. } => self.put_token(record),
+            Write::ForgetToken(locator) => {
+                self.meta_remove(meta(kind::TOKEN, &[locator.as_bytes()]));
+                Ok(())
+            }
             Write::Contact(contact) => self.put_contact(contact, report),
             Write::RemoveContact(person) => self.remove_contact(*person),
             Write::Trust(trust) => self.put_trust(trust),

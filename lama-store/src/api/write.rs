@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_chum::{Cursor, Epoch};
 use lama_identity::{Cid, Contact, InstanceId, PersonId};
-use lama_invite::{StateTag, TokenRecord};
+use lama_invite::{Locator, StateTag, TokenRecord};
 
 use super::{Object, PeerRecord, TrustRecord};
 
@@ -22,6 +22,8 @@ pub enum Write {
         /// The state the token must be in.
         expect: Option<StateTag>,
     },
+    /// Deletes the record of a token that has ended (see [`lama_invite::Step::Forget`]). None there: nothing to do.
+    ForgetToken(Locator),
     /// Adds a contact or replaces what is known of him.
     Contact(Contact),
     /// Removes a contact with his trust records and the peer records of his instances. What was shared with
