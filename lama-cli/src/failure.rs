@@ -82,7 +82,8 @@ impl From<HostError> for Failure {
             | HostError::NotOurs(_)
             | HostError::InUse(_)
             | HostError::NewerVersion { .. }
-            | HostError::UnsafePath(_)
+            | HostError::Blob(_)
+            | HostError::NotEmpty(_)
             | HostError::TooMuch { .. } => Exit::RefusedHere,
             _ => Exit::Failed,
         };

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use lama_chum::blob::BlobError;
+use lama_identity::Cid;
+
 /// Why a key file did not open. Seen by logs at debug level and by tests; a person is shown one text for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,8 +52,12 @@ pub enum HostError {
         /// Its version.
         version: u8,
     },
-    /// Caller: a path that leads out of the folder, or a name no other machine could store.
-    UnsafePath(String),
+    /// Caller or peer: a file, a folder or a name in it cannot be shared or written.
+    Blob(BlobError),
+    /// Caller: the directory to write into has something in it.
+    NotEmpty(PathBuf),
+    /// A part of what is to be written is not here (yet).
+    Missing(Cid),
     /// Limit: a folder has more files, or a file more bytes, than the bound.
     TooMuch {
         /// What is too much.
@@ -92,7 +99,9 @@ impl HostError {
             Self::PassphraseUnfit(_) => "passphrase_unfit",
             Self::Locked(_) => "locked",
             Self::NewerVersion { .. } => "newer_version",
-            Self::UnsafePath(_) => "unsafe_path",
+            Self::Blob(error) => error.code(),
+            Self::NotEmpty(_) => "not_empty",
+            Self::Missing(_) => "missing",
             Self::TooMuch { .. } => "too_much",
             Self::Io { .. } => "io",
             Self::NoEntropy => "no_entropy",
@@ -141,8 +150,12 @@ impl fmt::Display for HostError {
                 "{} has format version {version}, which is newer than this program; update it",
                 path.display()
             ),
-            Self::UnsafePath(path) => {
-                write!(f, "the path {path:?} is not a plain path inside the folder; rename it or leave it out")
+            Self::Blob(error) => error.fmt(f),
+            Self::NotEmpty(path) => {
+                write!(f, "{} is not empty, and nothing is overwritten; give a new directory", path.display())
+            }
+            Self::Missing(id) => {
+                write!(f, "the object {id} is not here; wait until the two are in sync, and try again")
             }
             Self::TooMuch { what, limit } => write!(f, "{what}: more than {limit}; share a smaller part"),
             Self::Io { doing, path, cause } => write!(f, "cannot {doing} {}: {cause}", path.display()),

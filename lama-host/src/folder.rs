@@ -5,7 +5,6 @@
 //! Links are not followed, so nothing outside the folder is ever read. New files are found by looking again: simple,
 //! bounded, and the same on every platform.
 
-mod path;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::HostError;
-
-pub use path::safe_join;
 
 /// Bounds of what is shared.
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,7 @@ pub mod error;
 pub mod files;
 pub mod folder;
 pub mod keyfile;
+pub mod objects;
 pub mod passphrase;
 pub mod process;
 

@@ -90,15 +90,3 @@ fn limits_hold() {
         assert_eq!(folder.look().unwrap_err().code(), "too_much");
     }
 }
-
-#[test]
-fn paths_from_elsewhere_stay_inside() {
-    let root = Path::new("/folder");
-    assert_eq!(safe_join(root, "a/b.txt").unwrap(), Path::new("/folder/a/b.txt"));
-    for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/.", "a\\b", "c:x", "a\0b", "a\nb"]
-    {
-        assert_eq!(safe_join(root, path).unwrap_err().code(), "unsafe_path", "{path:?}");
-    }
-    assert!(safe_join(root, &"a/".repeat(600)).is_err());
-    assert!(safe_join(root, &"a".repeat(256)).is_err());
-}

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::path::is_plain;
+use lama_chum::blob::check_path;
+
 use super::{Limits, Look};
 use crate::HostError;
 
@@ -40,7 +41,7 @@ pub(super) fn inspect(
     let mut found = BTreeMap::new();
     for path in paths {
         let full = root.join(&path);
-        if !is_plain(&path)
+        if check_path(&path).is_err()
             || leave_out.iter().any(|out| full.starts_with(out))
             || through_a_link(root, &path)
         {
@@ -69,7 +70,7 @@ pub(super) fn walk(
             let Ok(name) = entry.file_name().into_string() else { continue };
             let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
             let Ok(kind) = entry.file_type() else { continue };
-            if name.starts_with('.') || !is_plain(&path) || leave_out.contains(&entry.path()) {
+            if name.starts_with('.') || check_path(&path).is_err() || leave_out.contains(&entry.path()) {
                 continue;
             }
             if kind.is_dir() && !BUILT.contains(&name.as_str()) {

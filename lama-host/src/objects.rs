@@ -1,0 +1,389 @@
+//! Files and folders as objects, and back: reading a disk for [`lama_chum::blob`], and writing what it gives.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File as Disk, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use bytes::Bytes;
+use lama_chum::blob::{
+    BlobConfig, BlobError, Chunker, EntryKind, File, Folder, FolderBuilder, Reader, check_path,
+};
+use lama_identity::{Cid, Object};
+
+use crate::HostError;
+use crate::folder::{Changes, Folder as Watched};
+
+/// An object and its id.
+pub type Piece = (Cid, Bytes);
+
+/// How many bytes of objects are handed over at once.
+const BATCH: usize = 4 << 20;
+
+/// How much of a file is read at once.
+const READ: usize = 256 << 10;
+
+/// What a file or a folder became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The [`File`] or [`Folder`] object.
+    pub root: Cid,
+    /// Files in it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl From<BlobError> for HostError {
+    fn from(error: BlobError) -> Self {
+        Self::Blob(error)
+    }
+}
+
+/// Collects objects and hands them over in batches, in order.
+struct Batches<'a, E> {
+    put: &'a mut dyn FnMut(Vec<Piece>) -> Result<(), E>,
+    batch: Vec<Piece>,
+    size: usize,
+}
+
+impl<E> Batches<'_, E> {
+    fn push(&mut self, piece: Piece) -> Result<(), E> {
+        self.size += piece.1.len();
+        self.batch.push(piece);
+        if self.size >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), E> {
+        self.size = 0;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() { Ok(()) } else { (self.put)(batch) }
+    }
+}
+
+/// One file under its own name, handed to `put` in batches, children first.
+///
+/// # Errors
+/// [`HostError::Io`], [`HostError::Blob`], or what `put` says.
+pub fn file<E: From<HostError>>(
+    path: &Path,
+    put: &mut dyn FnMut(Vec<Piece>) -> Result<(), E>,
+) -> Result<Made, E> {
+    let name = name_of(path)?;
+    let mut batches = Batches { put, batch: Vec::new(), size: 0 };
+    let (blob, bytes, executable) = cut(path, &mut batches).map_err(Failed::into_outer)?;
+    let file = File::new(&name, bytes, executable, blob).map_err(HostError::from)?;
+    let object = file.to_bytes().map_err(|error| HostError::from(BlobError::Object(error)))?;
+    let root = Cid::of_object(&object);
+    batches.push((root, object))?;
+    batches.flush()?;
+    Ok(Made { root, files: 1, bytes })
+}
+
+/// A watched folder with the blobs of its files, so that only what changed is read again.
+#[derive(Debug)]
+pub struct Tree {
+    watched: Watched,
+    name: String,
+    blobs: BTreeMap<String, Leaf>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    blob: Cid,
+    bytes: u64,
+    executable: bool,
+}
+
+impl Tree {
+    /// The folder, of which nothing was read yet.
+    ///
+    /// # Errors
+    /// [`HostError::Blob`] for a folder without a name that others could store.
+    pub fn new(watched: Watched) -> Result<Self, HostError> {
+        let name = name_of(watched.root())?;
+        Ok(Self { watched, name, blobs: BTreeMap::new() })
+    }
+
+    /// The folder's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// See [`Watched::keep_shared`].
+    pub fn keep_shared(&mut self, paths: impl IntoIterator<Item = String>) {
+        self.watched.keep_shared(paths);
+    }
+
+    /// Looks again, and if anything changed hands new objects to `put` and says what the folder is now.
+    ///
+    /// # Errors
+    /// [`HostError::TooMuch`], [`HostError::Io`], [`HostError::Blob`], or what `put` says.
+    pub fn look<E: From<HostError>>(
+        &mut self,
+        put: &mut dyn FnMut(Vec<Piece>) -> Result<(), E>,
+    ) -> Result<Option<(Made, Changes)>, E> {
+        let changes = self.watched.look()?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let mut batches = Batches { put, batch: Vec::new(), size: 0 };
+        for path in &changes.removed {
+            self.blobs.remove(path);
+        }
+        for path in &changes.written {
+            // A file that vanished since the look is simply not there; the next look says so.
+            match cut(&self.watched.root().join(path), &mut batches) {
+                Ok((blob, bytes, executable)) => {
+                    self.blobs.insert(path.clone(), Leaf { blob, bytes, executable });
+                }
+                Err(Failed::Host(HostError::Io { .. })) => {
+                    self.blobs.remove(path);
+                }
+                Err(error) => return Err(error.into_outer()),
+            }
+        }
+        let mut folder = FolderBuilder::new(&self.name).map_err(HostError::from)?;
+        for (path, leaf) in &self.blobs {
+            folder.file(path, leaf.bytes, leaf.executable, leaf.blob).map_err(HostError::from)?;
+        }
+        let built = folder.finish().map_err(HostError::from)?;
+        for object in built.objects {
+            batches.push(object)?;
+        }
+        batches.flush()?;
+        Ok(Some((Made { root: built.root, files: self.blobs.len() as u64, bytes: built.size }, changes)))
+    }
+}
+
+/// Either our failure or that of whoever takes the objects.
+enum Failed<E> {
+    Host(HostError),
+    Put(E),
+}
+
+impl<E: From<HostError>> Failed<E> {
+    fn into_outer(self) -> E {
+        match self {
+            Self::Host(error) => error.into(),
+            Self::Put(error) => error,
+        }
+    }
+}
+
+/// Cuts a file into chunks and manifests: its blob, its size, whether it is a program.
+fn cut<E>(path: &Path, batches: &mut Batches<'_, E>) -> Result<(Cid, u64, bool), Failed<E>> {
+    let io = |error| Failed::Host(HostError::io("read", path, &error));
+    let blob = |error| Failed::Host(HostError::from(error));
+    let mut disk = Disk::open(path).map_err(io)?;
+    let executable = disk.metadata().map_err(io)?.permissions().mode() & 0o111 != 0;
+    let mut chunker = Chunker::new(BlobConfig::default()).map_err(blob)?;
+    let mut buffer = vec![0; READ];
+    loop {
+        let read = disk.read(&mut buffer).map_err(io)?;
+        let mut data = buffer.get(..read).unwrap_or_default();
+        if data.is_empty() {
+            break;
+        }
+        while !data.is_empty() {
+            if let Some(piece) = chunker.push(&mut data).map_err(blob)? {
+                batches.push(piece).map_err(Failed::Put)?;
+            }
+        }
+    }
+    let finished = chunker.finish().map_err(blob)?;
+    for piece in finished.objects {
+        batches.push(piece).map_err(Failed::Put)?;
+    }
+    Ok((finished.root, finished.size, executable))
+}
+
+fn name_of(path: &Path) -> Result<String, HostError> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("folder");
+    check_path(name).map_err(BlobError::from)?;
+    Ok(name.to_owned())
+}
+
+/// Writes the file or folder `root` into the directory `into`, which is made and must be empty, so that nothing is
+/// overwritten and no link that lies there leads elsewhere. `fetch` gives the bytes of an object.
+///
+/// # Errors
+/// [`HostError::NotEmpty`], [`HostError::Missing`] for an object that is not here, [`HostError::Blob`] for one that
+/// is no file or folder, [`HostError::Io`], or what `fetch` says.
+pub fn save<E: From<HostError>>(
+    root: Cid,
+    into: &Path,
+    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
+) -> Result<Made, E> {
+    fs::create_dir_all(into).map_err(|error| HostError::io("make", into, &error))?;
+    let mut entries = fs::read_dir(into).map_err(|error| HostError::io("read", into, &error))?;
+    if entries.next().is_some() {
+        return Err(HostError::NotEmpty(into.to_path_buf()).into());
+    }
+    let object = need(root, fetch)?;
+    let mut made = Made { root, files: 0, bytes: 0 };
+    if let Ok(file) = File::read(&object) {
+        write_file(&into.join(&file.name), file.blob, file.executable, fetch, &mut made)?;
+    } else {
+        let folder = Folder::read(&object).map_err(HostError::from)?;
+        write_folder(&folder, into, 0, fetch, &mut made)?;
+    }
+    Ok(made)
+}
+
+/// The paths of all files in the folder `root`, as they were shared; none if it is no folder that is here.
+///
+/// # Errors
+/// What `fetch` says.
+pub fn paths<E>(root: Cid, fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>) -> Result<Vec<String>, E> {
+    let mut found = Vec::new();
+    let mut open = vec![(root, String::new())];
+    while let Some((id, prefix)) = open.pop() {
+        let Some(folder) = fetch(id)?.and_then(|object| Folder::read(&object).ok()) else { continue };
+        for entry in folder.entries {
+            let path = format!("{prefix}{}", entry.name);
+            match entry.kind {
+                EntryKind::Folder if check_path(&path).is_ok() => open.push((entry.target, path + "/")),
+                EntryKind::Folder => {}
+                _ => found.push(path),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn need<E: From<HostError>>(
+    id: Cid,
+    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
+) -> Result<Bytes, E> {
+    fetch(id)?.ok_or_else(|| HostError::Missing(id).into())
+}
+
+fn write_folder<E: From<HostError>>(
+    folder: &Folder,
+    into: &Path,
+    depth: usize,
+    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
+    made: &mut Made,
+) -> Result<(), E> {
+    if depth > lama_chum::blob::MAX_DEPTH {
+        let limit = lama_chum::blob::MAX_DEPTH as u64;
+        return Err(HostError::TooMuch { what: "folders inside folders", limit }.into());
+    }
+    for entry in &folder.entries {
+        // `Folder::read` has looked at the name: it is one plain name.
+        let path = into.join(&entry.name);
+        match entry.kind {
+            EntryKind::Folder => {
+                fs::create_dir(&path).map_err(|error| HostError::io("make", &path, &error))?;
+                let inner = Folder::read(&need(entry.target, fetch)?).map_err(HostError::from)?;
+                write_folder(&inner, &path, depth + 1, fetch, made)?;
+            }
+            kind => write_file(&path, entry.target, kind == EntryKind::Program, fetch, made)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_file<E: From<HostError>>(
+    path: &Path,
+    blob: Cid,
+    executable: bool,
+    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
+    made: &mut Made,
+) -> Result<(), E> {
+    let io = |error| HostError::io("write", path, &error);
+    let mode = if executable { 0o700 } else { 0o600 };
+    let mut disk = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(io)?;
+    let mut reader = Reader::new(blob);
+    while let Some(id) = reader.wanted() {
+        let object = need(id, fetch)?;
+        if let Some(bytes) = reader.give(object).map_err(HostError::from)? {
+            disk.write_all(&bytes).map_err(io)?;
+        }
+    }
+    made.files += 1;
+    made.bytes += reader.position();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Limits;
+
+    type Store = BTreeMap<Cid, Bytes>;
+
+    fn keep(store: &mut Store) -> impl FnMut(Vec<Piece>) -> Result<(), HostError> {
+        |pieces| {
+            store.extend(pieces);
+            Ok(())
+        }
+    }
+
+    fn tree(root: &Path) -> Tree {
+        Tree::new(Watched::new(root, &[], Limits::default()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_folder_goes_into_objects_and_comes_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("folder");
+        fs::create_dir_all(root.join("sub/deep")).unwrap();
+        fs::write(root.join("sub/deep/big"), vec![7; 700_000]).unwrap();
+        fs::write(root.join("empty"), b"").unwrap();
+        fs::write(root.join("run"), b"#!/bin/sh\n").unwrap();
+        fs::set_permissions(root.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut store = Store::new();
+        let mut tree = tree(&root);
+        let (made, changes) = tree.look(&mut keep(&mut store)).unwrap().unwrap();
+        assert_eq!((made.files, made.bytes, changes.written.len()), (3, 700_010, 3));
+        assert!(tree.look(&mut keep(&mut store)).unwrap().is_none());
+
+        let into = temp.path().join("copy");
+        let mut fetch = |id| Ok::<_, HostError>(store.get(&id).cloned());
+        assert_eq!(save(made.root, &into, &mut fetch).unwrap(), made);
+        assert_eq!(fs::read(into.join("sub/deep/big")).unwrap(), vec![7; 700_000]);
+        assert_eq!(fs::read(into.join("empty")).unwrap(), b"");
+        assert_ne!(fs::metadata(into.join("run")).unwrap().permissions().mode() & 0o100, 0);
+        assert_eq!(save(made.root, &into, &mut fetch).unwrap_err().code(), "not_empty");
+        let mut found = paths(made.root, &mut fetch).unwrap();
+        found.sort();
+        assert_eq!(found, ["empty", "run", "sub/deep/big"]);
+    }
+
+    #[test]
+    fn only_what_changed_is_read_again() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("a"), b"1").unwrap();
+        fs::write(temp.path().join("b"), b"2").unwrap();
+        let (mut first, mut second) = (Store::new(), Store::new());
+        let mut tree = Tree::new(Watched::new(temp.path(), &[], Limits::default()).unwrap()).unwrap();
+        tree.name = "folder".to_owned();
+        let (made, _) = tree.look(&mut keep(&mut first)).unwrap().unwrap();
+        fs::write(temp.path().join("c"), b"3").unwrap();
+        fs::remove_file(temp.path().join("b")).unwrap();
+        let (now, changes) = tree.look(&mut keep(&mut second)).unwrap().unwrap();
+        assert_ne!(made.root, now.root);
+        assert_eq!((changes.written, changes.removed), (vec!["c".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(second.len(), 3, "a chunk, its manifest and the folder");
+    }
+
+    #[test]
+    fn one_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a.txt");
+        fs::write(&path, b"hello").unwrap();
+        let mut store = Store::new();
+        let made = file(&path, &mut keep(&mut store)).unwrap();
+        let into = temp.path().join("copy");
+        save(made.root, &into, &mut |id| Ok::<_, HostError>(store.get(&id).cloned())).unwrap();
+        assert_eq!(fs::read(into.join("a.txt")).unwrap(), b"hello");
+        store.clear();
+        let gone =
+            save(made.root, &temp.path().join("x"), &mut |id| Ok::<_, HostError>(store.get(&id).cloned()));
+        assert_eq!(gone.unwrap_err().code(), "missing");
+    }
+}
