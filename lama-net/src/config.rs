@@ -1,0 +1,64 @@
+//! What a loop is given: the node's parts, and the host's choices.
+
+use std::time::Duration;
+
+use lama_identity::Signature;
+use lama_node::{NodeIdentity, WhichKey};
+
+use crate::gate::GateConfig;
+use crate::listen::Listen;
+use crate::storage::Storage;
+
+/// Keeps the signing keys. It is asked on the loop's task: a signature takes some 13 µs.
+pub trait Signer: Send + 'static {
+    /// Signs exactly these bytes; `None`: the key is not on this device.
+    fn sign(&self, key: WhichKey, bytes: &[u8]) -> Option<Signature>;
+}
+
+impl<F: Fn(WhichKey, &[u8]) -> Option<Signature> + Send + 'static> Signer for F {
+    fn sign(&self, key: WhichKey, bytes: &[u8]) -> Option<Signature> {
+        self(key, bytes)
+    }
+}
+
+/// What a node is made of.
+pub struct Parts {
+    /// Limits of the protocol.
+    pub config: lama_node::Config,
+    /// Who it is.
+    pub identity: NodeIdentity,
+    /// Who signs for it.
+    pub signer: Box<dyn Signer>,
+    /// Its store; it moves to a thread of its own.
+    pub storage: Box<dyn Storage>,
+}
+
+/// The host's choices. Every limit is finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Where to listen at first.
+    pub listen: Listen,
+    /// How many strangers may knock.
+    pub gate: GateConfig,
+    /// From the accepted socket to the open WebSocket: 5 s.
+    pub upgrade_deadline: Duration,
+    /// From a URL to the open WebSocket, over all addresses: 10 s.
+    pub dial_deadline: Duration,
+    /// How long a closed link may take to bring its last frames away: 2 s.
+    pub linger: Duration,
+    /// Events that wait for an application that does not fetch them: 4,096.
+    pub event_buffer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: Listen::Nowhere,
+            gate: GateConfig::default(),
+            upgrade_deadline: Duration::from_secs(5),
+            dial_deadline: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            event_buffer: 4096,
+        }
+    }
+}

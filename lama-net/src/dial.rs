@@ -1,0 +1,118 @@
+//! Dialling: from a URL to an open WebSocket.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use lama_invite::{DialRules, RouteUrl, classify_ip};
+use lama_node::DialError;
+use tungstenite::protocol::Role;
+
+use crate::link::Link;
+use crate::runtime::{Runtime, within};
+use crate::upgrade::{self, UpgradeError};
+
+/// How long one address may take to answer, so that a dead family of addresses does not use up the whole time.
+const ONE_ADDRESS: Duration = Duration::from_secs(3);
+/// Addresses of a name that are tried, at most.
+const MAX_ADDRESSES: usize = 8;
+
+/// Opens a WebSocket to `url` within `deadline`.
+///
+/// # Errors
+/// Why nobody was reached.
+pub async fn dial<R: Runtime>(
+    runtime: &R,
+    url: &str,
+    rules: DialRules,
+    deadline: Duration,
+) -> Result<Link<R>, DialError> {
+    let url = RouteUrl::parse(url).map_err(|problem| {
+        tracing::debug!(%problem, "not an address that can be dialled");
+        DialError::NotFound
+    })?;
+    if url.is_tls() {
+        tracing::debug!("wss:// is not dialled by this version");
+        return Err(DialError::Tls);
+    }
+    let until = runtime.now().mono + deadline;
+    within(runtime, until, open(runtime, &url, rules)).await.unwrap_or(Err(DialError::Timeout))
+}
+
+async fn open<R: Runtime>(runtime: &R, url: &RouteUrl, rules: DialRules) -> Result<Link<R>, DialError> {
+    let mut last = DialError::NotFound;
+    for address in addresses(runtime, url).await?.into_iter().take(MAX_ADDRESSES) {
+        if !rules.allows(classify_ip(address.ip())) {
+            last = DialError::NotAllowed;
+            continue;
+        }
+        let until = runtime.now().mono + ONE_ADDRESS;
+        match within(runtime, until, runtime.connect(address)).await {
+            None => last = DialError::Timeout,
+            Some(Err(error)) => last = dial_error(&error),
+            Some(Ok(mut wire)) => {
+                let (authority, path) = split(url);
+                match upgrade::request(&mut wire, authority, path).await {
+                    Ok(()) => return Ok(Link::new(wire, Role::Client)),
+                    // Closed at once is what a full or foreign listener does.
+                    Err(error) => {
+                        tracing::debug!(%error, "the upgrade was not granted");
+                        last =
+                            if error == UpgradeError::Lost { DialError::Other } else { DialError::NotLama };
+                    }
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Where the host is. `localhost` is never looked up: it is this machine, whatever a resolver thinks.
+async fn addresses<R: Runtime>(runtime: &R, url: &RouteUrl) -> Result<Vec<SocketAddr>, DialError> {
+    let (host, port) = (url.host(), url.port());
+    let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if host.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost")) {
+        return Ok(local.map(|ip| SocketAddr::new(ip, port)).into());
+    }
+    runtime.resolve(host.to_owned(), port).await.map_err(|_| DialError::NotFound)
+}
+
+/// Authority and path, as the request has them.
+fn split(url: &RouteUrl) -> (&str, &str) {
+    let text = url.as_str();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, upgrade::PATH),
+    }
+}
+
+fn dial_error(error: &io::Error) -> DialError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => DialError::Refused,
+        io::ErrorKind::TimedOut => DialError::Timeout,
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::AddrNotAvailable => DialError::Unreachable,
+        _ => DialError::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authority_and_path() {
+        for (text, expected) in [
+            ("ws://localhost:8765", ("localhost:8765", "/")),
+            ("ws://localhost:8765/", ("localhost:8765", "/")),
+            ("ws://[::1]:1/a/b", ("[::1]:1", "/a/b")),
+        ] {
+            assert_eq!(split(&RouteUrl::parse(text).unwrap()), expected);
+        }
+    }
+}

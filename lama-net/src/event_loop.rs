@@ -1,0 +1,455 @@
+//! The loop around one node. See the [crate's front page](crate) for its order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt as _;
+use lama_core::{Instant, Ticket, Tickets};
+use lama_node::{
+    Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
+};
+
+use crate::config::{Options, Parts, Signer};
+use crate::gate::{Gate, Permit};
+use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
+use crate::link::Link;
+use crate::listen::{Bound, Door};
+use crate::peer::{Peer, Turn};
+use crate::runtime::{Alarm as _, Runtime};
+use crate::storage::StoreThread;
+use crate::wake::Woken;
+use crate::{NetError, dial};
+
+/// Passes before the loop lets its runtime do something else.
+const PASSES: usize = 32;
+/// Links served in one pass.
+const LINKS: usize = 64;
+/// Answers, arrivals and calls taken in one pass, each.
+const JOBS: usize = 64;
+/// Outputs taken in one pass.
+const OUTPUTS: usize = 1024;
+
+/// What tasks beside the loop bring.
+pub(crate) enum Arrival<R: Runtime> {
+    Accepted { link: Link<R>, permit: Permit },
+    Dialled { ticket: Ticket, result: Result<Link<R>, DialError> },
+}
+
+/// A future that is the node at work. Poll it on the runtime that it was made for; it ends after a shutdown, when
+/// every socket and the store are closed.
+pub struct EventLoop<R: Runtime> {
+    runtime: R,
+    options: Options,
+    node: Node,
+    signer: Box<dyn Signer>,
+    store: StoreThread,
+    calls: Option<mpsc::Receiver<Call>>,
+    arrivals: mpsc::UnboundedReceiver<Arrival<R>>,
+    door: Door<R>,
+    /// Dropping one ends its listener.
+    listeners: Vec<oneshot::Sender<()>>,
+    /// What is bound before the first poll.
+    bound: Option<Bound>,
+    subscribers: Vec<Subscriber>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Result<Reply, NodeError>>>,
+    tickets: Tickets,
+    links: BTreeMap<LinkId, Peer<R>>,
+    next_link: u64,
+    woken: Arc<Woken>,
+    woken_now: Vec<LinkId>,
+    turn: VecDeque<LinkId>,
+    /// Links from which nothing is read until the store has answered.
+    paused: BTreeSet<LinkId>,
+    /// When links that were said goodbye to are dropped.
+    goodbyes: BTreeSet<(Instant, LinkId)>,
+    alarm: Option<R::Alarm>,
+    armed: Option<Instant>,
+    frame: BytesMut,
+    /// The node has said its last word.
+    stopped: Option<Result<(), NetError>>,
+    ended: Option<Ended>,
+}
+
+/// Binds the listener, starts the store's thread, and makes a loop that is not running yet.
+///
+/// # Errors
+/// [`NetError::PortTaken`], [`NetError::Bind`], [`NetError::NoEntropy`], [`NetError::Thread`], or what
+/// [`Node::new`] says.
+pub fn prepare<R: Runtime>(
+    runtime: R,
+    parts: Parts,
+    options: Options,
+) -> Result<(Handle, Events, EventLoop<R>), NetError> {
+    let bound = options.listen.bind()?;
+    let seed = runtime.entropy().map_err(|_| NetError::NoEntropy)?;
+    let node = Node::new(parts.config, parts.identity, seed, runtime.now())?;
+    let store = StoreThread::start(parts.storage)?;
+    let (handle, calls, ended) = handle(options.event_buffer);
+    let (subscriber, events) = subscription(options.event_buffer);
+    let (arrived, arrivals) = mpsc::unbounded();
+    let door = Door {
+        runtime: runtime.clone(),
+        gate: Gate::new(options.gate),
+        arrivals: arrived,
+        upgrade_deadline: options.upgrade_deadline,
+    };
+    let event_loop = EventLoop {
+        runtime,
+        options,
+        node,
+        signer: parts.signer,
+        store,
+        calls: Some(calls),
+        arrivals,
+        door,
+        listeners: Vec::new(),
+        bound: Some(bound),
+        subscribers: vec![subscriber],
+        waiting: BTreeMap::new(),
+        tickets: Tickets::default(),
+        links: BTreeMap::new(),
+        next_link: 0,
+        woken: Arc::default(),
+        woken_now: Vec::new(),
+        turn: VecDeque::new(),
+        paused: BTreeSet::new(),
+        goodbyes: BTreeSet::new(),
+        alarm: None,
+        armed: None,
+        frame: BytesMut::new(),
+        stopped: None,
+        ended: Some(ended),
+    };
+    Ok((handle, events, event_loop))
+}
+
+/// Nothing in it is pinned in place.
+impl<R: Runtime> Unpin for EventLoop<R> {}
+
+impl<R: Runtime> Future for EventLoop<R> {
+    type Output = Result<(), NetError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.woken.register(cx.waker());
+        if let Some(bound) = this.bound.take() {
+            this.listen(bound);
+        }
+        for _ in 0..PASSES {
+            let mut busy = this.outputs();
+            busy |= this.timers();
+            busy |= this.answers(cx);
+            busy |= this.arrivals(cx);
+            busy |= this.calls(cx);
+            busy |= this.serve();
+            if let Some(result) = this.finished(cx) {
+                if let Some(ended) = this.ended.take() {
+                    let _ = ended.send(result.clone());
+                }
+                return Poll::Ready(result);
+            }
+            if !busy && this.sleep(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<R: Runtime> EventLoop<R> {
+    /// Gives the node one input. Its last word is remembered, and what comes after is not said.
+    fn tell(&mut self, input: Input) {
+        if self.stopped.is_none()
+            && let Err(error) = self.node.handle(self.runtime.now(), input)
+        {
+            self.stop(Err(error.into()));
+        }
+    }
+
+    fn stop(&mut self, result: Result<(), NetError>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        if let Err(error) = &result {
+            tracing::error!(%error, "the node ended");
+        }
+        self.stopped = Some(result);
+        self.listeners.clear();
+        self.calls = None;
+        self.waiting.clear();
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.goodbye(link);
+        }
+    }
+
+    /// Local outputs: effects, replies and events, in order.
+    fn outputs(&mut self) -> bool {
+        for taken in 0..OUTPUTS {
+            let Some(output) = self.node.poll() else { return taken > 0 };
+            match output {
+                Output::Store { ticket, requests } => {
+                    if let Err(error) = self.store.ask(ticket, requests) {
+                        self.stop(Err(error));
+                    }
+                }
+                Output::Sign { ticket, key, bytes } => {
+                    let signature = self.signer.sign(key, &bytes);
+                    self.tell(Input::Signed { ticket, signature });
+                }
+                Output::Dial { ticket, url, rules } => self.dial(ticket, url, rules),
+                Output::CloseLink { link } => self.goodbye(link),
+                Output::Reply { ticket, result } => {
+                    if let Some(waiting) = self.waiting.remove(&ticket) {
+                        let _ = waiting.send(result);
+                    }
+                }
+                Output::Event(event) => self.publish(event),
+            }
+        }
+        true
+    }
+
+    fn publish(&mut self, event: Event) {
+        tracing::trace!(?event, "event");
+        let last = matches!(event, Event::Stopped);
+        if let [one] = self.subscribers.as_mut_slice() {
+            if !one.tell(event) {
+                self.subscribers.clear();
+            }
+        } else {
+            self.subscribers.retain_mut(|subscriber| subscriber.tell(event.clone()));
+        }
+        if last {
+            self.stop(Ok(()));
+        }
+    }
+
+    fn dial(&mut self, ticket: Ticket, url: String, rules: lama_invite::DialRules) {
+        let runtime = self.runtime.clone();
+        let arrivals = self.door.arrivals.clone();
+        let deadline = self.options.dial_deadline;
+        self.runtime.spawn(async move {
+            let result = dial::dial(&runtime, &url, rules, deadline).await;
+            let _ = arrivals.unbounded_send(Arrival::Dialled { ticket, result });
+        });
+    }
+
+    /// What is due by the clock.
+    fn timers(&mut self) -> bool {
+        let now = self.runtime.now();
+        let mut busy = false;
+        if self.stopped.is_none() && self.node.poll_timeout().is_some_and(|due| due <= now.mono) {
+            busy = true;
+            if let Err(error) = self.node.handle_timeout(now) {
+                self.stop(Err(error.into()));
+            }
+        }
+        while let Some((due, link)) = self.goodbyes.first().copied()
+            && due <= now.mono
+        {
+            self.drop_link(link, LinkCause::Local);
+            busy = true;
+        }
+        busy
+    }
+
+    /// What the store has done.
+    fn answers(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..JOBS {
+            match self.store.answers.poll_next_unpin(cx) {
+                Poll::Ready(Some((ticket, results))) => self.tell(Input::Stored { ticket, results }),
+                Poll::Ready(None) if self.stopped.is_none() => self.stop(Err(NetError::StoreGone)),
+                Poll::Ready(None) | Poll::Pending => {
+                    if taken > 0 {
+                        self.resume();
+                    }
+                    return taken > 0;
+                }
+            }
+        }
+        self.resume();
+        true
+    }
+
+    /// Links from which nothing was read for the store's sake, and from which the node takes frames again.
+    fn resume(&mut self) {
+        let node = &self.node;
+        for link in self.paused.extract_if(.., |link| node.wants_input(*link)) {
+            if let Some(peer) = self.links.get_mut(&link) {
+                peer.queue(&mut self.turn);
+            }
+        }
+    }
+
+    /// New links.
+    fn arrivals(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..JOBS {
+            let Poll::Ready(Some(arrival)) = self.arrivals.poll_next_unpin(cx) else { return taken > 0 };
+            match arrival {
+                Arrival::Accepted { link, permit } => {
+                    let origin = Origin::Accepted { source: permit.source() };
+                    self.link_up(link, origin, Some(permit));
+                }
+                Arrival::Dialled { ticket, result: Ok(link) } => {
+                    self.link_up(link, Origin::Dialled(ticket), None);
+                }
+                Arrival::Dialled { ticket, result: Err(cause) } => {
+                    self.tell(Input::DialFailed { ticket, cause });
+                }
+            }
+        }
+        true
+    }
+
+    fn link_up(&mut self, link: Link<R>, origin: Origin, permit: Option<Permit>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let Ok(seed) = self.runtime.entropy() else { return self.stop(Err(NetError::NoEntropy)) };
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        tracing::debug!(link = id.0, ?origin, "link up");
+        let mut peer = Peer::new(link, self.woken.waker(id), permit);
+        peer.queue(&mut self.turn);
+        self.links.insert(id, peer);
+        self.tell(Input::LinkUp { link: id, origin, seed });
+    }
+
+    /// What applications ask.
+    fn calls(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..JOBS {
+            let Some(calls) = &mut self.calls else { return taken > 0 };
+            match calls.poll_next_unpin(cx) {
+                Poll::Ready(Some(Call::Command(command, answer))) => {
+                    let ticket = self.tickets.issue();
+                    self.waiting.insert(ticket, answer);
+                    self.tell(Input::Command { ticket, command });
+                }
+                Poll::Ready(Some(Call::Listen(listen, answer))) => {
+                    // The old sockets first: the new place may be the old port.
+                    let _ = answer.send(listen.bind().map(|bound| {
+                        let urls = bound.urls.clone();
+                        self.listen(bound);
+                        urls
+                    }));
+                }
+                Poll::Ready(Some(Call::Subscribe(subscriber))) => self.subscribers.push(subscriber),
+                Poll::Ready(None) => {
+                    self.calls = None;
+                    let ticket = self.tickets.issue();
+                    self.tell(Input::Command { ticket, command: Command::Shutdown });
+                }
+                Poll::Pending => return taken > 0,
+            }
+        }
+        true
+    }
+
+    fn listen(&mut self, bound: Bound) {
+        self.listeners.clear();
+        for socket in bound.sockets {
+            let (stop, stopped) = oneshot::channel();
+            self.listeners.push(stop);
+            self.runtime.spawn(self.door.clone().keep(socket, stopped));
+        }
+        self.tell(Input::Listening { urls: bound.urls });
+    }
+
+    /// Serves the links on which something happened, each for a bounded time, in turn.
+    fn serve(&mut self) -> bool {
+        self.woken.take(&mut self.woken_now);
+        for link in self.woken_now.drain(..) {
+            if let Some(peer) = self.links.get_mut(&link) {
+                peer.woken();
+                peer.queue(&mut self.turn);
+            }
+        }
+        while let Some(link) = self.node.next_ready_link() {
+            if let Some(peer) = self.links.get_mut(&link) {
+                peer.queue(&mut self.turn);
+            }
+        }
+        let due = self.turn.len().min(LINKS);
+        for _ in 0..due {
+            let Some(link) = self.turn.pop_front() else { break };
+            self.serve_link(link);
+        }
+        due > 0
+    }
+
+    fn serve_link(&mut self, id: LinkId) {
+        let Some(peer) = self.links.get_mut(&id) else { return };
+        peer.dequeued();
+        let node = self.stopped.is_none().then_some(&mut self.node);
+        match peer.serve(id, node, &self.runtime, &mut self.frame) {
+            Turn::Again => peer.queue(&mut self.turn),
+            Turn::Waits => {}
+            Turn::Paused => {
+                self.paused.insert(id);
+            }
+            Turn::Down(cause) => self.drop_link(id, cause),
+            Turn::Ended(error) => self.stop(Err(error.into())),
+        }
+    }
+
+    /// Sends what there is, closes, and waits a moment for the other end to do so too.
+    fn goodbye(&mut self, link: LinkId) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if let Some(until) = peer.close(self.runtime.now().mono + self.options.linger) {
+            self.goodbyes.insert((until, link));
+        }
+        peer.queue(&mut self.turn);
+    }
+
+    fn drop_link(&mut self, link: LinkId, cause: LinkCause) {
+        let Some(peer) = self.links.remove(&link) else { return };
+        if let Some(until) = peer.closes_at() {
+            self.goodbyes.remove(&(until, link));
+        }
+        self.paused.remove(&link);
+        let cause = if peer.closes_at().is_some() { LinkCause::Local } else { cause };
+        tracing::debug!(link = link.0, ?cause, "link down");
+        self.tell(Input::LinkDown { link, cause });
+    }
+
+    /// Whether everything is closed after the node's last word.
+    fn finished(&mut self, cx: &mut Context<'_>) -> Option<Result<(), NetError>> {
+        let result = self.stopped.clone()?;
+        if !self.links.is_empty() {
+            return None;
+        }
+        self.store.close();
+        loop {
+            match self.store.answers.poll_next_unpin(cx) {
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => return Some(result),
+                Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// Sets the alarm; `false` if it rings already.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let node = if self.stopped.is_none() { self.node.poll_timeout() } else { None };
+        let goodbye = self.goodbyes.first().map(|(due, _)| *due);
+        let Some(due) = [node, goodbye].into_iter().flatten().min() else { return true };
+        let alarm = self.alarm.get_or_insert_with(|| self.runtime.alarm());
+        // An alarm that rings too early is set again then: cheaper than moving it with every frame.
+        if self.armed.is_none_or(|armed| due < armed) {
+            alarm.set(due);
+            self.armed = Some(due);
+        }
+        if alarm.poll(cx).is_ready() {
+            self.armed = None;
+            return false;
+        }
+        true
+    }
+}

@@ -1,0 +1,196 @@
+//! Listening: on the loopback addresses of both families, and never anywhere else in this version.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{Either, select};
+use lama_invite::Source;
+use tungstenite::protocol::Role;
+
+use crate::event_loop::Arrival;
+use crate::gate::Gate;
+use crate::link::Link;
+use crate::runtime::{Runtime, within};
+use crate::{NetError, upgrade};
+
+/// How often two families are tried to agree on a free port.
+const FREE_PORT_TRIES: usize = 16;
+/// How long accepting pauses when the operating system has no socket left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// Nowhere: this instance only dials.
+    #[default]
+    Nowhere,
+    /// On any free port.
+    Free,
+    /// On this port, or fail.
+    Port(u16),
+    /// On this port, or on a free one if it is taken.
+    Prefer(u16),
+}
+
+/// Bound sockets, which no task accepts from yet.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    pub(crate) sockets: Vec<TcpListener>,
+    pub(crate) urls: Vec<String>,
+}
+
+impl Listen {
+    /// Binds both families; a machine without one of them listens on the other alone.
+    pub(crate) fn bind(self) -> Result<Bound, NetError> {
+        match self {
+            Self::Nowhere => Ok(Bound::default()),
+            Self::Port(port) => bind_both(port),
+            Self::Prefer(port) => match bind_both(port) {
+                Err(NetError::PortTaken { .. }) => bind_free(),
+                other => other,
+            },
+            Self::Free => bind_free(),
+        }
+    }
+}
+
+fn bind_free() -> Result<Bound, NetError> {
+    let mut last = NetError::PortTaken { port: 0 };
+    for _ in 0..FREE_PORT_TRIES {
+        match bind_both(0) {
+            Err(error @ NetError::PortTaken { .. }) => last = error,
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
+/// Binds `127.0.0.1` and `::1` to one port; 0: the one that the first family gets.
+fn bind_both(port: u16) -> Result<Bound, NetError> {
+    let mut bound = Bound::default();
+    let mut chosen = port;
+    let mut absent = None;
+    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        match bind_one(SocketAddr::new(ip, chosen)) {
+            Ok((socket, port)) => {
+                chosen = port;
+                bound.sockets.push(socket);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(NetError::PortTaken { port: chosen });
+            }
+            Err(error) => absent = Some(error.kind()),
+        }
+    }
+    match absent {
+        Some(kind) if bound.sockets.is_empty() => Err(NetError::Bind { port, kind }),
+        _ => {
+            bound.urls.push(format!("ws://localhost:{chosen}"));
+            Ok(bound)
+        }
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
+    let socket = TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    let port = socket.local_addr()?.port();
+    Ok((socket, port))
+}
+
+/// What the tasks of one listener share.
+pub(crate) struct Door<R: Runtime> {
+    pub(crate) runtime: R,
+    pub(crate) gate: Gate,
+    pub(crate) arrivals: mpsc::UnboundedSender<Arrival<R>>,
+    pub(crate) upgrade_deadline: Duration,
+}
+
+impl<R: Runtime> Clone for Door<R> {
+    fn clone(&self) -> Self {
+        Self {
+            runtime: self.runtime.clone(),
+            gate: self.gate.clone(),
+            arrivals: self.arrivals.clone(),
+            upgrade_deadline: self.upgrade_deadline,
+        }
+    }
+}
+
+impl<R: Runtime> Door<R> {
+    /// Accepts until the other end of `stop` is dropped; the socket is closed then.
+    pub(crate) async fn keep(self, socket: TcpListener, mut stop: oneshot::Receiver<()>) {
+        let listener = match self.runtime.listener(socket) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "a listener could not be registered");
+                return;
+            }
+        };
+        loop {
+            let accept = std::pin::pin!(self.runtime.accept(&listener));
+            let accepted = match select(accept, &mut stop).await {
+                Either::Left((accepted, _)) => accepted,
+                Either::Right(_) => return,
+            };
+            match accepted {
+                Ok((wire, from)) => self.admit(wire, from),
+                Err(error) => {
+                    tracing::debug!(%error, "accept failed");
+                    let pause = self.runtime.now().mono + ACCEPT_PAUSE;
+                    within(&self.runtime, pause, std::future::pending::<()>()).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, mut wire: R::Wire, from: SocketAddr) {
+        let now = self.runtime.now().mono;
+        let permit = match self.gate.admit(Source::of_ip(from.ip()), now) {
+            Ok(permit) => permit,
+            Err(full) => {
+                tracing::debug!(?full, "refused a connection at the door");
+                return;
+            }
+        };
+        let door = self.clone();
+        self.runtime.spawn(async move {
+            let deadline = now + door.upgrade_deadline;
+            match within(&door.runtime, deadline, upgrade::accept(&mut wire, upgrade::PATH)).await {
+                Some(Ok(())) => {
+                    let link = Link::new(wire, Role::Server);
+                    let _ = door.arrivals.unbounded_send(Arrival::Accepted { link, permit });
+                }
+                Some(Err(error)) => tracing::debug!(%error, "refused an upgrade"),
+                None => tracing::debug!("an upgrade took too long"),
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_said_or_avoided() {
+        let first = Listen::Free.bind().unwrap();
+        let port = first.sockets[0].local_addr().unwrap().port();
+        assert_eq!(first.urls, [format!("ws://localhost:{port}")]);
+        assert_eq!(Listen::Port(port).bind().unwrap_err(), NetError::PortTaken { port });
+        let other = Listen::Prefer(port).bind().unwrap();
+        assert_ne!(other.urls, first.urls);
+        drop(first);
+        assert_eq!(Listen::Port(port).bind().unwrap().urls, [format!("ws://localhost:{port}")]);
+    }
+
+    #[test]
+    fn nothing_but_loopback_is_bound() {
+        for socket in Listen::Free.bind().unwrap().sockets {
+            assert!(socket.local_addr().unwrap().ip().is_loopback());
+        }
+        assert!(Listen::Nowhere.bind().unwrap().sockets.is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! One link in the loop: whose turn it is, and what is done in a turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::BytesMut;
+use lama_core::Instant;
+use lama_node::{Input, LinkCause, LinkId, Node, NodeError};
+
+use crate::gate::Permit;
+use crate::link::{Link, MAX_MESSAGE};
+use crate::runtime::Runtime;
+use crate::wake::LinkWaker;
+
+/// Frames out, and frames in, in one turn.
+const FRAMES: usize = 16;
+
+/// How a turn ended.
+pub(crate) enum Turn {
+    /// There is more to do.
+    Again,
+    /// The socket's or the node's wake-up comes first.
+    Waits,
+    /// The node takes no frame until the store has answered.
+    Paused,
+    /// The link is down.
+    Down(LinkCause),
+    /// The node ended.
+    Ended(NodeError),
+}
+
+enum Stage {
+    Open,
+    /// What the node still has is sent, then the WebSocket is closed.
+    Sending {
+        until: Instant,
+    },
+    /// Waiting for the other end to close too.
+    Lingering {
+        until: Instant,
+    },
+}
+
+/// A link with its place in the loop.
+pub(crate) struct Peer<R: Runtime> {
+    link: Link<R>,
+    waker: Waker,
+    flag: Arc<LinkWaker>,
+    queued: bool,
+    stage: Stage,
+    /// Until both persons are authenticated.
+    permit: Option<Permit>,
+}
+
+impl<R: Runtime> Peer<R> {
+    pub(crate) fn new(link: Link<R>, (waker, flag): (Waker, Arc<LinkWaker>), permit: Option<Permit>) -> Self {
+        Self { link, waker, flag, queued: false, stage: Stage::Open, permit }
+    }
+
+    /// Gives the link a turn, if it has none yet.
+    pub(crate) fn queue(&mut self, turn: &mut VecDeque<LinkId>) {
+        if !self.queued {
+            self.queued = true;
+            turn.push_back(self.flag.link());
+        }
+    }
+
+    pub(crate) fn dequeued(&mut self) {
+        self.queued = false;
+    }
+
+    /// The wake-up was seen; the next one counts again.
+    pub(crate) fn woken(&self) {
+        self.flag.clear();
+    }
+
+    /// Begins to close; `until` is when it ends at the latest. `None`: it is closing already.
+    pub(crate) fn close(&mut self, until: Instant) -> Option<Instant> {
+        matches!(self.stage, Stage::Open).then(|| {
+            self.stage = Stage::Sending { until };
+            until
+        })
+    }
+
+    pub(crate) const fn closes_at(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Open => None,
+            Stage::Sending { until } | Stage::Lingering { until } => Some(until),
+        }
+    }
+
+    /// One turn: some frames out, some in; neither waits for the other. `frame` is scratch space.
+    pub(crate) fn serve(
+        &mut self,
+        id: LinkId,
+        node: Option<&mut Node>,
+        runtime: &R,
+        frame: &mut BytesMut,
+    ) -> Turn {
+        let waker = self.waker.clone();
+        let cx = &mut Context::from_waker(&waker);
+        let result = match (&self.stage, node) {
+            (Stage::Open, Some(node)) => self.work(cx, id, node, runtime, frame),
+            (Stage::Lingering { .. }, _) => Ok(self.linger(cx)),
+            (_, node) => self.say_goodbye(cx, id, node, frame),
+        };
+        result.unwrap_or_else(Turn::Down)
+    }
+
+    fn work(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: LinkId,
+        node: &mut Node,
+        runtime: &R,
+        frame: &mut BytesMut,
+    ) -> Result<Turn, LinkCause> {
+        let more_out = self.send(cx, id, node, frame)?;
+        let mut turn = if more_out { Turn::Again } else { Turn::Waits };
+        for taken in 0.. {
+            if taken == FRAMES {
+                turn = Turn::Again;
+                break;
+            }
+            if !node.wants_input(id) {
+                // What is to be sent has its own wake-ups; `Again` would only ask the same question again.
+                turn = if more_out { Turn::Again } else { Turn::Paused };
+                break;
+            }
+            let limit = node.frame_limit(id);
+            if limit >= MAX_MESSAGE {
+                self.permit = None;
+            }
+            match self.link.poll_recv(cx, limit) {
+                Poll::Ready(Ok(frame)) => {
+                    if let Err(error) = node.handle(runtime.now(), Input::Frame { link: id, frame }) {
+                        return Ok(Turn::Ended(error));
+                    }
+                }
+                Poll::Ready(Err(cause)) => return Err(cause),
+                Poll::Pending => break,
+            }
+        }
+        Ok(turn)
+    }
+
+    /// Sends frames while there are some and the link has room; flushes when there are none. Whether there is more
+    /// and room for it.
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: LinkId,
+        node: &mut Node,
+        frame: &mut BytesMut,
+    ) -> Result<bool, LinkCause> {
+        for _ in 0..FRAMES {
+            match self.link.poll_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(false),
+            }
+            if !node.poll_frame(id, frame) {
+                if self.link.is_unflushed()
+                    && let Poll::Ready(flushed) = self.link.poll_flush(cx)
+                {
+                    flushed?;
+                }
+                return Ok(false);
+            }
+            self.link.send(frame.split().freeze())?;
+        }
+        Ok(true)
+    }
+
+    fn say_goodbye(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: LinkId,
+        node: Option<&mut Node>,
+        frame: &mut BytesMut,
+    ) -> Result<Turn, LinkCause> {
+        if let Some(node) = node
+            && self.send(cx, id, node, frame)?
+        {
+            return Ok(Turn::Again);
+        }
+        if self.link.is_unflushed() {
+            match self.link.poll_flush(cx) {
+                Poll::Ready(flushed) => flushed?,
+                Poll::Pending => return Ok(Turn::Waits),
+            }
+        }
+        match self.link.poll_close(cx) {
+            Poll::Ready(closed) => closed?,
+            Poll::Pending => return Ok(Turn::Waits),
+        }
+        if let Stage::Sending { until } = self.stage {
+            self.stage = Stage::Lingering { until };
+        }
+        Ok(self.linger(cx))
+    }
+
+    fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
+        match self.link.poll_drained(cx) {
+            Poll::Ready(()) => Turn::Down(LinkCause::Local),
+            Poll::Pending => Turn::Waits,
+        }
+    }
+}
