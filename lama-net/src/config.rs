@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lama_identity::Signature;
+use lama_identity::{LocalIdentity, Signature};
 use lama_node::{NodeIdentity, WhichKey};
 
 use crate::gate::GateConfig;
@@ -31,6 +31,20 @@ pub struct Parts {
     pub signer: Box<dyn Signer>,
     /// Its store; it moves to a thread of its own.
     pub storage: Box<dyn Storage>,
+}
+
+impl Parts {
+    /// A node whose signing keys lie in this process.
+    #[must_use]
+    pub fn new(config: lama_node::Config, identity: LocalIdentity, storage: impl Storage) -> Self {
+        let (public, noise, instance, person) = identity.into_parts();
+        let signer = move |key, bytes: &[u8]| match key {
+            WhichKey::Person => person.as_ref().map(|keys| keys.sign.sign_input(bytes)),
+            WhichKey::Instance => Some(instance.sign_input(bytes)),
+        };
+        let identity = NodeIdentity { public, noise };
+        Self { config, identity, signer: Box::new(signer), storage: Box::new(storage) }
+    }
 }
 
 /// The host's choices. Every limit is finite.

@@ -8,7 +8,7 @@ use std::thread;
 
 use futures_channel::mpsc as answers;
 use lama_core::Ticket;
-use lama_store::{Reply, Request, StoreError};
+use lama_store::{Engine, Reply, Request, Store, StoreError};
 
 use crate::NetError;
 
@@ -17,15 +17,25 @@ const MAX_GROUP: usize = 1024;
 
 type Results = Vec<Result<Reply, StoreError>>;
 
-/// Runs requests in order; what it writes is durable when it returns. [`lama_store::Store::execute`] is meant.
+/// What runs requests: a [`Store`], or what stands in for one in a test.
 pub trait Storage: Send + 'static {
-    /// One result for each request, in order.
-    fn execute(&mut self, requests: Vec<Request>) -> Results;
+    /// One result for each request, in order. What it writes is durable when it returns.
+    fn execute(&mut self, requests: &[Request]) -> Results;
+
+    /// Ends the store's life in good order.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-impl<F: FnMut(Vec<Request>) -> Results + Send + 'static> Storage for F {
-    fn execute(&mut self, requests: Vec<Request>) -> Results {
-        self(requests)
+impl<E: Engine + Send + 'static> Storage for Store<E> {
+    fn execute(&mut self, requests: &[Request]) -> Results {
+        Self::execute(self, requests)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Self::close(*self).map(drop)
     }
 }
 
@@ -51,7 +61,10 @@ impl StoreThread {
                     }
                 }
                 // Before the answers end: who waits for that may open the same files again.
-                drop(storage);
+                if let Err(error) = storage.close() {
+                    tracing::error!(%error, "the store was not closed in good order");
+                }
+                drop(answer);
             })
             .map_err(|error| NetError::Thread { kind: error.kind() })?;
         Ok(Self { jobs: Some(jobs), answers })
@@ -85,7 +98,7 @@ fn run_group(
         requests.extend(more);
     }
     tracing::trace!(jobs = parts.len(), requests = requests.len(), "store group");
-    let mut results = storage.execute(requests).into_iter();
+    let mut results = storage.execute(&requests).into_iter();
     parts
         .into_iter()
         .all(|(ticket, len)| answer.unbounded_send((ticket, results.by_ref().take(len).collect())).is_ok())
