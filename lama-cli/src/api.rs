@@ -185,13 +185,22 @@ pub(crate) struct Peer {
     /// `direct` or `none`.
     pub(crate) path: String,
     pub(crate) state: String,
-    /// Entries of the common view, and the fingerprint under the key of the pair: equal at both ends when in sync.
-    pub(crate) count: u64,
+    pub(crate) dialled: bool,
+    /// Entries of the common view and their fingerprint under the key of the pair, when both ends last held the same.
+    pub(crate) count: Option<u64>,
     pub(crate) fingerprint: Option<String>,
+    /// Entries; `null` before it is known.
     pub(crate) to_send: Option<u64>,
     pub(crate) to_receive: Option<u64>,
+    /// What went over the present connection.
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
+    pub(crate) frames_sent: u64,
+    pub(crate) frames_received: u64,
+    pub(crate) round_trips_to_authenticated: Option<u32>,
+    pub(crate) round_trips_to_first_object: Option<u32>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) last_seen: Option<u64>,
 }
 
 /// The instance as a whole.

@@ -1,6 +1,5 @@
 //! The command line, as `clap` reads it. Nothing secret is ever an argument: every user of a machine can read those.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,9 +123,9 @@ pub(crate) struct NewPassphrase {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listen {
-    /// Where to listen; another free port is taken, and said, if this one is in use
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8765")]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen on this machine; another free port is taken, and said, if this one is in use
+    #[arg(long, value_name = "PORT", env = "LAMA_PORT", default_value_t = 8765)]
+    pub(crate) port: u16,
 }
 
 #[derive(Debug, Args)]

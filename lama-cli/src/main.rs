@@ -9,43 +9,45 @@
 
 mod api;
 mod args;
+mod backend;
+mod commands;
+mod demo;
 mod failure;
 mod identity;
+mod live;
 mod output;
+mod progress;
+mod render;
 mod signal;
+mod start;
 mod text;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use lama_core::WallTime;
+use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command};
-use failure::Failure;
+use args::Cli;
 use output::Output;
+
+/// Which events of the program's parts go to standard error, such as `lama_net=debug`.
+const LOG_VARIABLE: &str = "LAMA_LOG";
 
 fn main() -> ExitCode {
     lama_host::process::harden();
     let cli = Cli::parse();
+    if let Ok(filter) = EnvFilter::try_from_env(LOG_VARIABLE) {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     let output = Output::new(&cli.global);
-    match run(&cli, output) {
+    match commands::dispatch(&cli, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
             ExitCode::from(failure.exit.number())
         }
     }
-}
-
-fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
-    match &cli.command {
-        Command::Init(init) => {
-            let id = identity::init(&cli.global, init, wall())?;
-            output.answer(&id, |id| format!("{} is ready in {}\n", text::escape(&id.email), id.data));
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// What the wall clock says.

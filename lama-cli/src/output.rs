@@ -53,6 +53,13 @@ impl Output {
         }
     }
 
+    /// Text for people, where there is no JSON for it.
+    pub(crate) fn text(self, text: &str) {
+        if !self.json {
+            print(text);
+        }
+    }
+
     /// One JSON object on a line of its own.
     pub(crate) fn json_line<T: Serialize>(self, value: &T) {
         if let Ok(line) = serde_json::to_string(value) {

@@ -1,6 +1,5 @@
 //! Ctrl-C and a polite end: the first one asks to stop, a second one stops at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use crate::failure::Exit;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     inner: Arc<(Mutex<bool>, Condvar)>,
-    by_signal: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -27,7 +25,6 @@ impl Stop {
                 if told.is_set() {
                     std::process::exit(i32::from(Exit::Interrupted.number()));
                 }
-                told.by_signal.store(true, Ordering::SeqCst);
                 told.set();
             }
         });
@@ -43,11 +40,6 @@ impl Stop {
     /// Whether somebody asked.
     pub(crate) fn is_set(&self) -> bool {
         *self.inner.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether it was a signal that asked.
-    pub(crate) fn by_signal(&self) -> bool {
-        self.by_signal.load(Ordering::SeqCst)
     }
 
     /// Waits until somebody asks, at most `time`; says whether somebody did.

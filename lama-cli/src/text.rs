@@ -2,22 +2,19 @@
 
 use std::fmt::Write;
 
+use lama_identity::text::is_unsafe;
+
 /// Text from elsewhere, with control and direction-changing characters written out.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || is_direction(c) {
+        if is_unsafe(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
-}
-
-/// Characters that reorder or hide what stands beside them.
-const fn is_direction(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// `2026-11-22 18:42:07` (UTC) of milliseconds since the Unix epoch.

@@ -1,0 +1,239 @@
+//! Every command: what it asks of the instance, and what it shows.
+
+mod pairing;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use lama_host::control::Server;
+use lama_host::{DataDir, HostError};
+use lama_net::Listen;
+use serde_json::json;
+
+use crate::api::{self, Request};
+use crate::args::{Cli, Command, Global, Run, Send, Share};
+use crate::backend::{self, Backend};
+use crate::failure::Failure;
+use crate::live::{Served, event_row};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::signal::Stop;
+use crate::{demo, identity, render, text};
+
+/// The longest message that is read from standard input.
+const MAX_MESSAGE: u64 = 64 * 1024;
+
+/// Runs the command of the command line.
+pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(init) => {
+            let id = identity::init(global, init, crate::wall())?;
+            output.answer(&id, |id| {
+                format!(
+                    "{} is ready in {}\nnext: `lama invite` here, or `lama join` with an invitation\n",
+                    text::escape(&id.email),
+                    id.data
+                )
+            });
+            Ok(())
+        }
+        Command::Id => {
+            let dir = DataDir::open(&identity::data_path(global)?)?;
+            output.answer(&identity::id(&dir)?, render::id);
+            Ok(())
+        }
+        Command::Passphrase(change) => {
+            identity::change(global, change)?;
+            output.answer(&api::Done { done: true }, |_| "the keys are sealed anew\n".to_owned());
+            Ok(())
+        }
+        Command::Invite(invite) => pairing::invite(global, invite, output),
+        Command::Join(join) => pairing::join(global, join, output),
+        Command::Run(run_args) => run(global, run_args, output),
+        Command::Send(send_args) => send(global, send_args, output),
+        Command::Share(share_args) => share(global, share_args, output),
+        Command::Demo(demo_args) => demo::run(global, demo_args, output),
+        simple => ask_and_show(global, simple, output),
+    }
+}
+
+/// Commands that are one request and one answer.
+fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<(), Failure> {
+    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let shown = match command {
+        Command::Pending => {
+            backend.ask(&Request::Pending, &mut |_| {}).map(|list| output.answer(&list, render::pending))
+        }
+        Command::Contacts => {
+            backend.ask(&Request::Contacts, &mut |_| {}).map(|list| output.answer(&list, render::contacts))
+        }
+        Command::Status => {
+            let running = matches!(backend, Backend::Remote(_));
+            backend.ask(&Request::Status, &mut |_| {}).map(|mut status: api::Status| {
+                status.running = running;
+                output.answer(&status, render::status);
+            })
+        }
+        Command::Log(log) => {
+            let request = Request::Log { with: log.with.clone(), limit: log.limit };
+            backend.ask(&request, &mut |_| {}).map(|list| output.answer(&list, render::messages))
+        }
+        Command::Approve(who) => done(&mut backend, &Request::Approve { person: who.person.clone() }, output),
+        Command::Deny(who) => done(&mut backend, &Request::Deny { person: who.person.clone() }, output),
+        Command::Revoke(which) => {
+            done(&mut backend, &Request::Revoke { locator: which.locator.clone() }, output)
+        }
+        Command::Save(save) => {
+            let into = absolute(&save.into)?;
+            let request = Request::Save { id: save.id.clone(), into };
+            backend.ask(&request, &mut |_| {}).map(|saved: api::Saved| {
+                output.answer(&saved, |saved| {
+                    format!(
+                        "{} ({}) in {}\n",
+                        text::count(saved.files, "file"),
+                        text::bytes(saved.bytes),
+                        saved.into
+                    )
+                });
+            })
+        }
+        _ => Ok(()),
+    };
+    let closed = backend.close();
+    shown.and(closed)
+}
+
+fn done(backend: &mut Backend, request: &Request, output: Output) -> Result<(), Failure> {
+    let done: api::Done = backend.ask(request, &mut |_| {})?;
+    output.answer(&done, |_| "done\n".to_owned());
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(path).map_err(|error| HostError::io("find", path, &error))?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|_| Failure::usage("this path is not UTF-8, and paths are sent as text; rename it"))
+}
+
+fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
+    let mut text = send.text.clone();
+    if text == "-" {
+        text.clear();
+        let mut input = std::io::stdin().take(MAX_MESSAGE + 1);
+        input
+            .read_to_string(&mut text)
+            .map_err(|error| HostError::io("read", Path::new("standard input"), &error))?;
+    }
+    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let request = Request::Send { to: send.to.clone(), text };
+    let sent = backend.ask(&request, &mut |_| {}).map(|sent: api::Sent| {
+        output.answer(&sent, |sent| {
+            let to = text::escape(&sent.to);
+            if sent.connected {
+                format!("sent to {to}\n")
+            } else {
+                format!("kept for {to}; it goes out as soon as the two are connected (`lama run`)\n")
+            }
+        });
+    });
+    let closed = backend.close();
+    sent.and(closed)
+}
+
+fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> {
+    let request =
+        Request::Share { path: absolute(&share.path)?, with: share.with.clone(), watch: share.watch };
+    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let mut progress = Progress::new(output);
+    let shared = backend.ask(&request, &mut |event| {
+        if output.is_json() {
+            output.json_line(&json!({ "event": event }));
+        }
+        progress.event(event);
+        if let Some(line) = render::share_event(event) {
+            progress.line(&line);
+        }
+    });
+    progress.finish();
+    let shared = shared.map(|shared| output.answer(&shared, render::shared));
+    let closed = backend.close();
+    shared.and(closed)
+}
+
+/// Runs the instance until it is asked to stop.
+fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
+    let dir = DataDir::open(&identity::data_path(global)?)?;
+    let stop = Stop::on_signals();
+    let listen = if run.no_listen { Listen::Nowhere } else { prefer(run.listen.port) };
+    let running = backend::start(global, &dir, listen, stop.clone())?;
+    let events = running.live.events.subscribe();
+    let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
+    if run.while_stdin {
+        stop_with_stdin(stop.clone());
+    }
+    let mut progress = Progress::new(output);
+    let status: api::Status = ask_live(&running.live, Request::Status)?;
+    announce(&status, run, output);
+    while !stop.is_set() {
+        let event = match events.recv_timeout(Duration::from_millis(200)) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let Some(row) = event_row(&event) else { continue };
+        if output.is_json() {
+            output.json_line(&json!({ "event": row }));
+        } else {
+            progress.event(&row);
+            if let Some(line) = render::event(&row) {
+                progress.line(&line);
+            }
+        }
+    }
+    progress.finish();
+    drop(server);
+    running.shut_down()
+}
+
+fn announce(status: &api::Status, run: &Run, output: Output) {
+    if output.is_json() {
+        output.json_line(status);
+        return;
+    }
+    let taken = !run.no_listen && run.listen.port != 0;
+    let wanted = format!(":{}", run.listen.port);
+    if taken && !status.urls.iter().any(|url| url.ends_with(&wanted)) {
+        output.note(&format!("port {} is taken by another program; another one was chosen", run.listen.port));
+    }
+    let urls = if status.urls.is_empty() { "nothing".to_owned() } else { status.urls.join(", ") };
+    output.note(&format!("running on {}, listening on {urls}; Ctrl-C stops", status.runtime));
+}
+
+/// 0: any port; else this one, or any if it is taken.
+fn prefer(port: u16) -> Listen {
+    if port == 0 { Listen::Free } else { Listen::Prefer(port) }
+}
+
+/// Asks an instance in this process, where nobody looks at events.
+pub(crate) fn ask_live<T: serde::de::DeserializeOwned>(
+    live: &crate::live::Live,
+    request: Request,
+) -> Result<T, Failure> {
+    let answer = live.ask(request, &mut |_| true)?;
+    serde_json::from_value(answer)
+        .map_err(|error| Failure::new(crate::failure::Exit::Failed, "internal", error.to_string()))
+}
+
+/// Stops when whoever started this program is gone.
+fn stop_with_stdin(stop: Stop) {
+    std::thread::spawn(move || {
+        let mut nothing = [0; 64];
+        while std::io::stdin().read(&mut nothing).is_ok_and(|read| read > 0) {}
+        stop.set();
+    });
+}

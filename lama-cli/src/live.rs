@@ -1,0 +1,125 @@
+//! An instance that runs in this process, and what can be asked of it. Blocking: whoever asks has a thread.
+
+mod folders;
+mod people;
+mod rows;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lama_host::control;
+use lama_node::{Command, Event, NodeError, Reply};
+use serde_json::Value;
+
+use crate::api::{Id, Request};
+use crate::failure::{Exit, Failure};
+use crate::signal::Stop;
+
+pub(crate) use rows::event as event_row;
+
+/// The way to a running node: both adapters give one.
+pub(crate) trait Port: std::fmt::Debug + Send + Sync {
+    /// Does a command and waits for its end.
+    fn call(&self, command: Command) -> Result<Reply, NodeError>;
+    /// Starts a command; the answer comes through the receiver.
+    fn start(&self, command: Command) -> Receiver<Result<Reply, NodeError>>;
+}
+
+/// Events for everybody in this process who wants them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Events(Arc<Mutex<Vec<SyncSender<Event>>>>);
+
+impl Events {
+    /// Hands an event to all who listen. Whoever does not keep up loses events, not the node its time.
+    pub(crate) fn publish(&self, event: &Event) {
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|to| !matches!(to.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
+    }
+
+    /// All events from now on.
+    pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        let (to, from) = sync_channel(4096);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(to);
+        from
+    }
+}
+
+/// A running instance.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) id: Id,
+    pub(crate) port: Box<dyn Port>,
+    pub(crate) events: Events,
+    pub(crate) runtime: &'static str,
+    /// The data directory: never part of what is shared.
+    pub(crate) data: PathBuf,
+    /// Set when somebody asks the instance to end.
+    pub(crate) stop: Stop,
+}
+
+impl Live {
+    /// Does a command and waits for its end, however long that takes.
+    pub(crate) fn call(&self, command: Command) -> Result<Reply, Failure> {
+        self.port.call(command).map_err(Failure::from)
+    }
+
+    /// Does a command and calls `meanwhile` every tenth of a second until it ends, or until that says otherwise.
+    pub(crate) fn call_while(
+        &self,
+        command: Command,
+        mut meanwhile: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<Reply, Failure> {
+        let answer = self.port.start(command);
+        loop {
+            match answer.recv_timeout(Duration::from_millis(100)) {
+                Ok(result) => return result.map_err(Failure::from),
+                Err(RecvTimeoutError::Timeout) => meanwhile()?,
+                Err(RecvTimeoutError::Disconnected) => return Err(stopped()),
+            }
+        }
+    }
+
+    /// Answers a request; `emit` sends an event in between and says `false` when nobody listens any more.
+    pub(crate) fn ask(
+        &self,
+        request: Request,
+        emit: &mut dyn FnMut(Value) -> bool,
+    ) -> Result<Value, Failure> {
+        work::answer(self, request, emit)
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::from(NodeError::Stopped)
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let exit = match error.bucket() {
+            lama_node::Bucket::Peer | lama_node::Bucket::Misuse | lama_node::Bucket::Limit => {
+                Exit::RefusedByRule
+            }
+            lama_node::Bucket::Timeout => Exit::Unreached,
+            lama_node::Bucket::Local => Exit::Failed,
+        };
+        Self::new(exit, error.code(), error.to_string())
+    }
+}
+
+/// Serves the control socket of a running instance.
+#[derive(Debug)]
+pub(crate) struct Served(pub(crate) Arc<Live>);
+
+impl control::Handler for Served {
+    fn handle(&self, request: Value, emit: &mut dyn FnMut(Value) -> bool) -> Result<Value, Value> {
+        let answer = serde_json::from_value(request)
+            .map_err(|error| {
+                Failure::usage(format!("the running instance does not know this request: {error}"))
+            })
+            .and_then(|request| self.0.ask(request, emit));
+        answer.map_err(|failure| serde_json::to_value(failure).unwrap_or_default())
+    }
+}

@@ -1,0 +1,302 @@
+//! Each request, as commands to the node.
+
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use lama_host::entropy;
+use lama_identity::PersonId;
+use lama_invite::{DialRules, LAMA_BASE, Locator, Policy};
+use lama_node::{
+    ChannelRef, Command, ContactInfo, ContactStanding, Event, InvitationInfo, InvitationState, Reply,
+};
+use serde::Serialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{Live, folders, people, rows};
+use crate::api::{self, Request};
+use crate::failure::{Exit, Failure};
+
+type Emit<'a> = &'a mut dyn FnMut(Value) -> bool;
+
+/// Answers a request.
+pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Value, Failure> {
+    match request {
+        Request::Invite { confirm, lifetime, label } => value(&invite(live, confirm, lifetime, label)?),
+        Request::Join { link, lan, timeout } => value(&join(live, link, lan, timeout, emit)?),
+        Request::Await { locator } => value(&await_contact(live, &locator, emit)?),
+        Request::Pending => value(&pending(live)?),
+        Request::Approve { person } => {
+            let person = pending_person(live, &person)?;
+            live.call(Command::Approve { person }).map(done)
+        }
+        Request::Deny { person } => {
+            let person = pending_person(live, &person)?;
+            live.call(Command::Deny { person }).map(done)
+        }
+        Request::Revoke { locator } => {
+            let locator = find_invitation(live, &locator)?;
+            live.call(Command::RevokeInvitation { locator }).map(done)
+        }
+        Request::Contacts => {
+            let contacts = contacts(live)?.iter().map(rows::contact).collect();
+            value(&api::Contacts { contacts })
+        }
+        Request::Send { to, text } => value(&send(live, &to, text)?),
+        Request::Log { with, limit } => value(&log(live, with.as_deref(), limit)?),
+        Request::Share { path, with, watch } => {
+            value(&folders::share(live, Path::new(&path), &with, watch, emit)?)
+        }
+        Request::Save { id, into } => value(&folders::save(live, &id, Path::new(&into))?),
+        Request::Status => value(&status(live)?),
+        Request::Stop => {
+            live.stop.set();
+            Ok(done(Reply::Done))
+        }
+    }
+}
+
+fn value<T: Serialize>(answer: &T) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))
+}
+
+fn done(_: Reply) -> Value {
+    serde_json::json!({ "done": true })
+}
+
+/// The node answered with something else than this command's answer: a fault of ours.
+pub(super) fn unexpected(reply: &Reply) -> Failure {
+    Failure::new(Exit::Failed, "internal", format!("the node answered with {reply:?}; please report this"))
+}
+
+fn invite(live: &Live, confirm: bool, lifetime: u64, label: String) -> Result<api::Invited, Failure> {
+    let policy = if confirm { Policy::Confirm } else { Policy::Auto };
+    let seed = entropy::seed()?;
+    let lifetime = Some(Duration::from_secs(lifetime));
+    match live.call(Command::Invite { policy, lifetime, label, seed })? {
+        Reply::Invitation { locator, invitation, exp } => Ok(api::Invited {
+            link: invitation.to_link(LAMA_BASE).map_err(lama_node::NodeError::from)?.to_string(),
+            locator: locator.to_string(),
+            expires: exp.unix_seconds(),
+            confirm,
+            urls: invitation.routes().iter().map(|route| route.url.to_string()).collect(),
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn join(live: &Live, link: String, lan: bool, timeout: u64, emit: Emit<'_>) -> Result<api::Contact, Failure> {
+    let link = Zeroizing::new(link);
+    let rules = DialRules { lan, ..DialRules::default() };
+    let events = live.events.subscribe();
+    let mut ticks = timeout.saturating_mul(10);
+    let reply = live.call_while(Command::Join { link, rules }, || {
+        forward_events(&events, emit)?;
+        ticks = ticks.saturating_sub(1);
+        if ticks > 0 && !live.stop.is_set() {
+            return Ok(());
+        }
+        Err(if live.stop.is_set() { Failure::interrupted() } else { join_timed_out() })
+    })?;
+    match reply {
+        Reply::Contact(contact) => Ok(rows::contact(&contact)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn join_timed_out() -> Failure {
+    Failure::new(
+        Exit::TimedOut,
+        "timed_out",
+        "the pairing did not complete in time; what was begun is kept: `lama run` goes on with it, `lama pending` shows it",
+    )
+}
+
+/// Waits for the contact that comes of an invitation.
+fn await_contact(live: &Live, locator: &str, emit: Emit<'_>) -> Result<api::Contact, Failure> {
+    let locator = find_invitation(live, locator)?;
+    let events = live.events.subscribe();
+    loop {
+        let info = invitations(live)?.into_iter().find(|info| info.locator == locator);
+        match info.map(|info| info.state) {
+            Some(InvitationState::Completed { by }) => {
+                let active = contacts(live)?.into_iter().find(|contact| contact.person == by);
+                if let Some(contact) = active.filter(|contact| contact.standing == ContactStanding::Active) {
+                    return Ok(rows::contact(&contact));
+                }
+            }
+            Some(InvitationState::Expired) => {
+                return Err(Failure::new(
+                    Exit::TimedOut,
+                    "expired",
+                    "nobody took the invitation in time; make a new one with `lama invite`",
+                ));
+            }
+            Some(InvitationState::Revoked) | None => {
+                return Err(Failure::new(
+                    Exit::RefusedByRule,
+                    "revoked",
+                    "the invitation was taken back or the joiner was denied; make a new one with `lama invite`",
+                ));
+            }
+            Some(_) => {}
+        }
+        if live.stop.wait(Duration::from_millis(200)) {
+            return Err(Failure::interrupted());
+        }
+        forward_events(&events, emit)?;
+    }
+}
+
+/// Passes on what a waiting person wants to see.
+fn forward_events(events: &Receiver<Event>, emit: Emit<'_>) -> Result<(), Failure> {
+    for event in events.try_iter() {
+        let wanted = matches!(
+            event,
+            Event::PairingPending(_)
+                | Event::Paired(_)
+                | Event::DialFailed { .. }
+                | Event::PairingFailed { .. }
+                | Event::Progress { .. }
+        );
+        if let Some(row) = rows::event(&event).filter(|_| wanted)
+            && !emit(row)
+        {
+            return Err(Failure::interrupted());
+        }
+    }
+    Ok(())
+}
+
+fn invitations(live: &Live) -> Result<Vec<InvitationInfo>, Failure> {
+    match live.call(Command::Invitations)? {
+        Reply::Invitations(list) => Ok(list),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn find_invitation(live: &Live, text: &str) -> Result<Locator, Failure> {
+    let text = text.to_ascii_lowercase();
+    let all = invitations(live)?;
+    let mut found = all.iter().filter(|info| text.len() >= 4 && info.locator.to_string().starts_with(&text));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.locator),
+        (None, _) => Err(Failure::new(
+            Exit::RefusedByRule,
+            "unknown_invitation",
+            format!("{text} names no invitation; `lama pending` shows them"),
+        )),
+        _ => Err(Failure::new(
+            Exit::RefusedByRule,
+            "ambiguous_invitation",
+            format!("{text} is the beginning of several invitations; give more of it"),
+        )),
+    }
+}
+
+fn pending(live: &Live) -> Result<api::PendingList, Failure> {
+    let pairings = match live.call(Command::Pending)? {
+        Reply::Pending(list) => list.iter().map(rows::pairing).collect(),
+        other => return Err(unexpected(&other)),
+    };
+    Ok(api::PendingList { invitations: invitations(live)?.iter().map(rows::invitation).collect(), pairings })
+}
+
+fn pending_person(live: &Live, text: &str) -> Result<PersonId, Failure> {
+    match live.call(Command::Pending)? {
+        Reply::Pending(list) => {
+            let email =
+                |peer: &Option<lama_node::PeerInfo>| peer.as_ref().map_or(String::new(), |p| p.email.clone());
+            let known: Vec<_> = list.iter().map(|info| (info.person, email(&info.peer))).collect();
+            people::find(
+                text,
+                known.iter().map(|(person, email)| (*person, email.as_str())),
+                "pending pairings",
+            )
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) fn contacts(live: &Live) -> Result<Vec<ContactInfo>, Failure> {
+    match live.call(Command::Contacts)? {
+        Reply::Contacts(mut list) => {
+            list.sort_by(|a, b| (&a.email, a.person).cmp(&(&b.email, b.person)));
+            Ok(list)
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The contact that `text` names.
+pub(super) fn contact(live: &Live, text: &str) -> Result<ContactInfo, Failure> {
+    let all = contacts(live)?;
+    let person =
+        people::find(text, all.iter().map(|info| (info.person, info.email.as_str())), "your contacts")?;
+    all.into_iter().find(|info| info.person == person).ok_or_else(|| Failure::usage("no such contact"))
+}
+
+fn send(live: &Live, to: &str, text: String) -> Result<api::Sent, Failure> {
+    let contact = contact(live, to)?;
+    match live.call(Command::Send { to: contact.person, channel: None, text })? {
+        Reply::Sent { id, .. } => Ok(api::Sent {
+            id: id.to_string(),
+            to: contact.email,
+            connected: contact.instances.iter().any(|instance| instance.connected),
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn log(live: &Live, with: Option<&str>, limit: usize) -> Result<api::Messages, Failure> {
+    let only = with.map(|text| contact(live, text)).transpose()?.map(|contact| contact.person);
+    let known = contacts(live)?;
+    let channels = match live.call(Command::Channels)? {
+        Reply::Channels(list) => list,
+        other => return Err(unexpected(&other)),
+    };
+    let mut answer = api::Messages::default();
+    for info in channels {
+        let others: Vec<PersonId> =
+            info.members.into_iter().filter(|who| who.full() != live.id.person).collect();
+        if only.is_some_and(|only| !others.contains(&only)) {
+            continue;
+        }
+        let entries = match live.call(Command::Log {
+            channel: ChannelRef::Id(info.channel),
+            after: None,
+            limit: usize::MAX,
+        })? {
+            Reply::Log(entries) => entries,
+            other => return Err(unexpected(&other)),
+        };
+        let last = entries.len().saturating_sub(limit);
+        answer.channels.push(api::Channel {
+            channel: info.name,
+            with: others
+                .iter()
+                .map(|who| {
+                    known.iter().find(|c| c.person == *who).map_or_else(|| who.full(), |c| c.email.clone())
+                })
+                .collect(),
+            messages: entries.iter().skip(last).map(rows::message).collect(),
+        });
+    }
+    answer.channels.sort_by(|a, b| (&a.with, &a.channel).cmp(&(&b.with, &b.channel)));
+    Ok(answer)
+}
+
+fn status(live: &Live) -> Result<api::Status, Failure> {
+    match live.call(Command::Status)? {
+        Reply::Status(status) => Ok(api::Status {
+            running: true,
+            runtime: live.runtime.to_owned(),
+            urls: status.listening,
+            objects: status.store.objects,
+            bytes: status.store.bytes,
+            peers: status.peers.iter().map(rows::peer).collect(),
+        }),
+        other => Err(unexpected(&other)),
+    }
+}

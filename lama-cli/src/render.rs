@@ -1,0 +1,273 @@
+//! Answers as text for people.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::api::{self, Contact, Contacts, Id, Messages, PendingList, Status};
+use crate::text::{bytes, count, escape, table, time};
+
+/// How much of an id people see; enough to name somebody, and to compare by voice.
+const SHORT: usize = 16;
+
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+pub(crate) fn id(id: &Id) -> String {
+    format!(
+        "person       {}  {}\ninstance     {}  {}\nfingerprint  {}\nkeys         {}\nmade         {} UTC\ndata         {}\n",
+        short(&id.person),
+        escape(&id.email),
+        short(&id.instance),
+        escape(&id.name),
+        id.fingerprint,
+        if id.passphrase { "behind a passphrase" } else { "protected by file permissions alone" },
+        time(id.created),
+        id.data,
+    )
+}
+
+pub(crate) fn contacts(list: &Contacts) -> String {
+    if list.contacts.is_empty() {
+        return "no contacts yet; `lama invite` on one side, `lama join` on the other\n".to_owned();
+    }
+    let mut rows = Vec::new();
+    for contact in &list.contacts {
+        for (number, instance) in contact.instances.iter().enumerate() {
+            let first = number == 0;
+            rows.push(vec![
+                if first { escape(&contact.email) } else { String::new() },
+                if first { short(&contact.person).to_owned() } else { String::new() },
+                if first { contact.state.clone() } else { String::new() },
+                escape(&instance.name),
+                instance.url.as_deref().map_or_else(|| "it dials".to_owned(), escape),
+                if instance.connected { "connected" } else { "-" }.to_owned(),
+            ]);
+        }
+        if contact.instances.is_empty() {
+            rows.push(vec![escape(&contact.email), short(&contact.person).to_owned(), contact.state.clone()]);
+        }
+    }
+    table(&["CONTACT", "PERSON", "STATE", "INSTANCE", "REACHED AT", "NOW"], &rows)
+}
+
+pub(crate) fn paired(contact: &Contact) -> String {
+    let code = contact.check_code.as_ref().map(|code| format!(", check code {code}")).unwrap_or_default();
+    format!(
+        "{} is a contact now (fingerprint {}{code})\n",
+        escape(&contact.email),
+        short(&contact.fingerprint)
+    )
+}
+
+pub(crate) fn pending(list: &PendingList) -> String {
+    let mut out = String::new();
+    if list.pairings.is_empty() && list.invitations.is_empty() {
+        return "nothing is pending\n".to_owned();
+    }
+    if !list.pairings.is_empty() {
+        let rows: Vec<Vec<String>> = list
+            .pairings
+            .iter()
+            .map(|pairing| {
+                vec![
+                    if pairing.email.is_empty() {
+                        "(not reached yet)".to_owned()
+                    } else {
+                        escape(&pairing.email)
+                    },
+                    short(&pairing.person).to_owned(),
+                    short(&pairing.fingerprint).to_owned(),
+                    pairing.check_code.clone().unwrap_or_else(|| "-".to_owned()),
+                    match pairing.waits_for.as_str() {
+                        "our_approval" => "you: lama approve, or lama deny".to_owned(),
+                        "their_approval" => "their approval".to_owned(),
+                        _ => "a connection".to_owned(),
+                    },
+                ]
+            })
+            .collect();
+        out.push_str(&table(&["PAIRING WITH", "PERSON", "FINGERPRINT", "CODE", "WAITS FOR"], &rows));
+    }
+    if !list.invitations.is_empty() {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let rows: Vec<Vec<String>> = list
+            .invitations
+            .iter()
+            .map(|invitation| {
+                vec![
+                    short(&invitation.locator).to_owned(),
+                    invitation.state.clone(),
+                    if invitation.confirm { "confirm" } else { "auto" }.to_owned(),
+                    time(invitation.expires.saturating_mul(1000)),
+                    escape(&invitation.label),
+                ]
+            })
+            .collect();
+        out.push_str(&table(&["INVITATION", "STATE", "POLICY", "ENDS (UTC)", "LABEL"], &rows));
+    }
+    out
+}
+
+pub(crate) fn messages(list: &Messages) -> String {
+    let mut out = String::new();
+    for channel in &list.channels {
+        let with: Vec<String> = channel.with.iter().map(|email| escape(email)).collect();
+        let _ = writeln!(out, "{} with {}", escape(&channel.channel), with.join(", "));
+        for message in &channel.messages {
+            let author = if message.email.is_empty() { short(&message.author) } else { &message.email };
+            let _ = write!(out, "  {}  {}: {}", time(message.time), escape(author), escape(&message.text));
+            if let Some(id) = &message.attachment {
+                let _ = write!(out, "  [{id}]");
+            }
+            out.push('\n');
+        }
+    }
+    if out.is_empty() { "no messages yet\n".to_owned() } else { out }
+}
+
+pub(crate) fn shared(shared: &api::Shared) -> String {
+    let with: Vec<String> = shared.with.iter().map(|email| escape(email)).collect();
+    format!(
+        "{} ({}) is shared with {}\nid {}\n",
+        count(shared.files, "file"),
+        bytes(shared.bytes),
+        with.join(", "),
+        shared.id
+    )
+}
+
+pub(crate) fn status(status: &Status) -> String {
+    let mut out = format!(
+        "{} on {}; {} ({}) here\n",
+        if status.urls.is_empty() { "not listening".to_owned() } else { status.urls.join(", ") },
+        status.runtime,
+        count(status.objects, "object"),
+        bytes(status.bytes),
+    );
+    let number = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
+    let rows: Vec<Vec<String>> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            vec![
+                short(&peer.instance).to_owned(),
+                escape(&peer.email),
+                peer.path.clone(),
+                peer.last_seen.map_or_else(|| "never".to_owned(), time),
+                number(peer.to_send),
+                number(peer.to_receive),
+                peer.state.replace('_', " "),
+                peer.count.map_or_else(|| "-".to_owned(), |count| count.to_string()),
+                peer.fingerprint.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let head = [
+            "PEER",
+            "PERSON",
+            "PATH",
+            "LAST SEEN (UTC)",
+            "TO SEND",
+            "TO GET",
+            "STATE",
+            "OBJECTS",
+            "FINGERPRINT",
+        ];
+        out.push_str(&table(&head, &rows));
+    }
+    out
+}
+
+/// An event of a running instance as a line; `None` for what people see elsewhere (progress) or not at all.
+pub(crate) fn event(event: &Value) -> Option<String> {
+    let text = |key: &str| escape(event.get(key).and_then(Value::as_str).unwrap_or_default());
+    let inner = |key: &str, field: &str| {
+        escape(event.get(key).and_then(|value| value.get(field)).and_then(Value::as_str).unwrap_or_default())
+    };
+    Some(match event.get("type").and_then(Value::as_str)? {
+        "listening" => {
+            let urls: Vec<&str> = event
+                .get("urls")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            if urls.is_empty() { return None } else { format!("listening on {}", urls.join(", ")) }
+        }
+        "session_started" => format!("connected with {}", text("email")),
+        "session_ended" => format!("the connection with {} ended: {}", text("email"), text("reason")),
+        "link_refused" => format!("a connection was refused: {}", text("reason")),
+        "dial_failed" => format!("{} was not reached: {}", text("url"), text("cause")),
+        "pairing_pending" => {
+            let code = inner("pairing", "check_code");
+            let code = if code.is_empty() { String::new() } else { format!("; check code {code}") };
+            format!(
+                "{} wants to pair (fingerprint {}){code}",
+                inner("pairing", "email"),
+                short(&inner("pairing", "fingerprint"))
+            )
+        }
+        "paired" => format!("{} is a contact now", inner("contact", "email")),
+        "pairing_failed" => format!("a pairing failed: {}", text("message")),
+        "contact_removed" => format!("contact {} was removed", short(&text("person"))),
+        "key_changed" => format!(
+            "ALARM: {} was shown with another key ({}); nothing was accepted",
+            short(&text("person")),
+            short(&text("shown"))
+        ),
+        "invitation_expired" => format!("invitation {} ran out", short(&text("locator"))),
+        "endpoint_changed" => format!("{} is reached at {} now", text("email"), text("url")),
+        "message" => format!("{}: {}", inner("message", "email"), inner("message", "text")),
+        "shared" => format!("{} was shared with you", text("id")),
+        "in_sync" => format!(
+            "in sync with {}: {} objects, fingerprint {}",
+            text("email"),
+            event.get("count").and_then(Value::as_u64).unwrap_or_default(),
+            text("fingerprint")
+        ),
+        "out_of_sync" => format!("{} and this instance hold different sets; they try again", text("email")),
+        "store_failed" => format!("the store could not {}: {}", text("doing"), text("cause")),
+        _ => return None,
+    })
+}
+
+/// An event of `lama share --watch`.
+pub(crate) fn share_event(event: &Value) -> Option<String> {
+    let number = |key: &str| event.get(key).and_then(Value::as_u64).unwrap_or_default();
+    (event.get("type").and_then(Value::as_str)? == "folder").then(|| {
+        let (written, removed) = (number("written"), number("removed"));
+        format!(
+            "{} new or changed, {removed} gone: shared as {}",
+            count(written, "file"),
+            event.get("id").and_then(Value::as_str).unwrap_or_default()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_came_from_elsewhere_is_escaped() {
+        let message =
+            json!({ "type": "message", "message": { "email": "a@b.c", "text": "x\u{1b}]0;y\u{7}" } });
+        assert_eq!(event(&message).unwrap(), "a@b.c: x\\u{1b}]0;y\\u{7}");
+        assert_eq!(event(&json!({ "type": "progress" })), None);
+    }
+
+    #[test]
+    fn empty_lists_say_what_to_do() {
+        assert!(contacts(&Contacts::default()).contains("lama invite"));
+        assert_eq!(pending(&PendingList::default()), "nothing is pending\n");
+        assert_eq!(messages(&Messages::default()), "no messages yet\n");
+    }
+}

@@ -1,0 +1,142 @@
+//! Starting an instance in this process: store, keys, sockets, on the runtime that the user chose.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use lama_host::{DataDir, Lock, entropy};
+use lama_identity::LocalIdentity;
+use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
+use lama_node::{Command, NodeError, NodeIdentity, Reply, WhichKey};
+use lama_store::{Opening, Redb, RedbOptions, Request, Store, StoreError};
+use smol::future::block_on;
+
+use crate::api::Id;
+use crate::args::RuntimeName;
+use crate::failure::{Exit, Failure};
+use crate::live::{Events, Live, Port};
+use crate::signal::Stop;
+
+/// A running instance and what ends with it.
+pub(crate) struct Running {
+    pub(crate) live: Arc<Live>,
+    handle: Handle,
+    _lock: Lock,
+}
+
+impl Running {
+    /// Ends all sessions in an authenticated way, closes the store, and waits for both.
+    pub(crate) fn shut_down(self) -> Result<(), Failure> {
+        Ok(block_on(self.handle.shutdown())?)
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Node(error) => Self::from(error),
+            other => Self::new(Exit::Failed, other.code(), other.to_string()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NetPort(Handle);
+
+impl Port for NetPort {
+    fn call(&self, command: Command) -> Result<Reply, NodeError> {
+        block_on(self.0.command(command))
+    }
+
+    fn start(&self, command: Command) -> Receiver<Result<Reply, NodeError>> {
+        let (to, from) = channel();
+        let handle = self.0.clone();
+        std::thread::spawn(move || {
+            let _ = to.send(block_on(handle.command(command)));
+        });
+        from
+    }
+}
+
+/// What to start.
+pub(crate) struct Start {
+    pub(crate) dir: DataDir,
+    pub(crate) lock: Lock,
+    pub(crate) id: Id,
+    pub(crate) identity: LocalIdentity,
+    pub(crate) runtime: RuntimeName,
+    pub(crate) listen: Listen,
+    pub(crate) stop: Stop,
+}
+
+impl Start {
+    /// Opens the store, binds the sockets and runs the node on a thread of its own.
+    pub(crate) fn run(self) -> Result<Running, Failure> {
+        let store = DiskStore::open(&self.dir)?;
+        let (public, noise, instance_key, person_keys) = self.identity.into_parts();
+        let signer = move |key: WhichKey, bytes: &[u8]| match key {
+            WhichKey::Instance => Some(instance_key.sign_input(bytes)),
+            WhichKey::Person => person_keys.as_ref().map(|keys| keys.sign.sign_input(bytes)),
+        };
+        let parts = Parts {
+            config: lama_node::Config::default(),
+            identity: NodeIdentity { public, noise },
+            signer: Box::new(signer),
+            storage: Box::new(store),
+        };
+        let options = Options { listen: self.listen, ..Options::default() };
+        let (handle, events) = match self.runtime {
+            RuntimeName::Tokio => lama_net_tokio::start(parts, options)?,
+            RuntimeName::Smol => lama_net_smol::start(parts, options)?,
+        };
+        let hub = Events::default();
+        pump(events, hub.clone());
+        let live = Live {
+            id: self.id,
+            port: Box::new(NetPort(handle.clone())),
+            events: hub,
+            runtime: self.runtime.as_str(),
+            stop: self.stop,
+            data: self.dir.path().to_path_buf(),
+        };
+        Ok(Running { live: Arc::new(live), handle, _lock: self.lock })
+    }
+}
+
+/// The store on disk. Closing it in good order keeps its epoch, and with it every peer's cursor.
+struct DiskStore(Option<Store<Redb>>);
+
+impl DiskStore {
+    fn open(dir: &DataDir) -> Result<Self, Failure> {
+        let engine = Redb::open(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
+        let store = Store::open(engine, lama_store::Config::default(), entropy::seed()?, Opening::Normal);
+        Ok(Self(Some(store.map_err(NodeError::from)?)))
+    }
+}
+
+impl lama_net::Storage for DiskStore {
+    fn execute(&mut self, requests: Vec<Request>) -> Vec<Result<lama_store::Reply, StoreError>> {
+        match &mut self.0 {
+            Some(store) => store.execute(&requests),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(Store::close) {
+            tracing::warn!(%error, "the store was not closed in good order; it takes a new epoch");
+        }
+    }
+}
+
+/// Hands every event to all who listen in this process.
+fn pump(mut events: Stream, hub: Events) {
+    std::thread::spawn(move || {
+        while let Some(next) = block_on(events.next()) {
+            if let Ok(event) = next {
+                hub.publish(&event);
+            }
+        }
+    });
+}
