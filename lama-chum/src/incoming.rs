@@ -64,8 +64,6 @@ pub(crate) struct Incoming {
     handed: u64,
     /// Everything up to here is durable.
     durable: u64,
-    /// The last acknowledgement that was built.
-    acked: u64,
     batch: Vec<(Cid, Bytes)>,
     batch_load: Load,
     imports: VecDeque<Import>,
@@ -85,7 +83,6 @@ impl Incoming {
         self.received = from;
         self.handed = from;
         self.durable = from;
-        self.acked = from;
     }
 
     /// Where the session's receiving began.
@@ -108,9 +105,9 @@ impl Incoming {
         self.durable
     }
 
-    /// Whether an acknowledgement is due.
+    /// Whether an acknowledgement is due: for objects. Entries that brought none need none.
     pub(crate) const fn ack_due(&self) -> bool {
-        self.durable > self.acked
+        self.due.objects > 0
     }
 
     /// Whether nothing that came waits to become durable.
@@ -211,7 +208,6 @@ impl Incoming {
     /// What the acknowledgement that is being built says; the peer's credit returns with it.
     pub(crate) fn acknowledge(&mut self) -> u64 {
         self.unacked.subtract(mem::take(&mut self.due));
-        self.acked = self.durable;
         self.durable
     }
 }

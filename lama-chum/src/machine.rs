@@ -269,7 +269,7 @@ impl Chum {
                 bytes: self.incoming.bytes_durable,
             },
             sent: Flow {
-                done: self.outgoing.acked().saturating_sub(sent),
+                done: self.outgoing.done().saturating_sub(sent),
                 total: Some(self.own.seq.saturating_sub(sent)),
                 objects: self.outgoing.objects_acked,
                 bytes: self.outgoing.bytes_acked,

@@ -12,6 +12,8 @@ use crate::{ChumError, Config, Entry, MAX_OBJECT};
 /// One OBJECTS message that is not acknowledged.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
+    /// Everything up to here was sent before it.
+    from: u64,
     upto: u64,
     /// Bytes of the message: what the credit counts.
     len: usize,
@@ -69,9 +71,9 @@ impl Outgoing {
         self.sent
     }
 
-    /// The peer holds everything up to here durably.
-    pub(crate) const fn acked(&self) -> u64 {
-        self.acked
+    /// Everything up to here is dealt with: durable at the peer, or in need of no sending.
+    pub(crate) fn done(&self) -> u64 {
+        self.flight.front().map_or(self.sent, |flight| flight.from)
     }
 
     /// Sequence number of the last object that was sent; where the session began if none was.
@@ -152,6 +154,7 @@ impl Outgoing {
     /// Writes one message if there is an object to send and credit for it.
     pub(crate) fn write(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
         let Some(first) = self.queue.front() else { return false };
+        let from = self.sent;
         if !self.flight.is_empty()
             && !self.has_credit(OBJECTS_HEADER + framed_len(first.object.len()), 1, config)
         {
@@ -181,7 +184,7 @@ impl Outgoing {
         let objects = usize::from(writer.count());
         let len = writer.finish(self.sent, head);
         debug_assert!(len <= MAX_MESSAGE, "one object never takes more");
-        self.flight.push_back(Flight { upto: self.sent, len, objects, object_bytes });
+        self.flight.push_back(Flight { from, upto: self.sent, len, objects, object_bytes });
         self.flight_bytes = self.flight_bytes.saturating_add(len);
         self.flight_objects = self.flight_objects.saturating_add(objects);
         self.objects_sent = self.objects_sent.saturating_add(objects as u64);

@@ -83,7 +83,9 @@ pub struct Pair {
     /// Bytes that each link holds; one message always goes.
     pub capacity: usize,
     pub steps: u64,
-    pub trace: Sha256,
+    /// Whether every output and frame goes into the trace.
+    pub tracing: bool,
+    trace: Sha256,
     pub rng: Rng,
 }
 
@@ -99,7 +101,7 @@ pub enum Step {
 impl Pair {
     pub fn new(config: Config, a: View, b: View, capacity: usize, seed: u64) -> Self {
         let sides = [Side::new(config, a), Side::new(config, b)];
-        Self { sides, capacity, steps: 0, trace: Sha256::new(), rng: Rng(seed | 1) }
+        Self { sides, capacity, steps: 0, tracing: false, trace: Sha256::new(), rng: Rng(seed | 1) }
     }
 
     pub fn now(&self) -> Now {
@@ -126,7 +128,9 @@ impl Pair {
         match step {
             Step::Poll(side) => {
                 let Some(output) = self.sides[side].chum.poll() else { return Ok(false) };
-                self.note(side, "output", format!("{output:?}").as_bytes());
+                if self.tracing {
+                    self.note(side, "output", format!("{output:?}").as_bytes());
+                }
                 match output {
                     Output::Event(event) => self.sides[side].events.push(event),
                     job => self.sides[side].jobs.push_back(job),

@@ -1,0 +1,453 @@
+//! One test per rule of the protocol, named after the error that its breach gives.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use common::object;
+use lama_chum::wire::{self, Hello, MAX_MESSAGE, ObjectsWriter, Synced};
+use lama_chum::{
+    Chum, ChumError, Config, Cursor, Entry, Fault, Fingerprint, ImportOutcome, Input, MAX_OBJECT, Output,
+    Refusal, StoreFailure, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
+};
+use lama_core::{Instant, Machine, Now, Ticket, WallTime};
+use lama_identity::{Codec, EncodingError};
+
+const NOW: Now = Now { mono: Instant::ORIGIN, wall: WallTime(0) };
+
+fn head(epoch: u8, seq: u64) -> ViewHead {
+    ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint: Fingerprint([epoch; 16]) }
+}
+
+/// A machine whose own log has five entries.
+fn fresh() -> Chum {
+    Chum::new(Config::default(), head(1, 5), Cursor::default())
+}
+
+fn message(build: impl FnOnce(&mut BytesMut)) -> Input {
+    let mut out = BytesMut::new();
+    build(&mut out);
+    Input::Message(out.freeze())
+}
+
+fn raw(bytes: &[u8]) -> Input {
+    Input::Message(Bytes::copy_from_slice(bytes))
+}
+
+/// The peer's HELLO: its log has `seq` entries.
+fn hello(seq: u64) -> Input {
+    message(|out| Hello { head: head(2, seq), cursor: Cursor::default() }.write(out))
+}
+
+/// After both HELLOs, the peer's log having 100 entries; our five objects are sent if `send`.
+fn started(send: bool) -> Chum {
+    let mut chum = fresh();
+    chum.handle(NOW, hello(100)).unwrap();
+    let mut out = BytesMut::new();
+    assert!(chum.poll_frame(&mut out));
+    if send {
+        let ticket = scan(&mut chum);
+        let entries = (1..=5).map(entry).collect();
+        chum.handle(NOW, Input::Page { ticket, entries, next: 5, head: head(1, 5) }).unwrap();
+        assert!(chum.poll_frame(&mut out));
+    }
+    chum
+}
+
+fn entry(seq: u64) -> Entry {
+    let (id, object) = object("own", seq, 50);
+    Entry { seq, id, source_is_peer: false, object }
+}
+
+fn scan(chum: &mut Chum) -> Ticket {
+    let outputs = std::iter::from_fn(|| chum.poll());
+    let mut tickets = outputs.filter_map(|output| match output {
+        Output::Scan { ticket, .. } => Some(ticket),
+        _ => None,
+    });
+    tickets.next().unwrap()
+}
+
+/// An OBJECTS message with these objects.
+fn objects(upto: u64, head: u64, objects: &[(Codec, Bytes)]) -> Input {
+    message(|out| {
+        let mut writer = ObjectsWriter::begin(out);
+        objects.iter().for_each(|(codec, object)| writer.push(*codec, object));
+        writer.finish(upto, head);
+    })
+}
+
+fn one(upto: u64, head: u64) -> Input {
+    objects(upto, head, &[(Codec::DagCbor, object("peer", upto, 50).1)])
+}
+
+/// The input ends the machine with `error`, which is final, and says what happened and what to do.
+fn refuses(mut chum: Chum, input: Input, error: ChumError) {
+    assert_eq!(chum.handle(NOW, input), Err(error));
+    assert_eq!(chum.handle(NOW, Input::Grown(head(1, 6))), Err(error));
+    assert_eq!(chum.handle_timeout(NOW), Err(error));
+    assert_eq!(chum.ended(), Some(error));
+    assert!(!chum.poll_frame(&mut BytesMut::new()));
+    assert!(!chum.wants_input());
+    let imports = std::iter::from_fn(|| chum.poll()).filter(|output| matches!(output, Output::Import { .. }));
+    if error.fault() == Fault::Peer {
+        assert_eq!(imports.count(), 0, "nothing of the message is kept");
+    }
+    assert!(error.to_string().contains("; "));
+    assert!(error.code().starts_with("chum-"));
+}
+
+#[test]
+fn empty_message() {
+    refuses(fresh(), raw(&[]), ChumError::EmptyMessage);
+    refuses(started(false), raw(&[]), ChumError::EmptyMessage);
+}
+
+#[test]
+fn message_too_long() {
+    let long = Bytes::from(vec![1; MAX_MESSAGE + 1]);
+    refuses(started(false), Input::Message(long), ChumError::MessageTooLong { len: MAX_MESSAGE + 1 });
+}
+
+#[test]
+fn unknown_message() {
+    for kind in [0, 5, 6, 15, 0x20, 0x2f, 0xff] {
+        refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
+    }
+}
+
+#[test]
+fn wrong_length() {
+    let mut bytes = BytesMut::new();
+    Hello { head: head(2, 1), cursor: Cursor::default() }.write(&mut bytes);
+    let wrong = |kind, len| ChumError::WrongLength { kind, len };
+    refuses(fresh(), raw(&bytes[..44]), wrong(0x10, 44));
+    bytes.put_u8(0);
+    refuses(fresh(), raw(&bytes), wrong(0x10, 46));
+    for (kind, len) in
+        [(wire::OBJECTS, 10), (wire::ACK, 4), (wire::ACK, 6), (wire::SYNCED, 28), (wire::SYNCED, 30)]
+    {
+        refuses(started(false), raw(&vec![kind; len]), wrong(kind, len));
+    }
+    for len in [1, 34, 36, 1 + 34 * 1_025] {
+        refuses(started(true), raw(&vec![wire::REFUSED; len]), wrong(wire::REFUSED, len));
+    }
+}
+
+#[test]
+fn hello_missing() {
+    refuses(fresh(), one(1, 1), ChumError::HelloMissing);
+    refuses(fresh(), message(|out| wire::ack(0, out)), ChumError::HelloMissing);
+}
+
+#[test]
+fn hello_twice() {
+    refuses(started(false), hello(100), ChumError::HelloTwice);
+}
+
+#[test]
+fn unknown_version() {
+    let mut bytes = [0; 45];
+    bytes[0] = 0x20;
+    refuses(fresh(), raw(&bytes), ChumError::UnknownVersion { version: 2 });
+}
+
+#[test]
+fn flags_of_hello_are_ignored() {
+    let mut bytes = BytesMut::new();
+    Hello { head: head(2, 1), cursor: Cursor::default() }.write(&mut bytes);
+    bytes[0] |= 0x0f;
+    fresh().handle(NOW, raw(&bytes)).unwrap();
+}
+
+#[test]
+fn cursor_beyond_head() {
+    let theirs = |epoch, upto| {
+        message(|out| Hello { head: head(2, 9), cursor: Cursor { epoch: [epoch; 8], upto } }.write(out))
+    };
+    refuses(fresh(), theirs(1, 6), ChumError::CursorBeyondHead);
+    fresh().handle(NOW, theirs(1, 5)).unwrap();
+    // In another life of our store the number says nothing.
+    fresh().handle(NOW, theirs(3, 6)).unwrap();
+}
+
+#[test]
+fn no_objects() {
+    refuses(started(false), objects(1, 100, &[]), ChumError::NoObjects);
+}
+
+#[test]
+fn objects_truncated() {
+    let Input::Message(whole) = objects(2, 100, &[(Codec::Raw, Bytes::from_static(b"abcdef"))]) else {
+        panic!()
+    };
+    for len in 11..whole.len() {
+        refuses(started(false), Input::Message(whole.slice(..len)), ChumError::ObjectsTruncated);
+    }
+    // A count that lies is found before anything is reserved for it.
+    let mut lying = whole.to_vec();
+    lying[9] = 0xff;
+    refuses(started(false), raw(&lying), ChumError::ObjectsTruncated);
+    // A length that lies, too.
+    let mut lying = whole.to_vec();
+    lying[11] = 0x7f;
+    refuses(started(false), raw(&lying), ChumError::ObjectsTruncated);
+}
+
+#[test]
+fn objects_trailing() {
+    let Input::Message(whole) = one(1, 100) else { panic!() };
+    let mut more = whole.to_vec();
+    more.push(0);
+    refuses(started(false), raw(&more), ChumError::ObjectsTrailing);
+}
+
+#[test]
+fn length_encoding() {
+    for length in
+        [&[0x8d, 0x00][..], &[0x80, 0x80, 0x00], &[0xff, 0xff, 0xff, 0xff, 0x01], &[0x80, 0x80, 0x80, 0x80]]
+    {
+        let mut bytes = vec![wire::OBJECTS, 0, 0, 0, 1, 0, 0, 0, 100, 0, 1];
+        bytes.extend_from_slice(length);
+        bytes.extend_from_slice(&[1; 20]);
+        refuses(started(false), raw(&bytes), ChumError::LengthEncoding);
+    }
+}
+
+#[test]
+fn object_empty() {
+    for codec in [Codec::DagCbor, Codec::Raw] {
+        let some = (Codec::Raw, Bytes::from_static(b"some"));
+        refuses(started(false), objects(1, 100, &[some, (codec, Bytes::new())]), ChumError::ObjectEmpty);
+    }
+}
+
+#[test]
+fn object_too_long() {
+    let long = Bytes::from(vec![1; MAX_OBJECT]);
+    started(false).handle(NOW, objects(1, 100, &[(Codec::Raw, long)])).unwrap();
+    let mut bytes = vec![wire::OBJECTS, 0, 0, 0, 1, 0, 0, 0, 100, 0, 1];
+    let number = ((MAX_OBJECT + 1) << 1) | 1;
+    bytes.extend([0, 7, 14].map(|shift| (number >> shift) as u8 | 0x80));
+    bytes.push((number >> 21) as u8);
+    bytes.extend_from_slice(&[1; 20]);
+    refuses(started(false), raw(&bytes), ChumError::ObjectTooLong { len: MAX_OBJECT + 1 });
+}
+
+#[test]
+fn not_canonical() {
+    for (bytes, cause) in [
+        (&[0xa0, 0x00][..], EncodingError::Trailing),
+        (&[0x18, 0x01], EncodingError::NotShortest),
+        (&[0x9f, 0xff], EncodingError::Indefinite),
+        (&[0xa1], EncodingError::Truncated),
+    ] {
+        let object = (Codec::DagCbor, Bytes::copy_from_slice(bytes));
+        refuses(started(false), objects(1, 100, &[object]), ChumError::NotCanonical(cause));
+    }
+    // The same bytes are fine as a chunk.
+    let chunk = (Codec::Raw, Bytes::from_static(&[0xa0, 0x00]));
+    started(false).handle(NOW, objects(1, 100, &[chunk])).unwrap();
+}
+
+#[test]
+fn sequence_went_back() {
+    for upto in [0, 6, 7] {
+        let mut chum = started(false);
+        chum.handle(NOW, one(7, 100)).unwrap();
+        while chum.poll().is_some() {}
+        refuses(chum, one(upto, 100), ChumError::SequenceWentBack);
+    }
+}
+
+#[test]
+fn sequence_beyond_head() {
+    refuses(started(false), one(101, 100), ChumError::SequenceBeyondHead);
+}
+
+#[test]
+fn head_went_back() {
+    refuses(started(false), one(1, 99), ChumError::HeadWentBack);
+    refuses(started(false), synced(99, 0), ChumError::HeadWentBack);
+}
+
+fn synced(own: u64, peer: u64) -> Input {
+    message(|out| Synced { own, peer, count: 1, fingerprint: Fingerprint::default() }.write(out))
+}
+
+#[test]
+fn synced_went_back() {
+    let mut chum = started(false);
+    chum.handle(NOW, synced(120, 0)).unwrap();
+    while chum.poll().is_some() {}
+    refuses(chum, synced(119, 0), ChumError::SequenceWentBack);
+}
+
+#[test]
+fn credit_exceeded() {
+    let big = |n: u64| objects(n, 100, &[(Codec::Raw, Bytes::from(vec![n as u8; MAX_OBJECT]))]);
+    let mut chum = started(false);
+    let fit = WINDOW_BYTES / (MAX_OBJECT + 15);
+    for n in 1..=fit as u64 {
+        chum.handle(NOW, big(n)).unwrap();
+    }
+    while chum.poll().is_some() {}
+    refuses(chum, big(fit as u64 + 1), ChumError::CreditExceeded);
+
+    let small: Vec<_> = (0..60_000).map(|_| (Codec::Raw, Bytes::from_static(b"x"))).collect();
+    let mut chum = started(false);
+    chum.handle(NOW, objects(1, 100, &small)).unwrap();
+    while chum.poll().is_some() {}
+    refuses(chum, objects(2, 100, &small[..WINDOW_OBJECTS - 60_000 + 1]), ChumError::CreditExceeded);
+}
+
+#[test]
+fn credit_returns_with_the_acknowledgement_and_not_before() {
+    let big = |n: u64| objects(n, 100, &[(Codec::Raw, Bytes::from(vec![n as u8; MAX_OBJECT]))]);
+    let mut chum = started(false);
+    for n in 1..=7 {
+        chum.handle(NOW, big(n)).unwrap();
+    }
+    let Some(ticket) = std::iter::from_fn(|| chum.poll()).find_map(|output| match output {
+        Output::Import { ticket, .. } => Some(ticket),
+        _ => None,
+    }) else {
+        panic!()
+    };
+    let outcome = ImportOutcome { before: 5, head: head(1, 6), ..ImportOutcome::default() };
+    chum.handle(NOW, Input::Imported { ticket, outcome }).unwrap();
+    let mut frame = BytesMut::new();
+    assert!(chum.poll_frame(&mut frame));
+    assert_eq!(frame[..], [wire::ACK, 0, 0, 0, 1]);
+    chum.handle(NOW, big(8)).unwrap();
+    assert_eq!(chum.handle(NOW, big(9)), Err(ChumError::CreditExceeded));
+}
+
+#[test]
+fn ack_went_back() {
+    let mut chum = started(true);
+    chum.handle(NOW, message(|out| wire::ack(5, out))).unwrap();
+    refuses(chum, message(|out| wire::ack(4, out)), ChumError::AckWentBack);
+    let mut chum = started(true);
+    chum.handle(NOW, message(|out| wire::ack(5, out))).unwrap();
+    refuses(chum, synced(100, 4), ChumError::AckWentBack);
+}
+
+#[test]
+fn ack_beyond_sent() {
+    refuses(started(false), message(|out| wire::ack(1, out)), ChumError::AckBeyondSent);
+    refuses(started(true), message(|out| wire::ack(6, out)), ChumError::AckBeyondSent);
+    refuses(started(true), synced(100, 6), ChumError::AckBeyondSent);
+}
+
+#[test]
+fn refused_unsent() {
+    let refused = |count: u64| {
+        message(|out| {
+            wire::write_refused((0..count).map(|n| (object("own", n, 50).0, Refusal::Quota)), out);
+        })
+    };
+    started(true).handle(NOW, refused(5)).unwrap();
+    refuses(started(true), refused(6), ChumError::RefusedUnsent);
+    refuses(started(false), refused(1), ChumError::RefusedUnsent);
+}
+
+#[test]
+fn refused_malformed() {
+    let mut item = [7; 35];
+    item[0] = wire::REFUSED;
+    for (codec, reason) in [(0x70, 1), (0x71, 0), (0, 0)] {
+        item[1] = codec;
+        item[34] = reason;
+        refuses(started(true), raw(&item), ChumError::RefusedMalformed);
+    }
+}
+
+#[test]
+fn unknown_ticket() {
+    let ticket = Ticket(77);
+    let unknown = ChumError::UnknownTicket(ticket);
+    refuses(started(false), Input::Failed { ticket, failure: StoreFailure::Full }, unknown);
+    refuses(started(false), Input::Page { ticket, entries: Vec::new(), next: 5, head: head(1, 5) }, unknown);
+    refuses(started(false), Input::Imported { ticket, outcome: ImportOutcome::default() }, unknown);
+}
+
+#[test]
+fn page_out_of_order() {
+    let page = |entries: Vec<Entry>, next| {
+        let mut chum = started(false);
+        let ticket = scan(&mut chum);
+        refuses(chum, Input::Page { ticket, entries, next, head: head(1, 5) }, ChumError::PageOutOfOrder);
+    };
+    page(vec![entry(2), entry(1)], 5);
+    page(vec![entry(2), entry(2)], 5);
+    page(vec![entry(1), entry(4)], 3);
+    page(Vec::new(), 0);
+    page(Vec::new(), 6);
+}
+
+#[test]
+fn object_unsendable() {
+    for object in [Bytes::new(), Bytes::from(vec![0; MAX_OBJECT + 1])] {
+        let mut chum = started(false);
+        let ticket = scan(&mut chum);
+        let entries = vec![Entry { object, ..entry(1) }];
+        refuses(
+            chum,
+            Input::Page { ticket, entries, next: 5, head: head(1, 5) },
+            ChumError::ObjectUnsendable,
+        );
+    }
+}
+
+#[test]
+fn epoch_changed() {
+    refuses(started(false), Input::Grown(head(9, 6)), ChumError::EpochChanged);
+}
+
+#[test]
+fn view_too_long() {
+    refuses(started(false), Input::Grown(head(1, 1 << 32)), ChumError::ViewTooLong);
+    started(false).handle(NOW, Input::Grown(head(1, (1 << 32) - 1))).unwrap();
+}
+
+#[test]
+fn store() {
+    let mut chum = started(false);
+    let ticket = scan(&mut chum);
+    refuses(
+        chum,
+        Input::Failed { ticket, failure: StoreFailure::Full },
+        ChumError::Store(StoreFailure::Full),
+    );
+}
+
+#[test]
+fn a_head_that_lies_behind_is_ignored() {
+    let mut chum = started(true);
+    chum.handle(NOW, Input::Grown(head(1, 3))).unwrap();
+    chum.handle(NOW, Input::Grown(head(1, 5))).unwrap();
+    assert!(std::iter::from_fn(|| chum.poll()).all(|output| !matches!(output, Output::Scan { .. })));
+}
+
+#[test]
+fn the_timeout_is_the_last_now_exactly_while_there_is_output() {
+    let mut chum = fresh();
+    assert_eq!(chum.poll_timeout(), None);
+    let later = Now { mono: Instant::from_origin(std::time::Duration::from_secs(3)), wall: WallTime(0) };
+    chum.handle(later, hello(100)).unwrap();
+    assert_eq!(chum.poll_timeout(), Some(later.mono));
+    // Time never goes back.
+    chum.handle_timeout(NOW).unwrap();
+    assert_eq!(chum.poll_timeout(), Some(later.mono));
+    while chum.poll().is_some() {}
+    assert_eq!(chum.poll_timeout(), None);
+}
+
+#[test]
+fn nothing_leaves_before_the_import_is_durable() {
+    let mut chum = started(false);
+    chum.handle(NOW, one(100, 100)).unwrap();
+    while chum.poll().is_some() {}
+    assert!(!chum.poll_frame(&mut BytesMut::new()));
+}
