@@ -7,7 +7,7 @@ use lama_host::{DataDir, Lock, entropy};
 use lama_identity::LocalIdentity;
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
 use lama_node::{Command, NodeError, NodeIdentity, Reply, WhichKey};
-use lama_store::{Opening, Redb, RedbOptions, Request, Store, StoreError};
+use lama_store::{Opening, Redb, RedbOptions, Store};
 use smol::future::block_on;
 
 use crate::api::Id;
@@ -71,7 +71,7 @@ pub(crate) struct Start {
 impl Start {
     /// Opens the store, binds the sockets and runs the node on a thread of its own.
     pub(crate) fn run(self) -> Result<Running, Failure> {
-        let store = DiskStore::open(&self.dir)?;
+        let store = open_store(&self.dir)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
@@ -102,32 +102,11 @@ impl Start {
     }
 }
 
-/// The store on disk. Closing it in good order keeps its epoch, and with it every peer's cursor.
-struct DiskStore(Option<Store<Redb>>);
-
-impl DiskStore {
-    fn open(dir: &DataDir) -> Result<Self, Failure> {
-        let engine = Redb::open(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
-        let store = Store::open(engine, lama_store::Config::default(), entropy::seed()?, Opening::Normal);
-        Ok(Self(Some(store.map_err(NodeError::from)?)))
-    }
-}
-
-impl lama_net::Storage for DiskStore {
-    fn execute(&mut self, requests: Vec<Request>) -> Vec<Result<lama_store::Reply, StoreError>> {
-        match &mut self.0 {
-            Some(store) => store.execute(&requests),
-            None => Vec::new(),
-        }
-    }
-}
-
-impl Drop for DiskStore {
-    fn drop(&mut self) {
-        if let Some(Err(error)) = self.0.take().map(Store::close) {
-            tracing::warn!(%error, "the store was not closed in good order; it takes a new epoch");
-        }
-    }
+/// The store on disk.
+fn open_store(dir: &DataDir) -> Result<Store<Redb>, Failure> {
+    let engine = Redb::open(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
+    let store = Store::open(engine, lama_store::Config::default(), entropy::seed()?, Opening::Normal);
+    Ok(store.map_err(NodeError::from)?)
 }
 
 /// Hands every event to all who listen in this process.
