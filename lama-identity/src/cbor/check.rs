@@ -48,9 +48,7 @@ pub(super) fn item_len(bytes: &[u8]) -> Result<usize, EncodingError> {
     Ok(bytes.len() - reader.rest.len())
 }
 
-/// The major types of RFC 8949.
-const UNSIGNED: u8 = 0;
-const NEGATIVE: u8 = 1;
+/// The major types of RFC 8949 that hold or announce more than their head.
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -71,12 +69,12 @@ impl<'a, F: FnMut(Cid)> Reader<'a, '_, F> {
         }
         let (_, pairs) = self.head()?;
         let mut type_name = None;
-        let mut last: Option<&str> = None;
-        for _ in 0..pairs {
-            let key = self.key(last)?;
-            last = Some(key);
-            if key == "$type$" && self.rest.first().is_some_and(|first| first >> 5 == TEXT) {
-                type_name = Some(self.text()?);
+        let mut last: &[u8] = &[];
+        for at in 0..pairs {
+            last = self.key(at, last)?;
+            if last == b"$type$" && self.rest.first().is_some_and(|first| first >> 5 == TEXT) {
+                let (_, len) = self.head()?;
+                type_name = Some(core::str::from_utf8(self.take(len)?).map_err(|_| EncodingError::Text)?);
             } else {
                 self.item(1)?;
             }
@@ -88,9 +86,8 @@ impl<'a, F: FnMut(Cid)> Reader<'a, '_, F> {
     fn item(&mut self, depth: usize) -> Result<(), EncodingError> {
         let (major, value) = self.head()?;
         match major {
-            UNSIGNED | NEGATIVE => Ok(()),
             BYTES => self.take(value).map(|_| ()),
-            TEXT => self.utf8(value).map(|_| ()),
+            TEXT => self.text(value).map(|_| ()),
             ARRAY => {
                 self.open(depth, value)?;
                 for _ in 0..value {
@@ -100,21 +97,22 @@ impl<'a, F: FnMut(Cid)> Reader<'a, '_, F> {
             }
             MAP => {
                 self.open(depth, value)?;
-                let mut last = None;
-                for _ in 0..value {
-                    last = Some(self.key(last)?);
+                let mut last: &[u8] = &[];
+                for at in 0..value {
+                    last = self.key(at, last)?;
                     self.item(depth + 1)?;
                 }
                 Ok(())
             }
             TAG => self.link(value),
-            // Simple values and floats were judged by their first byte.
+            // Integers are their head; simple values and floats were judged with it.
             _ => Ok(()),
         }
     }
 
     /// Refuses a container too deep, and one that announces more items than there are bytes left: the loop
     /// over its items is bounded by the input.
+    #[inline]
     fn open(&self, depth: usize, items: u64) -> Result<(), EncodingError> {
         if depth >= MAX_DEPTH {
             return Err(EncodingError::Depth);
@@ -133,24 +131,26 @@ impl<'a, F: FnMut(Cid)> Reader<'a, '_, F> {
         self.rest = rest;
         let (major, low) = (first >> 5, first & 31);
         if major == 7 {
-            return self.simple(low).map(|()| (7, 0));
+            self.simple(low)?;
+            Ok((7, 0))
+        } else if low < 24 {
+            Ok((major, u64::from(low)))
+        } else {
+            Ok((major, self.long(low)?))
         }
-        let value = match low {
-            0..=23 => u64::from(low),
-            24 => u64::from(u8::from_be_bytes(self.array()?)),
-            25 => u64::from(u16::from_be_bytes(self.array()?)),
-            26 => u64::from(u32::from_be_bytes(self.array()?)),
-            27 => u64::from_be_bytes(self.array()?),
+    }
+
+    /// The argument that follows the first byte.
+    #[inline]
+    fn long(&mut self, low: u8) -> Result<u64, EncodingError> {
+        let (value, least) = match low {
+            24 => (u64::from(u8::from_be_bytes(self.array()?)), 24),
+            25 => (u64::from(u16::from_be_bytes(self.array()?)), 1 << 8),
+            26 => (u64::from(u32::from_be_bytes(self.array()?)), 1 << 16),
+            27 => (u64::from_be_bytes(self.array()?), 1 << 32),
             _ => return Err(EncodingError::Indefinite),
         };
-        let shortest = match low {
-            24 => value > 23,
-            25 => value > 0xff,
-            26 => value > 0xffff,
-            27 => value > 0xffff_ffff,
-            _ => true,
-        };
-        if shortest { Ok((major, value)) } else { Err(EncodingError::NotShortest) }
+        if value >= least { Ok(value) } else { Err(EncodingError::NotShortest) }
     }
 
     fn simple(&mut self, low: u8) -> Result<(), EncodingError> {
@@ -179,28 +179,31 @@ impl<'a, F: FnMut(Cid)> Reader<'a, '_, F> {
         Ok(bytes)
     }
 
+    /// Text as bytes, known to be UTF-8. Most text is ASCII, for which the look is much shorter.
     #[inline]
-    fn utf8(&mut self, len: u64) -> Result<&'a str, EncodingError> {
-        core::str::from_utf8(self.take(len)?).map_err(|_| EncodingError::Text)
+    fn text(&mut self, len: u64) -> Result<&'a [u8], EncodingError> {
+        let bytes = self.take(len)?;
+        if bytes.is_ascii() || core::str::from_utf8(bytes).is_ok() {
+            Ok(bytes)
+        } else {
+            Err(EncodingError::Text)
+        }
     }
 
-    fn text(&mut self) -> Result<&'a str, EncodingError> {
-        let (_, len) = self.head()?;
-        self.utf8(len)
-    }
-
-    /// The next key of a map: text, and after `last` in canonical order.
+    /// The key of entry `at` of a map: text, and after `last` in canonical order (shorter first, then by bytes).
     #[inline]
-    fn key(&mut self, last: Option<&str>) -> Result<&'a str, EncodingError> {
+    fn key(&mut self, at: u64, last: &[u8]) -> Result<&'a [u8], EncodingError> {
         let (major, len) = self.head()?;
         if major != TEXT {
             return Err(EncodingError::KeyNotText);
         }
-        let key = self.utf8(len)?;
-        match last.map(|last| super::key_order(last, key)) {
-            None | Some(core::cmp::Ordering::Less) => Ok(key),
-            Some(core::cmp::Ordering::Equal) => Err(EncodingError::KeyTwice),
-            Some(core::cmp::Ordering::Greater) => Err(EncodingError::KeyOrder),
+        let key = self.text(len)?;
+        if at == 0 || last.len() < key.len() || (last.len() == key.len() && last < key) {
+            Ok(key)
+        } else if last == key {
+            Err(EncodingError::KeyTwice)
+        } else {
+            Err(EncodingError::KeyOrder)
         }
     }
 

@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use serde::{Serialize, ser};
 
@@ -64,7 +65,7 @@ impl ser::Error for Failure {
     }
 }
 
-struct Encoder {
+pub(super) struct Encoder {
     out: Vec<u8>,
     depth: usize,
 }
@@ -83,8 +84,34 @@ impl Encoder {
         Ok(())
     }
 
-    /// Opens an array or map; its head is written when it closes and the number of items is certain.
-    fn open(&mut self) -> Result<Open<'_>, Failure> {
+    /// Opens an array or map. Its head is written now if the number of items is known, else when it closes.
+    fn open(&mut self, major: u8, announced: Option<usize>) -> Result<Open<'_>, Failure> {
+        self.deeper()?;
+        let start = self.out.len();
+        if let Some(items) = announced {
+            self.head(major, items as u64);
+        }
+        let body = self.out.len();
+        let announced = announced.map(|items| items as u64);
+        Ok(Open { encoder: self, start, body, announced, items: 0, last: 0..0, sorted: true, around: 0 })
+    }
+
+    /// `{variant: ...}`, as serde writes an enum that carries something.
+    fn open_variant(&mut self, major: u8, variant: &str, items: usize) -> Result<Open<'_>, Failure> {
+        self.wrap(variant)?;
+        let mut open = self.open(major, Some(items))?;
+        open.around = 1;
+        Ok(open)
+    }
+
+    /// The start of a map with `variant` as its only key.
+    fn wrap(&mut self, variant: &str) -> Result<(), Failure> {
+        self.deeper()?;
+        self.head(MAP, 1);
+        self.string(TEXT, variant.as_bytes())
+    }
+
+    fn deeper(&mut self) -> Result<(), Failure> {
         if self.depth >= MAX_DEPTH {
             return Err(Failure(EncodingError::Depth));
         }
@@ -92,73 +119,45 @@ impl Encoder {
             return Err(Failure(EncodingError::Size { limit: MAX_OBJECT }));
         }
         self.depth += 1;
-        let start = self.out.len();
-        Ok(Open {
-            encoder: self,
-            start,
-            items: 0,
-            entries: Vec::new(),
-            sorted: true,
-            wrapped: false,
-            tag: false,
-        })
-    }
-
-    /// `{variant: ...}`, as serde writes an enum that carries something.
-    fn open_variant(&mut self, variant: &str) -> Result<Open<'_>, Failure> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Failure(EncodingError::Depth));
-        }
-        self.depth += 1;
-        self.head(MAP, 1);
-        self.string(TEXT, variant.as_bytes())?;
-        let mut open = self.open()?;
-        open.wrapped = true;
-        Ok(open)
+        Ok(())
     }
 }
 
 /// An array or map that is being written.
 pub(super) struct Open<'a> {
     encoder: &'a mut Encoder,
+    /// Where its head stands or will stand.
     start: usize,
+    /// Where its items start for now.
+    body: usize,
+    /// The number of items in the head, if one was written.
+    announced: Option<u64>,
     items: u64,
-    /// Where each entry of a map starts.
-    entries: Vec<usize>,
+    /// Where the last key of a map stands, head and text.
+    last: Range<usize>,
     sorted: bool,
-    /// Whether a map of one entry stands around it.
-    wrapped: bool,
-    /// Whether this is ciborium's spelling of a tag: the first item is its number.
-    tag: bool,
+    /// How many maps of one entry stand around it.
+    around: usize,
 }
 
 impl Open<'_> {
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
-        if self.tag && self.items == 0 {
-            let mut number = Encoder { out: Vec::new(), depth: MAX_DEPTH };
-            value.serialize(&mut number)?;
-            // 42 as CBOR writes it.
-            if number.out != [0x18, 42] {
-                return Err(Failure(EncodingError::Tag));
-            }
-        } else {
-            value.serialize(&mut *self.encoder)?;
-        }
         self.items += 1;
-        Ok(())
+        value.serialize(&mut *self.encoder)
     }
 
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failure> {
         let start = self.encoder.out.len();
         key.serialize(&mut *self.encoder)?;
         let out = &self.encoder.out;
-        if out.get(start).is_none_or(|first| first >> 5 != TEXT) {
+        let written = start..out.len();
+        let key = out.get(written.clone()).unwrap_or_default();
+        if key.first().is_none_or(|first| first >> 5 != TEXT) {
             return Err(Failure(EncodingError::Unencodable));
         }
-        if let Some(&last) = self.entries.last() {
-            self.sorted &= encoded_key(out, last) < encoded_key(out, start);
-        }
-        self.entries.push(start);
+        // With heads in shortest form the order of the encoded keys *is* the canonical one: the length comes first.
+        self.sorted &= self.items == 0 || out.get(self.last.clone()).unwrap_or_default() < key;
+        self.last = written;
         self.items += 1;
         Ok(())
     }
@@ -168,10 +167,6 @@ impl Open<'_> {
         value.serialize(&mut *self.encoder)
     }
 
-    fn close_array(self) -> Result<(), Failure> {
-        self.close(ARRAY)
-    }
-
     fn close_map(mut self) -> Result<(), Failure> {
         if !self.sorted {
             self.sort()?;
@@ -179,46 +174,73 @@ impl Open<'_> {
         self.close(MAP)
     }
 
-    /// Puts the entries into canonical order. With heads in shortest form the order of the encoded keys *is* the
-    /// canonical one: the length comes first in them.
+    /// Puts the entries into canonical order.
     fn sort(&mut self) -> Result<(), Failure> {
         let out = &mut self.encoder.out;
-        let ends = self.entries.iter().skip(1).copied().chain([out.len()]);
-        let mut entries: Vec<(usize, usize)> = self.entries.iter().copied().zip(ends).collect();
-        entries.sort_by(|a, b| encoded_key(out, a.0).cmp(encoded_key(out, b.0)));
-        let twice = entries.windows(2).any(|pair| match pair {
-            [a, b] => encoded_key(out, a.0) == encoded_key(out, b.0),
-            _ => false,
-        });
-        if twice {
+        let mut rest = out.get(self.body..).unwrap_or_default();
+        let mut entries: Vec<(&[u8], &[u8])> = Vec::new();
+        while !rest.is_empty() {
+            let key_len = super::check::item_len(rest).map_err(Failure)?;
+            let value = rest.get(key_len..).unwrap_or_default();
+            let (entry, after) = rest.split_at(key_len + super::check::item_len(value).map_err(Failure)?);
+            entries.push((entry.get(..key_len).unwrap_or_default(), entry));
+            rest = after;
+        }
+        entries.sort_by_key(|(key, _)| *key);
+        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(Failure(EncodingError::KeyTwice));
         }
-        let mut sorted = Vec::with_capacity(out.len() - self.start);
-        for (start, end) in entries {
-            sorted.extend_from_slice(out.get(start..end).unwrap_or_default());
-        }
-        out.truncate(self.start);
+        let sorted: Vec<u8> = entries.iter().flat_map(|(_, entry)| entry.iter().copied()).collect();
+        out.truncate(self.body);
         out.extend_from_slice(&sorted);
         Ok(())
     }
 
     fn close(self, major: u8) -> Result<(), Failure> {
-        self.encoder.depth -= 1 + usize::from(self.wrapped);
-        let mut front = Vec::new();
-        if self.tag {
-            head(&mut front, TAG, 42);
-        } else {
+        self.encoder.depth -= 1 + self.around;
+        if self.announced != Some(self.items) {
+            let mut front = Vec::with_capacity(9);
             head(&mut front, major, self.items);
+            self.encoder.out.splice(self.start..self.body, front);
         }
-        self.encoder.out.splice(self.start..self.start, front);
         Ok(())
     }
 }
 
-/// The encoded key (head and text) that starts at `start`.
-fn encoded_key(out: &[u8], start: usize) -> &[u8] {
-    let rest = out.get(start..).unwrap_or_default();
-    super::check::item_len(rest).ok().and_then(|len| rest.get(..len)).unwrap_or_default()
+/// An array, or ciborium's spelling of a tag: the variant `@@TAGGED@@` with the tag's number and what it is around.
+pub(super) enum Variant<'a> {
+    Array(Open<'a>),
+    Tag { encoder: &'a mut Encoder, number_came: bool },
+}
+
+impl ser::SerializeTupleVariant for Variant<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
+        match self {
+            Self::Array(open) => open.element(value),
+            Self::Tag { encoder, number_came: true } => value.serialize(&mut **encoder),
+            Self::Tag { encoder, number_came } => {
+                let start = encoder.out.len();
+                value.serialize(&mut **encoder)?;
+                if encoder.out.get(start..) != Some(&[0x18, 42]) {
+                    return Err(Failure(EncodingError::Tag));
+                }
+                encoder.out.truncate(start);
+                encoder.head(TAG, 42);
+                *number_came = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self {
+            Self::Array(open) => open.close(ARRAY),
+            Self::Tag { .. } => Ok(()),
+        }
+    }
 }
 
 impl<'a> ser::Serializer for &'a mut Encoder {
@@ -227,7 +249,7 @@ impl<'a> ser::Serializer for &'a mut Encoder {
     type SerializeSeq = Open<'a>;
     type SerializeTuple = Open<'a>;
     type SerializeTupleStruct = Open<'a>;
-    type SerializeTupleVariant = Open<'a>;
+    type SerializeTupleVariant = Variant<'a>;
     type SerializeMap = Open<'a>;
     type SerializeStruct = Open<'a>;
     type SerializeStructVariant = Open<'a>;
@@ -358,27 +380,22 @@ impl<'a> ser::Serializer for &'a mut Encoder {
         if name == "@@TAG@@" && variant == "@@UNTAGGED@@" {
             return value.serialize(self);
         }
-        if self.depth >= MAX_DEPTH {
-            return Err(Failure(EncodingError::Depth));
-        }
-        self.depth += 1;
-        self.head(MAP, 1);
-        self.string(TEXT, variant.as_bytes())?;
+        self.wrap(variant)?;
         value.serialize(&mut *self)?;
         self.depth -= 1;
         Ok(())
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Open<'a>, Failure> {
-        self.open()
+    fn serialize_seq(self, len: Option<usize>) -> Result<Open<'a>, Failure> {
+        self.open(ARRAY, len)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Open<'a>, Failure> {
-        self.open()
+    fn serialize_tuple(self, len: usize) -> Result<Open<'a>, Failure> {
+        self.open(ARRAY, Some(len))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Open<'a>, Failure> {
-        self.open()
+    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Open<'a>, Failure> {
+        self.open(ARRAY, Some(len))
     }
 
     fn serialize_tuple_variant(
@@ -386,31 +403,20 @@ impl<'a> ser::Serializer for &'a mut Encoder {
         name: &'static str,
         _: u32,
         variant: &'static str,
-        _: usize,
-    ) -> Result<Open<'a>, Failure> {
+        len: usize,
+    ) -> Result<Variant<'a>, Failure> {
         if name == "@@TAG@@" && variant == "@@TAGGED@@" {
-            let start = self.out.len();
-            self.depth += 1;
-            let entries = Vec::new();
-            return Ok(Open {
-                encoder: self,
-                start,
-                items: 0,
-                entries,
-                sorted: true,
-                wrapped: false,
-                tag: true,
-            });
+            return Ok(Variant::Tag { encoder: self, number_came: false });
         }
-        self.open_variant(variant)
+        self.open_variant(ARRAY, variant, len).map(Variant::Array)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Open<'a>, Failure> {
-        self.open()
+    fn serialize_map(self, len: Option<usize>) -> Result<Open<'a>, Failure> {
+        self.open(MAP, len)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Open<'a>, Failure> {
-        self.open()
+    fn serialize_struct(self, _: &'static str, len: usize) -> Result<Open<'a>, Failure> {
+        self.open(MAP, Some(len))
     }
 
     fn serialize_struct_variant(
@@ -418,9 +424,9 @@ impl<'a> ser::Serializer for &'a mut Encoder {
         _: &'static str,
         _: u32,
         variant: &'static str,
-        _: usize,
+        len: usize,
     ) -> Result<Open<'a>, Failure> {
-        self.open_variant(variant)
+        self.open_variant(MAP, variant, len)
     }
 }
 
@@ -435,7 +441,7 @@ macro_rules! sequence {
             }
 
             fn end(self) -> Result<(), Failure> {
-                self.close_array()
+                self.close(ARRAY)
             }
         }
     };
@@ -443,7 +449,6 @@ macro_rules! sequence {
 sequence!(SerializeSeq, serialize_element);
 sequence!(SerializeTuple, serialize_element);
 sequence!(SerializeTupleStruct, serialize_field);
-sequence!(SerializeTupleVariant, serialize_field);
 
 macro_rules! structure {
     ($trait:ident) => {

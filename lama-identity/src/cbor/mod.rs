@@ -15,7 +15,6 @@ mod check;
 mod encode;
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -148,10 +147,4 @@ pub(crate) fn hash_map(fields: &[(&str, Plain<'_>)]) -> [u8; 32] {
         }
     }
     Sha256::digest(&out).into()
-}
-
-/// The canonical order of map keys: shorter first, then by bytes.
-#[inline]
-fn key_order(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
 }
