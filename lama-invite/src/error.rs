@@ -304,7 +304,7 @@ impl fmt::Display for InviteError {
             }
             Self::NotAllowed { class: HostClass::Loopback } => f.write_str(
                 "the invitation leads to this machine and was opened by another program; \
-                 paste it yourself (`lama join LINK`), or allow it with --lan",
+                 paste it into `lama join` yourself, or allow it with --lan",
             ),
             Self::NotAllowed { class } => write!(
                 f,
@@ -320,8 +320,7 @@ impl fmt::Display for InviteError {
                 f,
                 "the invitation was made by person {person} (the instance with key {}), and this instance \
                  belongs to the same person {person}; instances of one person do not pair with each other: join \
-                 from an instance of another person (`lama --data DIR init OTHER@EMAIL`), or have this one \
-                 certified as a further instance (`lama instance request`)",
+                 from an instance of another person (`lama --data DIR init OTHER@EMAIL`)",
                 Short(inviter.as_bytes())
             ),
             _ => self.fmt_token(f),
@@ -341,14 +340,14 @@ impl InviteError {
             ),
             Self::TooManyActive { max } => write!(
                 f,
-                "{max} invitations are open and that is the limit; revoke one (`lama invite --list`, \
-                 `lama invite --revoke ID`) or wait until one expires"
+                "{max} invitations are open and that is the limit; revoke one (`lama pending` lists \
+                 them, `lama revoke LOCATOR`) or wait until one expires"
             ),
             Self::Duplicate => {
                 f.write_str("this invitation was issued before; make a new one with a fresh seed")
             }
             Self::QrTooLong => f.write_str("the link is too long for a QR code; send it as text"),
-            Self::Unknown => f.write_str("no such invitation; `lama invite --list` shows those there are"),
+            Self::Unknown => f.write_str("no such invitation; `lama pending` shows those there are"),
             Self::Spent => {
                 f.write_str("the invitation was used by somebody else; make one invitation for each person")
             }
@@ -368,7 +367,7 @@ impl InviteError {
             ),
             Self::AlreadyCompleted { locator } => write!(
                 f,
-                "invitation {locator} has already made a contact; remove the contact instead (`lama contacts --remove`)"
+                "invitation {locator} has already made a contact; remove the contact instead"
             ),
             Self::NotConsumed => {
                 f.write_str("the invitation was not consumed by this joiner; this is a bug in the caller")

@@ -330,7 +330,7 @@ fn same_person_on_both_sides_names_both_and_the_remedy() {
     assert_eq!(error, InviteError::SamePerson { person: person(1), inviter: noise(1) });
     let text = error.to_string();
     assert_eq!(text.matches(&person(1).short()).count(), 2, "{text}");
-    assert!(text.contains("another person") && text.contains("lama instance request"), "{text}");
+    assert!(text.contains("another person") && text.contains("init OTHER@EMAIL"), "{text}");
     // It comes before the end and the routes: it is the thing to change first.
     assert_eq!(parse(&link, wall(9_999), Some(person(1)), DialRules::default()).unwrap_err(), error);
 }

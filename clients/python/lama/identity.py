@@ -135,13 +135,15 @@ class PublicIdentity:
 
 
 class LocalIdentity:
-    """A person and its only instance, with fresh keys, in memory."""
+    """A person and its only instance, in memory. `seeds` are the four secrets, fresh unless a vector gives them:
+    the person's signing and sealing keys, the instance's Noise and signing keys."""
 
-    def __init__(self, email: str, name: str, now: int, entropy=secrets.token_bytes):
-        self.person_sign = keys.SignSecret(entropy(32))
-        self.person_seal = keys.ExchangeSecret(entropy(32))
-        self.noise = keys.ExchangeSecret(entropy(32))
-        self.instance_sign = keys.SignSecret(entropy(32))
+    def __init__(self, email: str, name: str, now: int, seeds: list[bytes] | None = None):
+        sign, seal, noise, back = seeds or [secrets.token_bytes(32) for _ in range(4)]
+        self.person_sign = keys.SignSecret(sign)
+        self.person_seal = keys.ExchangeSecret(seal)
+        self.noise = keys.ExchangeSecret(noise)
+        self.instance_sign = keys.SignSecret(back)
         who = person(email)
         what = instance(name, label(who))
         person_keys = keys_object(label(who), self.person_sign.public, self.person_seal.public)

@@ -1,0 +1,200 @@
+"""Synchronisation: docs/protocol/chum.md, as far as one session needs it. Pure: messages in, messages out.
+
+Everything is "durable" at once here, in memory, so what was received is acknowledged right away.
+"""
+
+import secrets
+import struct
+
+from . import objects
+from .handshake import hkdf_expand
+from .objects import DAG_CBOR, RAW, ProtocolError
+
+STREAM = 2
+OBJECTS, ACK, SYNCED, REFUSED = 1, 2, 3, 4
+HELLO_LEN = 45
+MAX_REFUSED = 1024
+NONE = bytes(8)
+
+
+def siphash13_128(key: bytes, data: bytes) -> bytes:
+    """SipHash-1-3 with 128 bits of output (Aumasson and Bernstein)."""
+    mask = (1 << 64) - 1
+    k0, k1 = struct.unpack("<QQ", key)
+    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D ^ 0xEE, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+    rotate = lambda x, n: (x << n | x >> 64 - n) & mask
+
+    def rounds(n: int) -> None:
+        for _ in range(n):
+            v[0] = (v[0] + v[1]) & mask
+            v[1] = rotate(v[1], 13) ^ v[0]
+            v[0] = rotate(v[0], 32)
+            v[2] = (v[2] + v[3]) & mask
+            v[3] = rotate(v[3], 16) ^ v[2]
+            v[0] = (v[0] + v[3]) & mask
+            v[3] = rotate(v[3], 21) ^ v[0]
+            v[2] = (v[2] + v[1]) & mask
+            v[1] = rotate(v[1], 17) ^ v[2]
+            v[2] = rotate(v[2], 32)
+
+    whole = len(data) // 8 * 8
+    last = data[whole:].ljust(7, b"\0") + bytes([len(data) & 0xFF])
+    for at in range(0, whole + 8, 8):
+        word = struct.unpack("<Q", data[at:at + 8] if at < whole else last)[0]
+        v[3] ^= word
+        rounds(1)
+        v[0] ^= word
+    v[2] ^= 0xEE
+    rounds(3)
+    low = v[0] ^ v[1] ^ v[2] ^ v[3]
+    v[1] ^= 0xDD
+    rounds(3)
+    return struct.pack("<QQ", low, v[0] ^ v[1] ^ v[2] ^ v[3])
+
+
+class Fingerprinter:
+    def __init__(self, pair_key: bytes):
+        self._key = hkdf_expand(pair_key, b"LAMA/chum/1 fingerprint", 16)
+
+    def of(self, cid: bytes) -> int:
+        return int.from_bytes(siphash13_128(self._key, cid[4:] + cid[1:2]), "big")
+
+
+def leb128(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out + bytes([number]))
+
+
+class Sync:
+    """One session of CHUM. `mine` are objects to share, children before parents: (codec, bytes)."""
+
+    def __init__(self, pair_key: bytes, mine: list[tuple[int, bytes]]):
+        self._print = Fingerprinter(pair_key)
+        self._epoch = secrets.token_bytes(8)
+        self._log: list[bytes] = []  # ids, in the order of the view log
+        self._ids: set[bytes] = set()
+        self._fingerprint = 0
+        self._mine: list[tuple[int, int, bytes]] = []  # (sequence number, codec, bytes) not yet sent
+        self._sent = 0
+        self._their_upto = 0  # how much of the peer's log is here
+        self._their_hello = None
+        self._claimed = None
+        self.received: list[tuple[bytes, bytes]] = []  # (id, bytes)
+        self.acknowledged = 0
+        self.in_sync = False
+        for codec, data in mine:
+            self.share(codec, data)
+        self.out: list[bytes] = [self._hello()]
+
+    def share(self, codec: int, data: bytes) -> bytes:
+        """Adds an object to the view; it is sent as soon as the other side has said HELLO."""
+        cid = objects.cid(data, codec)
+        if self._append(cid):
+            self._mine.append((len(self._log), codec, data))
+        return cid
+
+    def _append(self, cid: bytes) -> bool:
+        if cid in self._ids:
+            return False
+        self._ids.add(cid)
+        self._log.append(cid)
+        self._fingerprint ^= self._print.of(cid)
+        return True
+
+    def _set(self) -> bytes:
+        return struct.pack(">I", len(self._ids)) + self._fingerprint.to_bytes(16, "big")
+
+    def _hello(self) -> bytes:
+        return (bytes([0x10]) + self._epoch + struct.pack(">I", len(self._log)) + NONE + struct.pack(">I", 0)
+                + self._set())
+
+    def handle(self, message: bytes) -> None:
+        if self._their_hello is None:
+            self._read_hello(message)
+        elif message[0] == OBJECTS:
+            self._objects(message)
+        elif message[0] == ACK and len(message) == 5:
+            self._acked(struct.unpack(">I", message[1:])[0])
+        elif message[0] == SYNCED and len(message) == 29:
+            self._synced(message)
+        elif message[0] == REFUSED and len(message) > 1 and (len(message) - 1) % 34 == 0:
+            raise ProtocolError("the other side refused an object")
+        else:
+            raise ProtocolError("an unknown or malformed message")
+        self._go_on()
+
+    def _read_hello(self, message: bytes) -> None:
+        if len(message) != HELLO_LEN or message[0] >> 4 != 1:
+            raise ProtocolError("not HELLO")
+        self._their_hello = message
+        self._their_epoch, self._their_head = message[1:9], struct.unpack(">I", message[9:13])[0]
+        # With nothing in common both sides send everything; if both sets are equal, nothing.
+        if message[25:45] == self._set():
+            self._their_upto, self._mine, self.in_sync = self._their_head, [], True
+
+    def _objects(self, message: bytes) -> None:
+        if len(message) < 11:
+            raise ProtocolError("OBJECTS is too short")
+        upto, head, count = struct.unpack(">IIH", message[1:11])
+        if not count or upto > head or upto <= self._their_upto:
+            raise ProtocolError("OBJECTS contradicts itself or what came before")
+        at = 11
+        for _ in range(count):
+            number, at = self._length(message, at)
+            size, codec = number >> 1, RAW if number & 1 else DAG_CBOR
+            data = message[at:at + size]
+            if not size or size > objects.MAX_OBJECT or len(data) != size:
+                raise ProtocolError("an object is empty, too long or cut")
+            if codec == DAG_CBOR:
+                objects.decode(data)
+            at += size
+            cid = objects.cid(data, codec)
+            self._append(cid)
+            self.received.append((cid, data))
+        if at != len(message):
+            raise ProtocolError("bytes after the last object")
+        self._their_upto, self._their_head, self.in_sync = upto, head, False
+        self.out.append(bytes([ACK]) + struct.pack(">I", upto))
+
+    @staticmethod
+    def _length(message: bytes, at: int) -> tuple[int, int]:
+        number = 0
+        for shift in (0, 7, 14, 21):
+            if at >= len(message):
+                raise ProtocolError("a length is cut")
+            byte = message[at]
+            number, at = number | (byte & 0x7F) << shift, at + 1
+            if byte < 0x80:
+                if not byte and shift:
+                    raise ProtocolError("a length is not in its shortest form")
+                return number, at
+        raise ProtocolError("a length is too long")
+
+    def _acked(self, upto: int) -> None:
+        if upto > len(self._log):
+            raise ProtocolError("an acknowledgement of what was never sent")
+        self.acknowledged = max(self.acknowledged, upto)
+
+    def _synced(self, message: bytes) -> None:
+        _, peer = struct.unpack(">II", message[1:9])
+        self._acked(peer)
+        if message[9:29] == self._set():
+            self.in_sync = True
+
+    def _go_on(self) -> None:
+        """Sends what is ours, then claims the set as it stands."""
+        while self._mine:
+            batch, size = [], 0
+            while self._mine and len(batch) < 0xFFFF and (not batch or size + len(self._mine[0][2]) < 60_000):
+                batch.append(self._mine.pop(0))
+                size += len(batch[-1][2]) + 4
+            framed = b"".join(leb128(len(data) << 1 | (codec == RAW)) + data for _, codec, data in batch)
+            upto = batch[-1][0]
+            self.out.append(bytes([OBJECTS]) + struct.pack(">IIH", upto, len(self._log), len(batch)) + framed)
+        claim = (len(self._log), self._their_upto, self._set())
+        if claim != self._claimed and self._their_upto == self._their_head:
+            self._claimed = claim
+            self.out.append(bytes([SYNCED]) + struct.pack(">II", claim[0], claim[1]) + claim[2])
