@@ -82,9 +82,9 @@ class Sync:
         self._their_upto = 0  # how much of the peer's log is here
         self._their_hello = None
         self._claimed = None
+        self._their_claim = (0, b"")  # (own, count and fingerprint)
         self.received: list[tuple[bytes, bytes]] = []  # (id, bytes)
         self.acknowledged = 0
-        self.in_sync = False
         for codec, data in mine:
             self.share(codec, data)
         self.out: list[bytes] = [self._hello()]
@@ -103,6 +103,11 @@ class Sync:
         self._log.append(cid)
         self._fingerprint ^= self._print.of(cid)
         return True
+
+    @property
+    def in_sync(self) -> bool:
+        """The other side's last claim, in HELLO or SYNCED, equals the set here: section 5."""
+        return self._their_claim[1] == self._set()
 
     def _set(self) -> bytes:
         return struct.pack(">I", len(self._ids)) + self._fingerprint.to_bytes(16, "big")
@@ -131,9 +136,10 @@ class Sync:
             raise ProtocolError("not HELLO")
         self._their_hello = message
         self._their_epoch, self._their_head = message[1:9], struct.unpack(">I", message[9:13])[0]
-        # With nothing in common both sides send everything; if both sets are equal, nothing.
-        if message[25:45] == self._set():
-            self._their_upto, self._mine, self.in_sync = self._their_head, [], True
+        self._their_claim = (self._their_head, message[25:45])
+        # Nothing was ever seen of each other, so both sides send everything; if both sets are equal, nothing.
+        if self.in_sync:
+            self._their_upto, self._mine = self._their_head, []
 
     def _objects(self, message: bytes) -> None:
         if len(message) < 11:
@@ -156,7 +162,9 @@ class Sync:
             self.received.append((cid, data))
         if at != len(message):
             raise ProtocolError("bytes after the last object")
-        self._their_upto, self._their_head, self.in_sync = upto, head, False
+        self._their_upto, self._their_head = upto, head
+        if upto > self._their_claim[0]:
+            self._their_claim = (0, b"")
         self.out.append(bytes([ACK]) + struct.pack(">I", upto))
 
     @staticmethod
@@ -179,10 +187,9 @@ class Sync:
         self.acknowledged = max(self.acknowledged, upto)
 
     def _synced(self, message: bytes) -> None:
-        _, peer = struct.unpack(">II", message[1:9])
+        own, peer = struct.unpack(">II", message[1:9])
         self._acked(peer)
-        if message[9:29] == self._set():
-            self.in_sync = True
+        self._their_claim = (own, message[9:29])
 
     def _go_on(self) -> None:
         """Sends what is ours, then claims the set as it stands."""
