@@ -6,8 +6,6 @@
 
 mod incoming;
 mod outgoing;
-#[cfg(test)]
-mod tests;
 
 use core::array;
 use core::time::Duration;
