@@ -12,19 +12,19 @@ use lama_chum::Config;
 use lama_identity::Cid;
 
 /// Frames and bytes are CHUM messages before padding and sealing. A flight is half a round trip: everything that
-/// both sides can send crosses at once. `object` is the flight with which the first object arrives, `synced` the
+/// both sides can send crosses at once. `wire` is after padding and sealing. `object` is the flight with which the first object arrives, `synced` the
 /// one with which both sides know that they agree.
 const COSTS: &str = "\
-scenario                  frames A/B   bytes A   bytes B  object  synced
-equal                         1/1          45        45       -       1
-1 new at A                    2/2         259        74       2       3
-1 new at each                 3/3         288       288       2       3
-10 new at A                   2/2        2086        74       2       3
-10 new at each                3/3        2115      2115       2       3
-1 new at A, live              2/1         243        29       1       2
-first contact of 1,000        5/2      203089        74       2       3
-lost cursor, 1,000 equal      1/1          45        45       -       1
-lost cursor, 1 of 1,000       6/7      203118    202944       2       3
+scenario                  frames A/B   bytes A   bytes B   wire A   wire B  object  synced
+equal                            1/1        45        45       80       80       -       1
+1 new at A                       2/2       259        74      352      160       2       3
+1 new at each                    3/3       288       288      432      432       2       3
+10 new at A                      2/2      2086        74     4192      160       2       3
+10 new at each                   3/3      2115      2115     4272     4272       2       3
+1 new at A, live                 2/1       243        29      352       80       1       2
+first contact of 1,000           5/2    203089        74   213085      160       2       3
+lost cursor, 1,000 equal         1/1        45        45       80       80       -       1
+lost cursor, 1 of 1,000          6/7    203118    202944   213165   213245       2       3
 ";
 
 /// A pair that agrees on `count` objects and is about to meet again.
@@ -56,9 +56,11 @@ fn row(table: &mut String, name: &str, mut pair: Pair) {
     let frames = format!("{}/{}", a.frames, b.frames);
     writeln!(
         table,
-        "{name:<26}{frames:>7}{:>12}{:>10}{:>8}{:>8}",
+        "{name:<26}{frames:>10}{:>10}{:>10}{:>9}{:>9}{:>8}{:>8}",
         a.bytes,
         b.bytes,
+        a.wire,
+        b.wire,
         flight(object),
         flight(synced)
     )
@@ -77,8 +79,9 @@ fn forget(view: &mut View) {
 
 #[test]
 fn costs() {
-    let mut table =
-        String::from("scenario                  frames A/B   bytes A   bytes B  object  synced\n");
+    let mut table = String::from(
+        "scenario                  frames A/B   bytes A   bytes B   wire A   wire B  object  synced\n",
+    );
     row(&mut table, "equal", pair(agreed(100)));
     for count in [1, 10] {
         let [mut a, b] = agreed(100);

@@ -16,6 +16,15 @@ use super::view::View;
 pub struct Sent {
     pub frames: usize,
     pub bytes: usize,
+    /// As WebSocket messages: padded to a bucket and sealed.
+    pub wire: usize,
+}
+
+/// What a message takes as one sealed record (session.md 1 and 3).
+fn sealed(len: usize) -> usize {
+    let plaintext = len + 10 + 4;
+    let buckets = [64, 256, 1_024, 4_096, 16_384, 65_519];
+    buckets.into_iter().find(|bucket| plaintext <= *bucket).map_or(plaintext, |bucket| bucket) + 16
 }
 
 pub struct Side {
@@ -158,6 +167,7 @@ impl Pair {
                 self.note(side, "frame", &frame);
                 self.sides[side].sent.frames += 1;
                 self.sides[side].sent.bytes += frame.len();
+                self.sides[side].sent.wire += sealed(frame.len());
                 self.sides[1 - side].inbox_bytes += frame.len();
                 self.sides[1 - side].inbox.push_back(frame.freeze());
             }

@@ -1,0 +1,198 @@
+//! Writes the test vectors of CHUM: `cargo run -p lama-chum --example vectors -- DIR` makes `DIR/chum/*.json`. The
+//! same bytes every time. `docs/protocol/chum.md` explains the fields.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::PathBuf;
+
+use bytes::{Bytes, BytesMut};
+use data_encoding::HEXLOWER;
+use lama_chum::blob::{BlobConfig, Chunker, File, FolderBuilder};
+use lama_chum::wire::{self, Hello, ObjectsWriter, Synced};
+use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, PairKey, Refusal, ViewHead};
+use lama_core::{Instant, Machine, Now, WallTime};
+use lama_identity::{Cid, Codec, Object, cbor};
+use serde_json::{Value, json};
+
+const NOW: Now = Now { mono: Instant::ORIGIN, wall: WallTime(0) };
+
+fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
+
+fn built(build: impl FnOnce(&mut BytesMut)) -> String {
+    let mut out = BytesMut::new();
+    build(&mut out);
+    hex(&out)
+}
+
+fn object(text: &str) -> Bytes {
+    cbor::encode(&std::collections::BTreeMap::from([("$type$", "Example"), ("text", text)])).unwrap()
+}
+
+fn hello(name: &str, head: ViewHead, cursor: Cursor) -> Value {
+    json!({
+        "name": name,
+        "epoch": hex(&head.epoch), "head": head.seq,
+        "cursor_epoch": hex(&cursor.epoch), "cursor": cursor.upto,
+        "count": head.count, "fingerprint": head.fingerprint.to_string(),
+        "message": built(|out| Hello { head, cursor }.write(out)),
+    })
+}
+
+fn hellos() -> Value {
+    let fingerprint = Fingerprint(core::array::from_fn(|n| n as u8));
+    let head = ViewHead { epoch: *b"epoch--A", seq: 1_000_000, count: 999_999, fingerprint };
+    json!([
+        hello(
+            "an empty log, nobody met",
+            ViewHead { epoch: *b"epoch--A", ..ViewHead::default() },
+            Cursor::default()
+        ),
+        hello("a known peer", head, Cursor { epoch: *b"epoch--B", upto: 77 }),
+    ])
+}
+
+fn objects_message(name: &str, upto: u64, head: u64, objects: &[(Codec, Bytes)]) -> Value {
+    let message = built(|out| {
+        let mut writer = ObjectsWriter::begin(out);
+        objects.iter().for_each(|(codec, bytes)| writer.push(*codec, bytes));
+        writer.finish(upto, head);
+    });
+    let objects: Vec<Value> = objects
+        .iter()
+        .map(|(codec, bytes)| json!({ "id": Cid::of(*codec, bytes).to_string(), "bytes": hex(bytes) }))
+        .collect();
+    json!({ "name": name, "upto": upto, "head": head, "objects": objects, "message": message })
+}
+
+fn objects() -> Value {
+    let (small, chunk) = ((Codec::DagCbor, object("hello")), (Codec::Raw, Bytes::from_static(b"raw bytes")));
+    let long = (Codec::Raw, Bytes::from(vec![0x5a; 300]));
+    json!([
+        objects_message("one object", 1, 1, std::slice::from_ref(&small)),
+        objects_message("an object, a chunk, a chunk with a longer length", 7, 9, &[small, chunk, long]),
+    ])
+}
+
+/// Messages that end the session, after HELLO of a peer whose log has 100 entries, and the code of the rule.
+fn refused() -> Value {
+    let objects = |count: &str, rest: &str| format!("010000000100000064{count}{rest}");
+    let cases = [
+        ("no bytes", String::new()),
+        ("an unknown type", "05".to_owned()),
+        ("HELLO again", "10".to_owned() + &"00".repeat(44)),
+        ("ACK, too short", "02000000".to_owned()),
+        ("ACK of what was not sent", "0200000001".to_owned()),
+        ("SYNCED, too long", "03".to_owned() + &"00".repeat(29)),
+        ("SYNCED below the head that HELLO named", "0300000063".to_owned() + &"00".repeat(24)),
+        ("OBJECTS without an object", objects("0000", "")),
+        ("OBJECTS that announce more than there is", objects("0002", "0361")),
+        ("OBJECTS with more than announced", objects("0001", "036100")),
+        ("an object that ends too soon", objects("0001", "0761")),
+        ("an object without bytes", objects("0001", "0100")),
+        ("a length not in its shortest form", objects("0001", "830061")),
+        ("an object above 1 MiB", objects("0001", "8380800161")),
+        ("an object that is not canonical", objects("0001", "041801")),
+        ("a sequence number beyond the head", "0100000065000000640001036 1".replace(' ', "")),
+        ("a head that fell", "010000000100000063000103 61".replace(' ', "")),
+        ("REFUSED though nothing was sent", "0471".to_owned() + &"00".repeat(32) + "01"),
+    ];
+    let case = |(name, message): (&str, String)| {
+        let head = ViewHead { epoch: [1; 8], seq: 5, count: 5, fingerprint: Fingerprint([1; 16]) };
+        let mut chum = Chum::new(Config::default(), head, Cursor::default());
+        let theirs = ViewHead { epoch: [2; 8], seq: 100, count: 100, fingerprint: Fingerprint([2; 16]) };
+        let mut out = BytesMut::new();
+        Hello { head: theirs, cursor: Cursor::default() }.write(&mut out);
+        chum.handle(NOW, Input::Message(out.freeze())).unwrap();
+        let bytes = HEXLOWER.decode(message.as_bytes()).unwrap();
+        let error = chum.handle(NOW, Input::Message(bytes.into())).unwrap_err();
+        json!({ "name": name, "message": message, "code": error.code() })
+    };
+    cases.into_iter().map(case).collect()
+}
+
+fn short() -> Value {
+    let fingerprint = Fingerprint([0xf0; 16]);
+    let synced = Synced { own: 1_000, peer: 2_000, count: 2_900, fingerprint };
+    let ids = [Cid::of_object(b"a"), Cid::of_chunk(b"b")];
+    let reasons = [Refusal::Quota, Refusal::Other(200)];
+    json!({
+        "ack": { "upto": 66_051, "message": built(|out| wire::ack(66_051, out)) },
+        "synced": {
+            "own": 1_000, "peer": 2_000, "count": 2_900, "fingerprint": fingerprint.to_string(),
+            "message": built(|out| synced.write(out)),
+        },
+        "refused": {
+            "objects": [
+                { "id": ids[0].to_string(), "reason": 1 },
+                { "id": ids[1].to_string(), "reason": 200 },
+            ],
+            "message": built(|out| wire::write_refused(ids.into_iter().zip(reasons), out)),
+        },
+    })
+}
+
+fn fingerprints() -> Value {
+    let pair_key: [u8; 32] = core::array::from_fn(|n| n as u8);
+    let by = PairKey::new(pair_key).fingerprinter();
+    let ids = [Cid::of_object(&object("one")), Cid::of_object(&object("two")), Cid::of_chunk(b"three")];
+    let mut all = Fingerprint::default();
+    let members: Vec<Value> = ids
+        .iter()
+        .map(|id| {
+            all.add(&by, id);
+            json!({ "id": id.to_string(), "fingerprint": by.of(id).to_string() })
+        })
+        .collect();
+    json!({ "pair_key": hex(&pair_key), "members": members, "set": all.to_string() })
+}
+
+fn blobs() -> Value {
+    let cut = |data: &[u8], chunk_size: usize| {
+        let mut chunker = Chunker::new(BlobConfig { chunk_size, ..BlobConfig::default() }).unwrap();
+        let mut rest = data;
+        while !rest.is_empty() {
+            chunker.push(&mut rest).unwrap();
+        }
+        let finished = chunker.finish().unwrap();
+        let manifest = &finished.objects.last().unwrap().1;
+        let blob = json!({
+            "data": hex(data), "chunk_size": chunk_size,
+            "manifest": hex(manifest), "id": finished.root.to_string(),
+        });
+        (blob, finished.root)
+    };
+    let (empty, _) = cut(b"", 256 << 10);
+    let (blob, root) = cut(b"twelve bytes and four", 8);
+    let file = File::new("notes.txt", 21, false, root).unwrap().to_bytes().unwrap();
+    let mut folder = FolderBuilder::new("shared").unwrap();
+    folder.file("docs/notes.txt", 21, false, root).unwrap();
+    folder.file("run.sh", 21, true, root).unwrap();
+    let built = folder.finish().unwrap();
+    let folders: Vec<Value> = built
+        .objects
+        .iter()
+        .map(|(id, bytes)| json!({ "id": id.to_string(), "bytes": hex(bytes) }))
+        .collect();
+    json!({
+        "blobs": [empty, blob],
+        "file": { "id": Cid::of_object(&file).to_string(), "bytes": hex(&file) },
+        "folders, children first": folders,
+    })
+}
+
+fn main() {
+    let dir = PathBuf::from(std::env::args().nth(1).expect("a directory")).join("chum");
+    std::fs::create_dir_all(&dir).unwrap();
+    for (name, value) in [
+        ("hello", hellos()),
+        ("objects", objects()),
+        ("refused", refused()),
+        ("short", short()),
+        ("fingerprint", fingerprints()),
+        ("blob", blobs()),
+    ] {
+        let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
+        std::fs::write(dir.join(format!("{name}.json")), text).unwrap();
+    }
+}
