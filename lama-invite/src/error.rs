@@ -365,10 +365,9 @@ impl InviteError {
                  or revoke all invitations if it was wrong before",
                 Span(highest.unix_seconds().saturating_sub(now.unix_seconds()))
             ),
-            Self::AlreadyCompleted { locator } => write!(
-                f,
-                "invitation {locator} has already made a contact; remove the contact instead"
-            ),
+            Self::AlreadyCompleted { locator } => {
+                write!(f, "invitation {locator} has already made a contact; remove the contact instead")
+            }
             Self::NotConsumed => {
                 f.write_str("the invitation was not consumed by this joiner; this is a bug in the caller")
             }
