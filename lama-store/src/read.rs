@@ -42,6 +42,7 @@ impl<E: Engine> Store<E> {
                 Reply::ChannelHeads(self.channel_heads(channel, *clock_limit)?)
             }
             Read::Access(id) => Reply::Access(self.who_may_see(id)?),
+            Read::AllAccessRules => Reply::AccessRules(self.all_access_rules()?),
             Read::AccessRules(id) => Reply::AccessRules(self.access_rules(id)?),
             Read::View { person, after, limit } => Reply::View(self.view_ids(person, *after, *limit)?),
             Read::Setting(name) => Reply::Setting(self.meta_get(&meta(kind::SETTING, &[name.as_bytes()]))?),

@@ -70,7 +70,7 @@ pub enum Reply {
     ChannelHeads(ChannelHeads),
     /// For [`Read::Access`]: the persons in whose views the object stands.
     Access(Vec<PersonId>),
-    /// For [`Read::AccessRules`].
+    /// For [`Read::AccessRules`] and [`Read::AllAccessRules`].
     AccessRules(Vec<AccessRow>),
     /// For [`Read::View`]: ids in the order of the view log.
     View(Vec<Cid>),

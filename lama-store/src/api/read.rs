@@ -67,6 +67,8 @@ pub enum Read {
     Access(Cid),
     /// The access rules received or made for an object, in effect or not.
     AccessRules(Cid),
+    /// All access rules received or made, in effect or not.
+    AllAccessRules,
     /// Ids in a person's view, in the order of the log.
     View {
         /// Whose.

@@ -9,7 +9,7 @@ use super::Lacks;
 use crate::api::{AccessRow, Committed, Effect};
 use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
-use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
+use crate::layout::{Slot, id_at_end, id_bytes, kind, meta, read_id};
 use crate::{Store, StoreError};
 
 fn row_bytes(row: &AccessRow, own: bool) -> Vec<u8> {
@@ -102,5 +102,16 @@ impl<E: Engine> Store<E> {
     /// The rules that speak of an object.
     pub(crate) fn access_rules(&self, object: &Cid) -> Result<Vec<AccessRow>, StoreError> {
         Ok(self.rules(object)?.into_iter().map(|(row, _)| row).collect())
+    }
+
+    /// All rules, in the order of the objects that they speak of.
+    pub(crate) fn all_access_rules(&self) -> Result<Vec<AccessRow>, StoreError> {
+        let mut rows = Vec::new();
+        self.each_meta(&meta(kind::ACCESS, &[]), &mut |key, value| {
+            let object = read_id(&mut Reader(key.get(1..).unwrap_or_default()))?;
+            rows.push(read_row(&object, &id_at_end(key)?, value)?.0);
+            Ok(true)
+        })?;
+        Ok(rows)
     }
 }
