@@ -7,12 +7,10 @@ use core::time::Duration;
 pub struct Config {
     /// Limits of invitations.
     pub invite: lama_invite::Config,
+    /// Limits and times of handshakes, records and streams.
+    pub session: lama_handshake::Config,
     /// Limits of synchronisation.
     pub chum: lama_chum::Config,
-    /// From the open WebSocket to both persons authenticated: 10 s.
-    pub handshake_deadline: Duration,
-    /// Each step of it: 5 s.
-    pub step_deadline: Duration,
     /// How long a session waits for approval under policy `confirm`: 5 min. The pairing itself stays pending.
     pub approval_deadline: Duration,
     /// How long an authenticated close may take before the link is just closed: 2 s.
@@ -41,25 +39,24 @@ pub struct Config {
     pub join_retries: u32,
     /// Whether certified instances of a known person may connect though they did not pair themselves: yes.
     pub accept_certified_instances: bool,
-    /// After how long a session makes way for one with fresh keys: 24 h, at least 2 s.
-    pub renew_after: Duration,
     /// Which hosts of known contacts may be dialled.
     pub dial: lama_invite::DialRules,
     /// Commands and effects that may wait at a time: 10,000.
     pub max_waiting: usize,
     /// Longest message text in bytes: 64 KiB.
     pub max_text: usize,
-    /// Pending contacts at a time: 100.
+    /// Pending contacts and joins at a time: 100.
     pub max_pending: usize,
+    /// Denied and removed instances remembered, so that they are told: 1,000.
+    pub max_denied: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             invite: lama_invite::Config::default(),
+            session: lama_handshake::Config::default(),
             chum: lama_chum::Config::default(),
-            handshake_deadline: Duration::from_secs(10),
-            step_deadline: Duration::from_secs(5),
             approval_deadline: Duration::from_secs(5 * 60),
             close_deadline: Duration::from_secs(2),
             unauthenticated_per_source: 8,
@@ -74,11 +71,11 @@ impl Default for Config {
             backoff_max: Duration::from_secs(60),
             join_retries: 1,
             accept_certified_instances: true,
-            renew_after: Duration::from_secs(24 * 60 * 60),
             dial: lama_invite::DialRules { lan: true, ..lama_invite::DialRules::default() },
             max_waiting: 10_000,
             max_text: 64 << 10,
             max_pending: 100,
+            max_denied: 1_000,
         }
     }
 }

@@ -6,15 +6,19 @@
 extern crate alloc;
 
 mod api;
+mod app;
 mod config;
 mod error;
+mod hub;
 mod node;
+mod pairing;
+mod session;
 
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
     EntryInfo, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState, LinkCause, LinkId,
-    NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, RefuseReason, Reply,
-    SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
+    NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, RefuseReason,
+    Reply, SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
 };
 pub use config::Config;
 pub use error::{Bucket, NodeError};

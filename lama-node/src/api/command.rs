@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use lama_core::{Seed, WallTime};
-use lama_identity::{Cid, PersonId};
+use lama_identity::{ChannelId, Cid, PersonId};
 use lama_invite::{DialRules, Locator, Policy};
 use zeroize::Zeroizing;
 
@@ -19,8 +19,8 @@ use super::info::{
 /// Which channel is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelRef {
-    /// By its id: the digest of its id object.
-    Id([u8; 32]),
+    /// By its id.
+    Id(ChannelId),
     /// The channel of us two with this name; `None`: the one every pair of contacts has, called `chat`.
     With {
         /// The other member.
@@ -205,7 +205,7 @@ pub enum Reply {
     /// The message's entry.
     Sent {
         /// In which channel.
-        channel: [u8; 32],
+        channel: ChannelId,
         /// The entry.
         id: Cid,
     },

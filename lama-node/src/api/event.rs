@@ -230,6 +230,8 @@ pub enum EndReason {
     Chum(ChumError),
     /// The store failed.
     Store(StoreError),
+    /// The peer refused in an authenticated way.
+    Rejected(&'static str),
     /// Nobody approved in time; the pairing stays pending and resumes.
     NotApproved,
 }
@@ -297,6 +299,7 @@ impl EndReason {
             Self::Violation(fault) => fault.code,
             Self::Chum(error) => error.code(),
             Self::Store(_) => "store",
+            Self::Rejected(code) => code,
             Self::NotApproved => "not-approved",
         }
     }
@@ -307,7 +310,9 @@ impl fmt::Display for EndReason {
         f.write_str(match self {
             Self::ClosedHere => "closed on this side",
             Self::ClosedByPeer => "closed by the other side",
-            Self::Truncated => "the connection broke; it is opened again, and nothing that was acknowledged is lost",
+            Self::Truncated => {
+                "the connection broke; it is opened again, and nothing that was acknowledged is lost"
+            }
             Self::Dead => "the other side stopped answering; it is dialled again",
             Self::Replaced => "another connection between the same two instances took over",
             Self::Renewed => "its time was up; a new one with fresh keys follows",
@@ -316,7 +321,10 @@ impl fmt::Display for EndReason {
             Self::Violation(fault) => return write!(f, "the session was broken: {}", fault.text),
             Self::Chum(error) => return error.fmt(f),
             Self::Store(error) => return error.fmt(f),
-            Self::NotApproved => "nobody approved the pairing in time; it stays pending and resumes by itself",
+            Self::Rejected(code) => return write!(f, "the other side refused: {code}"),
+            Self::NotApproved => {
+                "nobody approved the pairing in time; it stays pending and resumes by itself"
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use lama_chum::{Fingerprint, Progress};
 use lama_core::WallTime;
-use lama_identity::{Cid, InstanceId, NoisePublic, PersonId, PersonPin};
+use lama_identity::{ChannelId, Cid, InstanceId, NoisePublic, PersonId, PersonPin};
 use lama_invite::{Locator, Policy};
 
 use super::SessionId;
@@ -176,7 +176,7 @@ pub struct InvitationInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelInfo {
     /// Its id.
-    pub channel: [u8; 32],
+    pub channel: ChannelId,
     /// Its name.
     pub name: String,
     /// Its members, ascending.
@@ -189,7 +189,7 @@ pub struct ChannelInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryInfo {
     /// The channel.
-    pub channel: [u8; 32],
+    pub channel: ChannelId,
     /// The entry.
     pub id: Cid,
     /// Who wrote it.

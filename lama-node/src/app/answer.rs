@@ -1,0 +1,162 @@
+//! Answers of the store to commands that only read, or only write.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lama_core::Ticket;
+use lama_identity::{ChannelEntry, Object as _, OneInstanceEndpoint, PersonId, Versioned, cbor};
+use lama_store::{AccessRow, ChannelEntryRow, EndpointRow, Read, Reply as StoreReply, Request, StoreError};
+
+use crate::NodeError;
+use crate::api::{ChannelInfo, EndpointInfo, EntryInfo, Reply, SharedInfo};
+use crate::hub::Effect;
+use crate::node::Node;
+
+/// What a command wants of the store's answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Endpoints of a contact.
+    Endpoints { person: PersonId },
+    /// Channels.
+    Channels,
+    /// Entries of a channel.
+    Log,
+    /// Objects were stored.
+    Put,
+    /// An object.
+    Object,
+    /// Access rules, to be completed by the types of what they speak of.
+    Rules { with: Option<PersonId> },
+    /// The objects behind access rules.
+    Roots { rules: Vec<AccessRow> },
+    /// Statistics.
+    Status,
+}
+
+impl Node {
+    /// The store has answered: so is the command.
+    pub(crate) fn answered(
+        &mut self,
+        reply: Ticket,
+        answer: Answer,
+        mut results: Vec<Result<StoreReply, StoreError>>,
+    ) {
+        if let Answer::Roots { rules } = answer {
+            let list = self.shared_list(rules, &results);
+            return self.reply(reply, Ok(Reply::SharedList(list)));
+        }
+        let result = match results.pop() {
+            Some(Ok(found)) => found,
+            Some(Err(StoreError::NotAContact(person))) => {
+                return self.reply(reply, Err(NodeError::NotAContact { person }));
+            }
+            Some(Err(error)) => return self.reply(reply, Err(NodeError::Store(error))),
+            None => return self.reply(reply, Err(NodeError::Stopped)),
+        };
+        let answered = match (answer, result) {
+            (Answer::Endpoints { person }, StoreReply::Endpoints(rows)) => {
+                Reply::Endpoints(self.endpoints(&person, &rows))
+            }
+            (Answer::Channels, StoreReply::Channels(rows)) => Reply::Channels(
+                rows.into_iter()
+                    .map(|row| ChannelInfo {
+                        channel: row.channel,
+                        name: row.name,
+                        members: row.members,
+                        entries: row.entries,
+                    })
+                    .collect(),
+            ),
+            (Answer::Log, StoreReply::Channel(rows)) => {
+                Reply::Log(rows.iter().map(|row| self.entry_info(row)).collect())
+            }
+            (Answer::Put, StoreReply::Committed(committed)) => {
+                self.committed(&committed, None);
+                Reply::Done
+            }
+            (Answer::Object, StoreReply::Object(bytes)) => Reply::Object(bytes),
+            (Answer::Rules { with }, StoreReply::AccessRules(rows)) => {
+                return self.read_roots(reply, with, rows);
+            }
+            (Answer::Status, StoreReply::Stats(stats)) => self.status(stats),
+            _ => Reply::Done,
+        };
+        self.reply(reply, Ok(answered));
+    }
+
+    /// Endpoints that the contact's instances have published, and those that only a session has told.
+    fn endpoints(&self, person: &PersonId, rows: &[EndpointRow]) -> Vec<EndpointInfo> {
+        let Some(known) = self.book.person(person) else { return Vec::new() };
+        let instances = &known.contact.instances;
+        instances
+            .iter()
+            .map(|instance| {
+                let row = rows.iter().find(|row| row.instance == instance.keys.owner);
+                let told = instance.urls.first().cloned().unwrap_or_default();
+                let published = row.and_then(|row| {
+                    let version = Versioned::<OneInstanceEndpoint>::from_bytes(&row.object).ok()?;
+                    Some((version.data.url, row.id))
+                });
+                let (url, object) = published.map_or((told, None), |(url, id)| (url, Some(id)));
+                EndpointInfo {
+                    person: *person,
+                    instance: instance.keys.owner,
+                    noise: instance.keys.encryption_key,
+                    url,
+                    object,
+                }
+            })
+            .collect()
+    }
+
+    /// An entry as it is shown.
+    pub(crate) fn entry_info(&self, row: &ChannelEntryRow) -> EntryInfo {
+        let entry = ChannelEntry::from_bytes(&row.object).ok();
+        let content = entry.map(|entry| entry.content);
+        let email = if row.author == self.me() {
+            String::from(self.identity.public.person.email.as_str())
+        } else {
+            let known = self.book.person(&row.author);
+            known.map(|known| String::from(known.contact.person.email.as_str())).unwrap_or_default()
+        };
+        EntryInfo {
+            channel: row.channel,
+            id: row.id,
+            author: row.author,
+            email,
+            instance: row.instance,
+            written: row.clock.wall(),
+            attachment: content.as_ref().and_then(|content| content.links.first().copied()),
+            text: content.and_then(|content| content.text).unwrap_or_default(),
+        }
+    }
+
+    /// The objects that access rules speak of, for their types.
+    fn read_roots(&mut self, reply: Ticket, with: Option<PersonId>, mut rules: Vec<AccessRow>) {
+        if let Some(with) = with {
+            rules.retain(|rule| rule.author == with || rule.persons.contains(&with));
+        }
+        let reads = rules.iter().map(|rule| Request::Read(Read::Object(rule.object))).collect();
+        self.store(reads, Effect::Answer { reply, answer: Answer::Roots { rules } });
+    }
+
+    fn shared_list(
+        &self,
+        rules: Vec<AccessRow>,
+        results: &[Result<StoreReply, StoreError>],
+    ) -> Vec<SharedInfo> {
+        let shared = |(rule, result): (AccessRow, &Result<StoreReply, StoreError>)| SharedInfo {
+            root: rule.object,
+            by: rule.author,
+            with: rule.persons,
+            type_name: match result {
+                Ok(StoreReply::Object(Some(bytes))) => {
+                    cbor::check(bytes).ok().and_then(|seen| seen.type_name.map(String::from))
+                }
+                _ => None,
+            },
+            rule: rule.rule,
+        };
+        rules.into_iter().zip(results).map(shared).collect()
+    }
+}

@@ -1,0 +1,15 @@
+//! What applications ask for.
+
+mod answer;
+mod channels;
+mod commands;
+mod endpoint;
+mod invitations;
+mod posting;
+mod share;
+mod shutdown;
+mod status;
+
+pub(crate) use answer::Answer;
+pub(crate) use posting::{POSTS, Posting};
+pub(crate) use shutdown::Shutdown;

@@ -1,0 +1,60 @@
+//! How things stand.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lama_identity::InstanceId;
+use lama_store::Stats;
+
+use crate::api::{Group, PeerState, PeerStatus, Reply, Status};
+use crate::hub::Peer;
+use crate::node::Node;
+use crate::session::Gate;
+
+impl Node {
+    /// The answer to [`crate::Command::Status`].
+    pub(crate) fn status(&self, store: Stats) -> Reply {
+        let peers = self.peers.iter().filter_map(|(instance, peer)| self.peer_status(instance, peer));
+        Reply::Status(Box::new(Status {
+            me: self.own_info(),
+            pin: self.identity.public.pin(),
+            listening: self.listening.clone(),
+            peers: peers.collect::<Vec<_>>(),
+            unauthenticated: self.limits.unauthenticated(),
+            store,
+        }))
+    }
+
+    fn peer_status(&self, instance: &InstanceId, peer: &Peer) -> Option<PeerStatus> {
+        let info = self.instance_info(instance)?;
+        let link = peer.session.and_then(|link| self.links.get(&link));
+        let live = link.and_then(|link| link.live());
+        let url: String = self
+            .book
+            .person(&peer.person)
+            .and_then(|known| known.contact.instance(instance))
+            .and_then(|known| known.urls.first().cloned())
+            .unwrap_or_default();
+        let state = match live {
+            Some(live) if live.group == Group::Pairing || live.gate != Gate::Open => PeerState::Pairing,
+            Some(live) if live.in_sync => PeerState::InSync,
+            Some(_) => PeerState::Syncing,
+            None if peer.dialling.is_some() => PeerState::Connecting,
+            None if peer.again.is_some() => PeerState::Waiting,
+            None => PeerState::Unreachable,
+        };
+        Some(PeerStatus {
+            peer: info,
+            state,
+            session: live.map(|live| live.id),
+            dialled: link.is_some_and(|link| link.dialled()),
+            url,
+            last_seen: peer.seen,
+            progress: live.map(Self::progress_of).unwrap_or_default(),
+            in_sync: peer.in_sync,
+            traffic: link.map(|link| link.traffic).unwrap_or_default(),
+            failures: peer.failures,
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! Whom to dial and when: at the start, after a loss with growing pauses, and when asked.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use lama_core::Ticket;
+use lama_handshake::Mode;
+use lama_identity::InstanceId;
+use lama_invite::Locator;
+
+use super::Timer;
+use crate::api::{DialError, Event, Output, PeerInfo};
+use crate::node::{Node, Phase};
+
+/// What a dial is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A known instance.
+    Peer(InstanceId),
+    /// Joining by an invitation, or resuming that.
+    Join { locator: Locator, mode: Mode },
+}
+
+/// A dial that is under way.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    pub(crate) purpose: Purpose,
+    pub(crate) url: String,
+}
+
+impl Node {
+    /// A pause before the next attempt: twice as long after each failure, up to a bound, and never quite regular.
+    pub(crate) fn backoff(&mut self, failures: u32) -> Duration {
+        let first = u64::try_from(self.config.backoff_first.as_millis()).unwrap_or(u64::MAX);
+        let max = u64::try_from(self.config.backoff_max.as_millis()).unwrap_or(u64::MAX);
+        let pause = first.saturating_mul(1_u64.checked_shl(failures.min(32)).unwrap_or(u64::MAX)).min(max);
+        let half = pause / 2;
+        Duration::from_millis(
+            half.saturating_add(self.rng.below(pause.saturating_sub(half).saturating_add(1))),
+        )
+    }
+
+    /// Dials an instance again after a pause.
+    pub(crate) fn dial_later(&mut self, instance: InstanceId, pause: Duration) {
+        let at = self.clock.latest().mono + pause;
+        if let Some(peer) = self.peers.get_mut(&instance) {
+            peer.again = Some(at);
+            self.timers.set(Timer::Peer(instance), Some(at));
+        }
+    }
+
+    /// Dials an instance again after the pause that its failures ask for.
+    pub(crate) fn dial_again(&mut self, instance: InstanceId) {
+        let Some(peer) = self.peers.get(&instance) else { return };
+        let pause = self.backoff(peer.failures);
+        self.dial_later(instance, pause);
+    }
+
+    pub(crate) fn peer_timer(&mut self, instance: InstanceId) {
+        if let Some(peer) = self.peers.get_mut(&instance) {
+            peer.again = None;
+            if peer.session.is_none() {
+                self.dial_peer(instance);
+            }
+        }
+    }
+
+    /// Opens a link to an instance, if there is a contact and a way to it. A pending contact whose joiner we are is
+    /// dialled by its join; one that waits for an approval here is not dialled before that.
+    pub(crate) fn dial_peer(&mut self, instance: InstanceId) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let Some(peer) = self.peers.get(&instance) else { return };
+        let Some(known) = self.book.person(&peer.person) else { return };
+        let wanted = known.is_active() || (known.note.inviter && !known.note.confirm);
+        let urls = known.contact.instance(&instance).map_or(&[][..], |known| &known.urls);
+        let turn = usize::try_from(peer.failures).unwrap_or(0).checked_rem(urls.len()).unwrap_or(0);
+        let Some(url) = urls.get(turn).cloned() else { return };
+        if !wanted || peer.dialling.is_some() {
+            return;
+        }
+        let ticket = self.dial(Purpose::Peer(instance), url, self.config.dial);
+        if let Some(peer) = self.peers.get_mut(&instance) {
+            peer.dialling = Some(ticket);
+            peer.again = None;
+            self.timers.set(Timer::Peer(instance), None);
+        }
+    }
+
+    /// Asks the host for a link.
+    pub(crate) fn dial(&mut self, purpose: Purpose, url: String, rules: lama_invite::DialRules) -> Ticket {
+        let ticket = self.tickets.issue();
+        self.dials.insert(ticket, Dial { purpose, url: url.clone() });
+        self.out.push_back(Output::Dial { ticket, url, rules });
+        ticket
+    }
+
+    /// Nobody answered a dial.
+    pub(crate) fn dial_failed(&mut self, ticket: Ticket, cause: DialError) {
+        let Some(dial) = self.dials.remove(&ticket) else { return };
+        match dial.purpose {
+            Purpose::Peer(instance) => {
+                let failures = self.dial_lost(instance);
+                let peer = self.instance_info(&instance);
+                if self.phase == Phase::Running {
+                    self.event(Event::DialFailed { peer, url: dial.url, cause, failures });
+                }
+            }
+            Purpose::Join { locator, .. } => self.join_not_reached(locator, dial.url, cause),
+        }
+    }
+
+    /// A dial or a handshake with a known instance came to nothing.
+    pub(crate) fn dial_lost(&mut self, instance: InstanceId) -> u32 {
+        let Some(peer) = self.peers.get_mut(&instance) else { return 0 };
+        peer.dialling = None;
+        peer.failures = peer.failures.saturating_add(1);
+        let (failures, live) = (peer.failures, peer.session.is_some());
+        if !live {
+            self.dial_again(instance);
+        }
+        failures
+    }
+
+    /// How an instance of a contact is shown.
+    pub(crate) fn instance_info(&self, instance: &InstanceId) -> Option<PeerInfo> {
+        let peer = self.peers.get(instance)?;
+        let contact = &self.book.person(&peer.person)?.contact;
+        let known = contact.instance(instance)?;
+        Some(PeerInfo {
+            person: peer.person,
+            email: contact.person.email.as_str().into(),
+            instance: *instance,
+            instance_name: known.instance.name.clone(),
+        })
+    }
+}

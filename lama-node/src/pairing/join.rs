@@ -1,0 +1,374 @@
+//! The joiner's side: the intention is written down before anything is sent, and followed until it is decided.
+
+use alloc::string::String;
+
+use bytes::Bytes;
+use core::time::Duration;
+use lama_core::Ticket;
+use lama_handshake::Mode;
+use lama_identity::{PersonId, cbor};
+use lama_invite::{DialRules, Invitation, InviteError, LinkOrigin, Locator, Policy};
+use lama_store::{Reply, StoreError, Write};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::NodeError;
+use crate::api::{DialError, Event, LinkCause, RefuseReason, Reply as NodeReply};
+use crate::hub::{Effect, Purpose, Timer, setting};
+use crate::node::{Node, Phase};
+
+/// Settings under which joins stand; the locator in hexadecimal follows. They hold the invitation's secret.
+pub(crate) const JOINS: &str = "join/";
+
+/// What is written down of a join.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Journal {
+    lan: bool,
+    opened: bool,
+    #[serde(with = "serde_bytes")]
+    invitation: alloc::vec::Vec<u8>,
+}
+
+/// A join that is not decided.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) invitation: Invitation,
+    rules: DialRules,
+    /// The command that waits for the outcome.
+    reply: Option<Ticket>,
+    /// Whether our Auth may have reached the inviter: it may have taken its durable step, so giving up is no more
+    /// an answer than not having tried.
+    pub(crate) begun: bool,
+    /// Attempts that ended without a word of the other side, since one that went further.
+    refusals: u32,
+    failures: u32,
+    /// Routes of the invitation that were tried in this round.
+    tried: usize,
+    dialling: bool,
+}
+
+impl Join {
+    pub(crate) fn confirms(&self) -> bool {
+        self.invitation.policy() == Policy::Confirm
+    }
+
+    /// Reads what [`Journal`] wrote. It is not known how far the process came, so the worst is assumed.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let journal: Journal = cbor::decode(bytes).ok()?;
+        let invitation = Invitation::from_bytes(&journal.invitation).ok()?;
+        let origin = if journal.opened { LinkOrigin::Opened } else { LinkOrigin::Handed };
+        Some(Self::new(invitation, DialRules { lan: journal.lan, origin }, None, true))
+    }
+
+    fn new(invitation: Invitation, rules: DialRules, reply: Option<Ticket>, begun: bool) -> Self {
+        Self { invitation, rules, reply, begun, refusals: 0, failures: 0, tried: 0, dialling: false }
+    }
+
+    fn to_bytes(&self) -> Result<Bytes, NodeError> {
+        let invitation = self.invitation.to_bytes()?.to_vec();
+        let journal =
+            Journal { lan: self.rules.lan, opened: self.rules.origin == LinkOrigin::Opened, invitation };
+        cbor::encode(&journal).map_err(|error| NodeError::Identity(error.into()))
+    }
+}
+
+impl Node {
+    /// [`crate::Command::Join`]: everything that can be checked before the network is touched, then the journal.
+    pub(crate) fn join(
+        &mut self,
+        reply: Ticket,
+        link: &Zeroizing<String>,
+        rules: DialRules,
+    ) -> Result<(), NodeError> {
+        let wall = self.clock.latest().wall;
+        let invitation =
+            lama_invite::parse(link, wall, Some(self.me()), rules).map_err(|error| match error {
+                InviteError::SamePerson { person, inviter } => NodeError::SamePerson {
+                    person,
+                    ours: self.identity.public.instance.name.clone(),
+                    theirs: short(inviter.as_bytes()),
+                },
+                error => NodeError::Invite(error),
+            })?;
+        let locator = invitation.locator();
+        if let Some(join) = self.joins.get_mut(&locator) {
+            if join.reply.is_some() {
+                return Err(NodeError::JoinUnderWay);
+            }
+            // It was begun before a restart: the command now waits for the same outcome.
+            join.reply = Some(reply);
+            join.failures = 0;
+            self.join_timer(locator);
+            return Ok(());
+        }
+        if let Some(known) = self.book.person(&invitation.r_person_id()) {
+            let (pinned, person) = (known.contact.pin(), invitation.r_person_id());
+            if pinned != invitation.r_person_pin() {
+                let shown = invitation.r_person_pin();
+                self.event(Event::KeyChanged { person, known: pinned, shown });
+                return Err(NodeError::KeyChanged { person, known: pinned, shown });
+            }
+            if known.is_active() && known.contact.instance_by_noise(invitation.r_static()).is_some() {
+                let contact = self.contact_info(known);
+                self.reply(reply, Ok(NodeReply::Contact(alloc::boxed::Box::new(contact))));
+                return Ok(());
+            }
+        }
+        if self.joins.len() >= self.config.max_pending {
+            return Err(NodeError::Busy { max: self.config.max_pending });
+        }
+        let join = Join::new(invitation, rules, Some(reply), false);
+        let value = Some(join.to_bytes()?);
+        self.joins.insert(locator, join);
+        let key = setting(JOINS, locator.as_bytes());
+        self.commit(alloc::vec![Write::Setting { key, value }], Effect::Journal { locator });
+        Ok(())
+    }
+
+    /// The intention is written down.
+    pub(crate) fn journalled(&mut self, locator: Locator, result: Option<Result<Reply, StoreError>>) {
+        match result {
+            Some(Err(error)) => {
+                if let Some(Join { reply: Some(reply), .. }) = self.joins.remove(&locator) {
+                    self.reply(reply, Err(NodeError::Store(error)));
+                }
+            }
+            _ => self.join_timer(locator),
+        }
+    }
+
+    /// The next attempt of a join.
+    pub(crate) fn join_timer(&mut self, locator: Locator) {
+        self.join_attempt(locator, Mode::Pairing);
+    }
+
+    fn join_attempt(&mut self, locator: Locator, mode: Mode) {
+        let wall = self.clock.latest().wall;
+        let Some(join) = self.joins.get_mut(&locator) else { return };
+        if self.phase != Phase::Running || join.dialling {
+            return;
+        }
+        let begun = join.begun || self.book.person(&join.invitation.r_person_id()).is_some();
+        if !begun && wall > join.invitation.exp() {
+            let exp = join.invitation.exp();
+            let error = InviteError::Expired { exp, now: wall };
+            return self.join_failed(locator, NodeError::Invite(error));
+        }
+        let mut routes = join.invitation.dialable(join.rules).filter(|route| route.via.is_none());
+        let url = routes.nth(join.tried).map(|route| String::from(route.url.as_str()));
+        drop(routes);
+        let rules = join.rules;
+        let Some(url) = url else {
+            join.tried = 0;
+            return self.join_later(locator);
+        };
+        join.dialling = true;
+        self.dial(Purpose::Join { locator, mode }, url, rules);
+    }
+
+    /// Waits, then tries again.
+    fn join_later(&mut self, locator: Locator) {
+        let Some(join) = self.joins.get(&locator) else { return };
+        let pause = self.backoff(join.failures);
+        self.join_after(locator, pause);
+    }
+
+    fn join_after(&mut self, locator: Locator, pause: Duration) {
+        let at = self.clock.latest().mono + pause;
+        self.timers.set(Timer::Join(locator), Some(at));
+    }
+
+    /// Nobody answered at a route: the next one, or the end of the round.
+    pub(crate) fn join_not_reached(&mut self, locator: Locator, url: String, cause: DialError) {
+        let Some(join) = self.joins.get_mut(&locator) else { return };
+        join.dialling = false;
+        join.tried = join.tried.saturating_add(1);
+        let routes = join.invitation.dialable(join.rules).filter(|route| route.via.is_none()).count();
+        if join.tried < routes {
+            return self.join_attempt(locator, Mode::Pairing);
+        }
+        join.tried = 0;
+        join.failures = join.failures.saturating_add(1);
+        if self.join_is_open(&locator) {
+            self.join_later(locator);
+        } else {
+            self.join_failed(locator, NodeError::NotReached { url, cause });
+        }
+    }
+
+    /// Whether the inviter may have taken its step, so that only an answer ends the join.
+    fn join_is_open(&self, locator: &Locator) -> bool {
+        self.joins
+            .get(locator)
+            .is_some_and(|join| join.begun || self.book.person(&join.invitation.r_person_id()).is_some())
+    }
+
+    /// A link of a join ended before both persons were authenticated.
+    pub(crate) fn join_attempt_over(&mut self, locator: Locator, mode: Mode, reason: &RefuseReason) {
+        let open = self.join_is_open(&locator);
+        let has_contact = self
+            .joins
+            .get(&locator)
+            .is_some_and(|join| self.book.person(&join.invitation.r_person_id()).is_some());
+        let retries = self.config.join_retries;
+        let Some(join) = self.joins.get_mut(&locator) else { return };
+        join.dialling = false;
+        join.failures = join.failures.saturating_add(1);
+        match reason {
+            RefuseReason::Rejected("rejected-busy") => self.join_later(locator),
+            // It was said in an authenticated way.
+            RefuseReason::Rejected("rejected-same-person") => {
+                let error = self.same_person_as(&locator);
+                self.join_failed(locator, error);
+            }
+            RefuseReason::Rejected(code) => self.join_failed(locator, NodeError::Rejected { code }),
+            RefuseReason::SamePerson { .. } => {
+                let error = self.same_person_as(&locator);
+                self.join_failed(locator, error);
+            }
+            RefuseReason::KeyChanged { person } => {
+                let known = self.book.person(person).map(|known| known.contact.pin());
+                let Some(join) = self.joins.get(&locator) else { return };
+                let shown = join.invitation.r_person_pin();
+                let error = NodeError::KeyChanged { person: *person, known: known.unwrap_or(shown), shown };
+                self.join_failed(locator, error);
+            }
+            RefuseReason::NotSigned => self.join_failed(locator, NodeError::KeyAbsent),
+            RefuseReason::Handshake(fault) if !open => {
+                let error = if fault.code == "message-2-unauthentic" || fault.code == "message-2-length" {
+                    NodeError::InvitationRefused
+                } else {
+                    NodeError::Violation { code: fault.code, text: fault.text.clone() }
+                };
+                self.join_failed(locator, error);
+            }
+            RefuseReason::LinkDown(LinkCause::Closed) | RefuseReason::Handshake(_) => {
+                join.refusals = join.refusals.saturating_add(1);
+                if !open {
+                    self.join_failed(locator, NodeError::InvitationRefused);
+                } else if join.refusals <= retries.saturating_mul(2) {
+                    // The token may be burnt, and then only the known key opens the door to being told so.
+                    let other = if mode == Mode::Pairing { Mode::Known } else { Mode::Pairing };
+                    self.join_attempt(locator, other);
+                } else if has_contact {
+                    self.join_again_in_the_other_mode(locator, mode);
+                } else {
+                    self.join_failed(locator, NodeError::InvitationRefused);
+                }
+            }
+            _ => self.join_later(locator),
+        }
+    }
+
+    fn join_again_in_the_other_mode(&mut self, locator: Locator, _mode: Mode) {
+        if let Some(join) = self.joins.get_mut(&locator) {
+            join.refusals = 0;
+        }
+        self.join_later(locator);
+    }
+
+    /// A session of a join ended before the contact was active, or after.
+    pub(crate) fn join_cut(&mut self, locator: Locator) {
+        let Some(join) = self.joins.get_mut(&locator) else { return };
+        join.dialling = false;
+        join.refusals = 0;
+        join.failures = join.failures.saturating_add(1);
+        self.join_later(locator);
+    }
+
+    fn same_person_as(&self, locator: &Locator) -> NodeError {
+        let theirs = self.joins.get(locator).map(|join| short(join.invitation.r_static().as_bytes()));
+        NodeError::SamePerson {
+            person: self.me(),
+            ours: self.identity.public.instance.name.clone(),
+            theirs: theirs.unwrap_or_default(),
+        }
+    }
+
+    /// A join is decided against us: whatever was pending for it is removed.
+    pub(crate) fn join_failed(&mut self, locator: Locator, error: NodeError) {
+        let Some(join) = self.joins.remove(&locator) else { return };
+        self.timers.set(Timer::Join(locator), None);
+        let person = join.invitation.r_person_id();
+        let mut writes = alloc::vec![forget_journal(&locator)];
+        let pending =
+            self.book.person(&person).is_some_and(|known| !known.is_active() && !known.note.inviter);
+        if pending {
+            writes.extend(self.removal_writes(&person));
+            self.book.remove(&person);
+            self.forget_peers(&person);
+        }
+        self.commit(writes, Effect::Quiet { doing: "forgetting a join that failed" });
+        if pending {
+            self.event(Event::ContactRemoved { person, by_peer: true });
+        }
+        self.event(Event::PairingFailed { person: Some(person), error: error.clone() });
+        if let Some(reply) = join.reply {
+            self.reply(reply, Err(error));
+        }
+    }
+
+    /// The joins by which a person became a contact: done.
+    pub(crate) fn joins_done(&mut self, person: &PersonId) {
+        let done: alloc::vec::Vec<Locator> = self
+            .joins
+            .iter()
+            .filter(|(_, join)| join.invitation.r_person_id() == *person)
+            .map(|(locator, _)| *locator)
+            .collect();
+        for locator in done {
+            self.timers.set(Timer::Join(locator), None);
+            if let Some(Join { reply: Some(reply), .. }) = self.joins.remove(&locator)
+                && let Some(known) = self.book.person(person)
+            {
+                let contact = self.contact_info(known);
+                self.reply(reply, Ok(NodeReply::Contact(alloc::boxed::Box::new(contact))));
+            }
+        }
+    }
+
+    /// The writes that forget the joins with a person.
+    pub(crate) fn forget_journals(&self, person: &PersonId) -> alloc::vec::Vec<Write> {
+        let of = |join: &&Join| join.invitation.r_person_id() == *person;
+        self.joins.values().filter(of).map(|join| forget_journal(&join.invitation.locator())).collect()
+    }
+
+    /// A person denied a pairing, on this side or the other: the commands that wait for it.
+    pub(crate) fn joins_denied(&mut self, person: &PersonId, error: &NodeError) {
+        let denied: alloc::vec::Vec<Locator> = self
+            .joins
+            .iter()
+            .filter(|(_, join)| join.invitation.r_person_id() == *person)
+            .map(|(locator, _)| *locator)
+            .collect();
+        for locator in denied {
+            self.timers.set(Timer::Join(locator), None);
+            if let Some(Join { reply: Some(reply), .. }) = self.joins.remove(&locator) {
+                self.reply(reply, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Stops following joins; the journal takes them up at the next start.
+    pub(crate) fn joins_stop(&mut self) {
+        for join in self.joins.values_mut() {
+            if let Some(reply) = join.reply.take() {
+                self.out
+                    .push_back(crate::api::Output::Reply { ticket: reply, result: Err(NodeError::Stopped) });
+            }
+        }
+    }
+}
+
+/// The write that forgets a join.
+pub(crate) fn forget_journal(locator: &Locator) -> Write {
+    Write::Setting { key: setting(JOINS, locator.as_bytes()), value: None }
+}
+
+/// The start of a key, for people.
+fn short(key: &[u8; 32]) -> String {
+    let mut text = setting("key ", key.first_chunk::<5>().map_or(&[], |head| head.as_slice()));
+    text.push('\u{2026}');
+    text
+}

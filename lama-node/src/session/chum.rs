@@ -1,0 +1,238 @@
+//! CHUM on a session's stream: its messages, its storage, and what it reports.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use lama_chum::{Event as ChumEvent, Input, Output as ChumOutput, Progress, StoreFailure};
+use lama_core::{Machine as _, Ticket};
+use lama_handshake::CloseCode;
+use lama_identity::PersonId;
+use lama_store::{Import, Read, Reply, Request, StoreError, Write};
+
+use super::live::{Gate, HeadRead, Live};
+use crate::api::{EndReason, Event, LinkId};
+use crate::hub::Effect;
+use crate::node::Node;
+
+/// Reports of progress are at least so far apart, but for the last one.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+impl Node {
+    /// A CHUM message from the peer.
+    pub(super) fn chum_message(&mut self, id: LinkId, message: Bytes) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        if live.chum.is_some() {
+            self.chum_input(id, Input::Message(message));
+        } else if live.gate != Gate::Closing {
+            live.early.push_back(message);
+        }
+    }
+
+    /// Gives the machine an input and does what it asks for.
+    fn chum_input(&mut self, id: LinkId, input: Input) {
+        let now = self.clock.latest();
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        let Some(chum) = live.chum.as_mut() else { return };
+        let result = chum.handle(now, input);
+        while let Some(output) = self
+            .links
+            .get_mut(&id)
+            .and_then(|link| link.live_mut())
+            .and_then(|live| live.chum.as_mut()?.poll())
+        {
+            self.chum_output(id, output);
+        }
+        match result {
+            Ok(()) => {
+                self.ready.insert(id);
+            }
+            Err(error) => {
+                let code = match error.fault() {
+                    lama_chum::Fault::Peer => CloseCode::Protocol,
+                    _ => CloseCode::Internal,
+                };
+                self.end_session(id, Some(code), EndReason::Chum(error));
+            }
+        }
+    }
+
+    fn chum_output(&mut self, id: LinkId, output: ChumOutput) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        let (person, instance) = (live.info.person, live.info.instance);
+        match output {
+            ChumOutput::Scan { ticket, after, max_bytes, whole } => {
+                let read = Read::Page { person, instance, after, max_bytes, whole };
+                self.read(read, Effect::Chum { link: id, ticket });
+            }
+            ChumOutput::Import { ticket, objects, epoch, after, upto } => {
+                let mut writes: Vec<Write> = Vec::new();
+                writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
+                writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
+                writes.push(Write::Import(Import { person, instance, objects, epoch, after, upto }));
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.object();
+                }
+                self.commit(writes, Effect::Chum { link: id, ticket });
+            }
+            ChumOutput::Cursor(cursor) => live.cursor = Some(cursor),
+            ChumOutput::Acked(cursor) => live.acked = Some(cursor),
+            ChumOutput::Event(event) => self.chum_event(id, event),
+        }
+    }
+
+    fn chum_event(&mut self, id: LinkId, event: ChumEvent) {
+        let now = self.clock.latest().mono;
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        let (session, peer) = (live.id, live.info.clone());
+        match event {
+            ChumEvent::Progress(progress) => {
+                live.progress = progress;
+                live.in_sync &= is_complete(&progress);
+                let due = live.reported.is_none_or(|last| now.since(last) >= REPORT_EVERY);
+                if due || is_complete(&progress) {
+                    live.reported = Some(now);
+                    let person = peer.person;
+                    self.event(Event::Progress { session, person, progress });
+                }
+            }
+            ChumEvent::InSync { count, fingerprint } => {
+                live.in_sync = true;
+                if let Some(peer) = self.peers.get_mut(&peer.instance) {
+                    peer.in_sync = Some((count, fingerprint));
+                    peer.failures = 0;
+                }
+                self.flush_lazy(id);
+                self.event(Event::InSync { session, peer, count, fingerprint });
+            }
+            ChumEvent::OutOfSync { .. } => self.event(Event::OutOfSync { peer }),
+            // Reported with the batch.
+            ChumEvent::SetAside { .. } => {}
+            ChumEvent::RefusedHere { objects } => {
+                for (id, reason) in objects {
+                    self.event(Event::ObjectRefused { peer: peer.clone(), id, there: false, reason });
+                }
+            }
+            ChumEvent::RefusedThere { id, reason } => {
+                self.event(Event::ObjectRefused { peer, id, there: true, reason });
+            }
+            _ => {}
+        }
+    }
+
+    /// The store's answer to something that CHUM asked for.
+    pub(crate) fn chum_stored(
+        &mut self,
+        id: LinkId,
+        ticket: Ticket,
+        result: Option<Result<Reply, StoreError>>,
+    ) {
+        let peer = self.links.get(&id).and_then(|link| link.live()).map(|live| live.info.clone());
+        let input = match result {
+            Some(Ok(Reply::Page(page))) => {
+                Input::Page { ticket, entries: page.entries, next: page.next, head: page.head }
+            }
+            Some(Ok(Reply::Committed(mut committed))) => {
+                let outcome = committed.import.take().unwrap_or_default();
+                let aside = outcome.aside.len() as u64;
+                if let Some(peer) = &peer
+                    && (committed.stored > 0 || aside > 0)
+                {
+                    self.event(Event::Received { peer: peer.clone(), objects: committed.stored, aside });
+                }
+                self.committed(&committed, Some(id));
+                Input::Imported { ticket, outcome }
+            }
+            Some(Err(error)) => {
+                if error.is_peers_fault() {
+                    return self.end_session(id, Some(CloseCode::Protocol), EndReason::Store(error));
+                }
+                let failure = failure(&error);
+                self.chum_input(id, Input::Failed { ticket, failure });
+                return;
+            }
+            _ => return,
+        };
+        self.chum_input(id, input);
+    }
+
+    /// The view of a person has grown: his sessions have something to send.
+    pub(crate) fn view_grown(&mut self, person: &PersonId, except: Option<LinkId>) {
+        let links: Vec<LinkId> = self
+            .peers
+            .values()
+            .filter(|peer| peer.person == *person)
+            .filter_map(|peer| peer.session)
+            .filter(|link| Some(*link) != except)
+            .collect();
+        for link in links {
+            self.read_head(link);
+        }
+    }
+
+    /// Reads the head of the view towards the peer of a link; one read at a time.
+    pub(super) fn read_head(&mut self, id: LinkId) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        if live.chum.is_none() {
+            // Its first head may be read already.
+            live.head = HeadRead::Again;
+            return;
+        }
+        if live.head != HeadRead::Idle {
+            live.head = HeadRead::Again;
+            return;
+        }
+        live.head = HeadRead::Asked;
+        let (person, instance) = (live.info.person, live.info.instance);
+        self.read(Read::Head { person, instance }, Effect::Head { link: id });
+    }
+
+    /// The head is read.
+    pub(crate) fn head_read(&mut self, id: LinkId, result: Option<Result<Reply, StoreError>>) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        let again = core::mem::replace(&mut live.head, HeadRead::Idle) == HeadRead::Again;
+        match result {
+            Some(Ok(Reply::Head(Some(head)))) => self.chum_input(id, Input::Grown(head.head)),
+            Some(Err(error)) => return self.store_ends(id, error),
+            _ => {}
+        }
+        if again {
+            self.read_head(id);
+        }
+    }
+
+    /// Writes down what could wait.
+    pub(crate) fn flush_lazy(&mut self, id: LinkId) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        let instance = live.info.instance;
+        let mut writes: Vec<Write> = Vec::new();
+        writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
+        writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
+        let person = live.info.person;
+        // A removed contact has no cursors.
+        if !writes.is_empty() && self.book.person(&person).is_some() {
+            let requests = alloc::vec![Request::Commit(writes)];
+            self.store(requests, Effect::Quiet { doing: "writing down cursors" });
+        }
+    }
+
+    /// How far a session is, for status.
+    pub(crate) fn progress_of(live: &Live) -> Progress {
+        live.chum.as_ref().map_or(live.progress, lama_chum::Chum::progress)
+    }
+}
+
+/// Whether nothing is known to be missing in either direction.
+fn is_complete(progress: &Progress) -> bool {
+    [progress.received, progress.sent].iter().all(|flow| flow.total == Some(flow.done))
+}
+
+/// What the machine needs to know of a failure.
+const fn failure(error: &StoreError) -> StoreFailure {
+    match error {
+        StoreError::Full => StoreFailure::Full,
+        StoreError::Corrupt(_) => StoreFailure::Corrupt,
+        StoreError::Hole { .. } => StoreFailure::Hole,
+        _ => StoreFailure::Unavailable,
+    }
+}

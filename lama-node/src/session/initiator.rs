@@ -1,0 +1,182 @@
+//! The dialling side of a handshake.
+
+use alloc::boxed::Box;
+
+use bytes::BytesMut;
+use lama_core::{Seed, Ticket};
+use lama_handshake::{
+    Access, AwaitAuth, Deadlines, Dial as HandshakeDial, Expect, Group as HandshakeGroup, HandshakeError,
+    Initiator, InitiatorVerified, Mode, PinnedPerson, RejectCode, Via,
+};
+use lama_identity::NoisePublic;
+
+use super::Stage;
+use super::link::{Link, Way};
+use crate::api::{Event, LinkId, Output, RefuseReason, WhichKey};
+use crate::hub::{Effect, Purpose, Timer};
+use crate::node::{Node, Phase};
+
+impl Node {
+    /// A dial was answered: message 1.
+    pub(crate) fn dialled(&mut self, id: LinkId, ticket: Ticket, seed: Seed) {
+        let deadlines = Deadlines::start(&self.config.session, self.clock.latest().mono);
+        let Some(dial) = self.dials.remove(&ticket) else {
+            self.out.push_back(Output::CloseLink { link: id });
+            return;
+        };
+        let purpose = dial.purpose;
+        let way = Way::Dialled { purpose, url: dial.url };
+        self.links.insert(id, Link::new(way, Stage::Closing, deadlines));
+        self.timers.set(Timer::Link(id), Some(deadlines.due()));
+        if self.phase == Phase::Stopping {
+            return self.refuse(id, RefuseReason::Ended);
+        }
+        let mut out = BytesMut::new();
+        match self.begin(purpose, seed, &mut out) {
+            Some(Ok(initiator)) => {
+                self.push_frame(id, out);
+                self.stage(id, Stage::Message2(Box::new(initiator)));
+            }
+            Some(Err(error)) => self.refuse_handshake(id, &error),
+            None => self.refuse(id, RefuseReason::Ended),
+        }
+    }
+
+    /// Message 1 for a purpose; `None` if there is nothing to dial for any more.
+    fn begin(
+        &self,
+        purpose: Purpose,
+        seed: Seed,
+        out: &mut BytesMut,
+    ) -> Option<Result<Initiator, HandshakeError>> {
+        match purpose {
+            Purpose::Join { locator, mode } => {
+                let invitation = &self.joins.get(&locator)?.invitation;
+                let psk = invitation.psk();
+                let access = match mode {
+                    Mode::Pairing => Access::Pairing { locator, psk: &psk },
+                    Mode::Known => Access::Known,
+                };
+                let person = PinnedPerson { id: invitation.r_person_id(), pin: invitation.r_person_pin() };
+                let dial =
+                    HandshakeDial { instance: *invitation.r_static(), person, access, via: Via::Direct };
+                Some(Initiator::dial(&dial, seed, out))
+            }
+            Purpose::Peer(instance) => {
+                let contact = &self.book.person(&self.peers.get(&instance)?.person)?.contact;
+                let person = PinnedPerson { id: contact.id(), pin: contact.pin() };
+                let noise: NoisePublic = contact.instance(&instance)?.keys.encryption_key;
+                let dial = HandshakeDial { instance: noise, person, access: Access::Known, via: Via::Direct };
+                Some(Initiator::dial(&dial, seed, out))
+            }
+        }
+    }
+
+    /// Message 2: the instance is proved. Message 3 and Auth leave in one flight.
+    pub(super) fn message2(&mut self, id: LinkId, wait: Initiator, frame: &[u8]) {
+        let mut out = BytesMut::new();
+        let keyed = match wait.read_message2(frame, &self.identity.noise, &mut out) {
+            Ok(keyed) => keyed,
+            Err(error) => return self.refuse_handshake(id, &error),
+        };
+        self.push_frame(id, out);
+        let (group, pair) = self.dial_terms(id);
+        match self.introduction(group, pair).and_then(|own| keyed.introduce(&own)) {
+            Ok(signing) => {
+                let bytes = signing.to_sign().clone();
+                self.stage(id, Stage::SigningInitiator(Box::new(signing)));
+                self.sign(WhichKey::Person, bytes, Effect::Auth { link: id });
+            }
+            Err(error) => self.refuse_handshake(id, &error),
+        }
+    }
+
+    /// What a dial is for, and the pair key stored for the instance dialled.
+    fn dial_terms(&self, id: LinkId) -> (HandshakeGroup, Option<lama_handshake::PairKeyId>) {
+        let Some(purpose) = self.links.get(&id).and_then(|link| match &link.way {
+            Way::Dialled { purpose, .. } => Some(*purpose),
+            Way::Accepted { .. } => None,
+        }) else {
+            return (HandshakeGroup::Chum, None);
+        };
+        let (group, instance) = match purpose {
+            Purpose::Peer(instance) => (HandshakeGroup::Chum, Some(instance)),
+            Purpose::Join { locator, mode } => {
+                let noise = self.joins.get(&locator).map(|join| join.invitation.r_static());
+                let known = noise.and_then(|noise| self.book.by_noise(noise)).map(|(_, instance)| instance);
+                let group = match mode {
+                    Mode::Pairing => HandshakeGroup::Pairing,
+                    Mode::Known => HandshakeGroup::Chum,
+                };
+                (group, known)
+            }
+        };
+        let pair =
+            instance.and_then(|instance| self.peers.get(&instance)).and_then(|peer| peer.pair.as_ref());
+        (group, pair.map(|pair| pair.id()))
+    }
+
+    /// Our Auth has left: from here on the other side may have taken its durable step.
+    pub(super) fn auth_is_out(&mut self, id: LinkId) {
+        let locator = match self.links.get(&id).map(|link| (&link.way, &link.stage)) {
+            Some((
+                Way::Dialled { purpose: Purpose::Join { locator, mode: Mode::Pairing }, .. },
+                Stage::Auth(_),
+            )) => *locator,
+            _ => return,
+        };
+        if let Some(join) = self.joins.get_mut(&locator) {
+            join.begun = true;
+        }
+    }
+
+    /// The responder introduces itself.
+    pub(super) fn responders_auth(&mut self, id: LinkId, wait: AwaitAuth, frame: BytesMut) {
+        let wall = self.clock.latest().wall;
+        let target = self.dial_target(id);
+        let log_head =
+            target.and_then(|person| self.book.person(&person)).map(|known| known.contact.log_head);
+        let expect = Expect { wall, log_head, ..Expect::default() };
+        match wait.read_auth(frame, &expect) {
+            Ok(verified) => self.responder_verified(id, verified),
+            Err(failed) => match failed.error().clone() {
+                HandshakeError::Rejected(code) => self.rejected_by(id, target, code),
+                error => {
+                    let mut out = BytesMut::new();
+                    failed.reject(&mut out);
+                    self.push_frame(id, out);
+                    self.refuse_handshake(id, &error);
+                }
+            },
+        }
+    }
+
+    /// The person that was dialled.
+    pub(crate) fn dial_target(&self, id: LinkId) -> Option<lama_identity::PersonId> {
+        match &self.links.get(&id)?.way {
+            Way::Dialled { purpose: Purpose::Join { locator, .. }, .. } => {
+                Some(self.joins.get(locator)?.invitation.r_person_id())
+            }
+            Way::Dialled { purpose: Purpose::Peer(instance), .. } => Some(self.peers.get(instance)?.person),
+            Way::Accepted { .. } => None,
+        }
+    }
+
+    fn responder_verified(&mut self, id: LinkId, verified: InitiatorVerified) {
+        let person = verified.peer().person();
+        if let Some(known) = self.book.person(&person.id)
+            && known.contact.pin() != person.pin
+        {
+            let pinned = known.contact.pin();
+            self.event(Event::KeyChanged { person: person.id, known: pinned, shown: person.pin });
+            let mut out = BytesMut::new();
+            verified.reject(RejectCode::Person, &mut out);
+            self.push_frame(id, out);
+            return self.refuse(id, RefuseReason::KeyChanged { person: person.id });
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.authenticated();
+        }
+        self.before_ready(id, verified);
+    }
+}

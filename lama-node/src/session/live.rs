@@ -1,0 +1,203 @@
+//! A session: both persons are authenticated.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use bytes::{Bytes, BytesMut};
+use lama_chum::{Chum, Cursor, Progress};
+use lama_core::{Instant, Machine as _};
+use lama_handshake::{CloseCode, HandshakeError, Mode, Mux, PairKey, Peer, Received, Role, StreamId};
+use lama_identity::PersonId;
+
+use super::Stage;
+use crate::api::{EndReason, Group, LinkId, PeerInfo, SessionId};
+use crate::hub::Timer;
+use crate::node::Node;
+
+/// The stream on which CHUM speaks.
+pub(super) const CHUM_STREAM: StreamId = StreamId::OBJECTS;
+
+/// Where a session stands between Auth and CHUM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Dialled side: READY came, our own durable step is under way.
+    Work,
+    /// Dialled side: a person has to approve.
+    Approval,
+    /// Dialling side: READY is out, its acknowledgement is awaited.
+    Acknowledgement,
+    /// Dialling side: it came, our own durable step is under way.
+    Finish,
+    /// CHUM runs, or starts as soon as its heads are read.
+    Open,
+    /// CLOSE is to leave, then the link is closed.
+    Closing,
+}
+
+/// How far the reading of a view's head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadRead {
+    Idle,
+    Asked,
+    /// The view has grown since it was asked.
+    Again,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) id: SessionId,
+    pub(crate) mux: Mux,
+    pub(crate) peer: Box<Peer>,
+    pub(crate) info: PeerInfo,
+    pub(crate) role: Role,
+    pub(crate) mode: Mode,
+    pub(crate) group: Group,
+    pub(crate) gate: Gate,
+    /// This session's own pair key, to be taken where the two sides do not have the same one.
+    pub(crate) pair: PairKey,
+    pub(crate) pair_agreed: bool,
+    pub(crate) code: Option<String>,
+    pub(crate) chum: Option<Chum>,
+    /// Whether the heads for CHUM have been asked for.
+    pub(crate) opening: bool,
+    /// CHUM messages that came before our side was ready; bounded by the streams' credit.
+    pub(crate) early: VecDeque<Bytes>,
+    pub(crate) head: HeadRead,
+    /// What need not be durable and goes with the next commit.
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) acked: Option<Cursor>,
+    pub(crate) progress: Progress,
+    pub(crate) reported: Option<Instant>,
+    pub(crate) in_sync: bool,
+    /// When the gate has taken too long.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) renewing: bool,
+}
+
+impl Live {
+    pub(crate) const fn person(&self) -> PersonId {
+        self.info.person
+    }
+
+    pub(crate) fn wants_input(&self) -> bool {
+        self.chum.as_ref().is_none_or(lama_core::Machine::wants_input)
+    }
+
+    /// When the node has to look at it again.
+    fn due(&self) -> Option<Instant> {
+        match (self.mux.poll_timeout(), self.deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+impl Node {
+    /// A record on a live session.
+    pub(crate) fn live_frame(&mut self, id: LinkId, frame: BytesMut) {
+        let now = self.clock.latest();
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        if live.gate == Gate::Closing {
+            return;
+        }
+        match live.mux.open(now, frame) {
+            Ok(Received::Nothing) => {}
+            Ok(Received::Ready) => self.acknowledged(id),
+            Ok(Received::Message { stream, message, receipt }) => {
+                live.mux.release(receipt);
+                if stream == CHUM_STREAM {
+                    self.chum_message(id, message);
+                } else {
+                    let error = HandshakeError::StreamUnknown(stream.number());
+                    self.violated(id, &error);
+                    return;
+                }
+            }
+            Ok(Received::Closed(code)) => return self.closed_by_peer(id, code),
+            Err(HandshakeError::Rejected(code)) => {
+                let person = self.links.get(&id).and_then(|link| link.live()).map(Live::person);
+                return self.rejected_by(id, person, code);
+            }
+            Err(error) => return self.violated(id, &error),
+        }
+        self.ready.insert(id);
+        self.live_due(id);
+    }
+
+    /// Sets the timer of a session.
+    pub(crate) fn live_due(&mut self, id: LinkId) {
+        let Some(live) = self.links.get(&id).and_then(|link| link.live()) else { return };
+        let due = live.due();
+        self.timers.set(Timer::Link(id), due);
+    }
+
+    /// The next record of a live session.
+    pub(crate) fn live_poll_frame(&mut self, id: LinkId, out: &mut BytesMut) -> bool {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return false };
+        let Live { mux, chum, gate, .. } = live;
+        let may_sync = *gate != Gate::Closing;
+        let mut source = |stream: StreamId, _room: usize, out: &mut BytesMut| {
+            may_sync && stream == CHUM_STREAM && chum.as_mut().is_some_and(|chum| chum.poll_frame(out))
+        };
+        let sent = mux.poll_frame(&mut source, out);
+        if let Some(error) = mux.error() {
+            let error = error.clone();
+            self.violated(id, &error);
+        } else if mux.is_close_sent() {
+            self.close_link(id);
+        } else if sent {
+            self.live_due(id);
+        }
+        sent
+    }
+
+    /// The timer of a session has come.
+    pub(crate) fn live_timer(&mut self, id: LinkId) {
+        let now = self.clock.latest();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let dialled = link.dialled();
+        let Some(live) = link.live_mut() else { return };
+        if live.gate == Gate::Closing {
+            return self.drop_link(id);
+        }
+        if let Err(error) = live.mux.handle_timeout(now) {
+            return self.violated(id, &error);
+        }
+        if live.deadline.is_some_and(|deadline| deadline <= now.mono) {
+            let (code, reason) = match live.gate {
+                Gate::Approval => (CloseCode::Limit, EndReason::NotApproved),
+                _ => (CloseCode::Limit, EndReason::Dead),
+            };
+            return self.end_session(id, Some(code), reason);
+        }
+        if live.mux.is_renewal_due() && dialled && !live.renewing && live.gate == Gate::Open {
+            live.renewing = true;
+            let instance = live.info.instance;
+            self.dial_peer(instance);
+        }
+        self.ready.insert(id);
+        self.live_due(id);
+    }
+
+    /// The peer broke a rule of the session, or fell silent.
+    pub(crate) fn violated(&mut self, id: LinkId, error: &HandshakeError) {
+        let reason = match error {
+            HandshakeError::PeerSilent => EndReason::Dead,
+            error => EndReason::Violation(crate::api::Fault::new(error.code(), error)),
+        };
+        self.end_session(id, None, reason);
+    }
+
+    /// All sessions with a person, and handshakes that have come as far as knowing him.
+    pub(crate) fn links_with(&self, person: &PersonId) -> alloc::vec::Vec<LinkId> {
+        let with = |stage: &Stage| match stage {
+            Stage::Live(live) => live.person() == *person,
+            Stage::Verified(verified) => verified.peer().person().id == *person,
+            Stage::Admitting(verified) => verified.peer().person().id == *person,
+            _ => false,
+        };
+        self.links.iter().filter(|(_, link)| with(&link.stage)).map(|(id, _)| *id).collect()
+    }
+}

@@ -1,0 +1,12 @@
+//! One link: handshake, then pairing or CHUM on the same connection.
+
+mod chum;
+mod end;
+mod gate;
+mod initiator;
+mod link;
+mod live;
+mod responder;
+
+pub(crate) use link::{Link, Stage};
+pub(crate) use live::{Gate, Live};
