@@ -243,6 +243,12 @@ impl InstanceCert {
         LogHead { seq: self.body.seq, hash: *self.cid().digest() }
     }
 
+    /// The person's signature and the instance's back-signature.
+    #[must_use]
+    pub const fn signatures(&self) -> (&Signature, &Signature) {
+        (&self.sig, &self.back_sig)
+    }
+
     /// Verifies both signatures, and that the certificate speaks of exactly these keys and their owners. Says
     /// nothing about time (see [`InstanceCert::check_time`]) nor about revocation (see [`crate::PersonLog`]).
     ///

@@ -1,0 +1,13 @@
+//! Writes the seeds into `corpus/`: `cargo run --example seeds` in `fuzz/`.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+fn main() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    for (target, name, bytes) in lama_fuzz::seeds::all() {
+        fs::create_dir_all(corpus.join(target)).unwrap();
+        fs::write(corpus.join(target).join(name), bytes).unwrap();
+    }
+}

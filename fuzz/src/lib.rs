@@ -1,0 +1,17 @@
+//! The bodies of the fuzz targets, apart from the fuzzer: `tests/replay.rs` runs the committed corpus through them on
+//! the stable compiler, and `fuzz_targets/` hands them to the fuzzer.
+//!
+//! To add a target `x`: write its body in a module here, name it in [`TARGETS`], add `fuzz_targets/x.rs` (copy one) and its
+//! `[[bin]]` in `Cargo.toml`, give it seeds in [`seeds`], and run `cargo run --example seeds`. Then
+//! `cargo +nightly fuzz run x -- -max_total_time=600` from the root, and commit what is new in `corpus/x` after
+//! `cargo +nightly fuzz cmin x`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod object;
+pub mod seeds;
+
+/// What is run on an input. It panics where a promise is broken.
+pub type Body = fn(&[u8]);
+
+/// Every target: its name, which is that of its corpus too, and its body.
+pub const TARGETS: &[(&str, Body)] = &[("object_decode", object::decode), ("object_typed", object::typed)];
