@@ -22,7 +22,6 @@ const MAX_HEADER: usize = 16;
 pub(crate) struct Record {
     /// Number of the instance that brought it; 0: it was put here.
     pub(crate) source: u32,
-    pub(crate) codec: u8,
     pub(crate) bytes: Bytes,
 }
 
@@ -264,15 +263,17 @@ impl<E: Engine> Store<E> {
     pub(crate) fn record(&self, place: u64) -> Result<Record, StoreError> {
         let (number, offset) = pack_and_offset(place);
         let mut bytes = Vec::new();
-        let (source, codec, length) = self.pack(number, &mut |pack| {
+        let (source, length) = self.pack(number, &mut |pack| {
             let mut reader = Reader(pack.get(offset..).ok_or(LOST)?);
-            let header = (reader.num32()?, reader.u8()?, usize::try_from(reader.num()?).map_err(|_| LOST)?);
-            if header.2 > lama_chum::MAX_OBJECT {
+            let source = reader.num32()?;
+            let _codec = reader.u8()?;
+            let length = usize::try_from(reader.num()?).map_err(|_| LOST)?;
+            if length > lama_chum::MAX_OBJECT {
                 return Err(LOST);
             }
-            bytes.reserve_exact(header.2);
-            bytes.extend_from_slice(reader.0.get(..header.2.min(reader.0.len())).unwrap_or_default());
-            Ok(header)
+            bytes.reserve_exact(length);
+            bytes.extend_from_slice(reader.0.get(..length.min(reader.0.len())).unwrap_or_default());
+            Ok((source, length))
         })??;
         let mut next = number;
         while bytes.len() < length {
@@ -285,7 +286,7 @@ impl<E: Engine> Store<E> {
                 return Err(LOST);
             }
         }
-        Ok(Record { source, codec, bytes: bytes.into() })
+        Ok(Record { source, bytes: bytes.into() })
     }
 }
 

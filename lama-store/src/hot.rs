@@ -285,12 +285,11 @@ fn key_number(key: &[u8]) -> Result<u32, StoreError> {
     Ok(u32::from_be_bytes(Reader(key).array()?))
 }
 
+/// Takes one record.
+type EachRecord<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
 /// Visits all records of a kind, with the key after the letter.
-pub(crate) fn each(
-    engine: &impl Engine,
-    kind: u8,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn each(engine: &impl Engine, kind: u8, visit: &mut EachRecord<'_>) -> Result<(), StoreError> {
     let mut result = Ok(());
     let prefix = [kind];
     engine.scan(

@@ -7,8 +7,11 @@ extern crate alloc;
 
 mod access;
 pub mod api;
+mod check;
 mod codec;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod engine;
 mod error;
 mod hot;
@@ -23,6 +26,7 @@ mod typed;
 mod view;
 
 pub use api::*;
+pub use check::Checked;
 pub use config::Config;
 pub use engine::{Engine, Memory};
 #[cfg(feature = "redb")]

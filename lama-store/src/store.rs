@@ -155,6 +155,12 @@ impl<E: Engine> Store<E> {
         Ok(self.engine)
     }
 
+    /// Gives the engine back as a crash would leave it: what may wait is lost, and the next life takes a new epoch.
+    #[must_use]
+    pub fn danger_into_engine(self) -> E {
+        self.engine
+    }
+
     /// Applies commits again after the group was dropped: they succeeded before, so they do now.
     fn repeat(&mut self, requests: &[Request], replies: &mut [Result<Reply, StoreError>]) {
         let mut outcome = Ok(());

@@ -1,0 +1,117 @@
+//! The suites that every engine passes: [`engine_conformance!`](crate::engine_conformance) asks an engine alone,
+//! [`store_conformance!`](crate::store_conformance) a store on top of it.
+//!
+//! Both macros make a module of tests from a [`Place`]: somewhere an engine can be opened, closed and opened again.
+//!
+//! ```
+//! # // The macros make tests, so there is nothing to run here.
+//! use lama_store::conformance::MemoryPlace;
+//!
+//! lama_store::engine_conformance!(memory_engine, MemoryPlace);
+//! lama_store::store_conformance!(memory_store, MemoryPlace);
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(missing_docs)] // each test says by its name what it shows
+
+pub mod channels;
+pub mod engines;
+pub mod fixture;
+pub mod records;
+pub mod sharing;
+pub mod taking;
+
+use crate::{Engine, Memory, StoreError};
+
+/// Somewhere an engine can be opened again and again. `Default` gives a new, empty place.
+pub trait Place: Default {
+    /// The engine that lives there.
+    type Engine: Engine;
+
+    /// Opens it as the last [`Place::keep`] or crash left it.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn open(&mut self) -> Result<Self::Engine, StoreError>;
+
+    /// Takes the engine back; for an engine on disk that means to close it.
+    fn keep(&mut self, engine: Self::Engine);
+}
+
+/// A place for [`Memory`]: it keeps the maps.
+#[derive(Debug, Default)]
+pub struct MemoryPlace(Memory);
+
+impl Place for MemoryPlace {
+    type Engine = Memory;
+
+    fn open(&mut self) -> Result<Memory, StoreError> {
+        Ok(self.0.clone())
+    }
+
+    fn keep(&mut self, engine: Memory) {
+        self.0 = engine;
+    }
+}
+
+/// Makes a module of tests that ask an engine alone: `engine_conformance!(name, Place)`.
+#[macro_export]
+macro_rules! engine_conformance {
+    ($name:ident, $place:ty) => {
+        $crate::conformance_tests!($name, $place, engines:
+            batches_are_read_back, keys_are_ordered_bytes, scans_go_both_ways_and_stop, the_last_change_of_a_batch_counts,
+            tables_are_apart, what_was_committed_is_there_after_opening_again, large_values_come_back,
+            random_batches_equal_the_model);
+    };
+}
+
+/// Makes a module of tests that ask a store on top of an engine: `store_conformance!(name, Place)`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($name:ident, $place:ty) => {
+        mod $name {
+            use super::*;
+            $crate::conformance_tests!(records, $place, records:
+                one_of_two_who_race_for_a_token_wins, a_conflict_changes_nothing,
+                a_commit_that_fails_leaves_no_trace_and_disturbs_no_other, reads_see_the_commits_before_them,
+                contacts_trust_peers_and_settings_come_back, a_removed_contact_takes_his_records_along,
+                the_epoch_lives_until_a_crash_or_a_restore, limits_of_records_are_kept,
+                a_newer_format_is_refused_and_so_is_what_is_no_store);
+            $crate::conformance_tests!(taking, $place, taking:
+                objects_put_here_are_read_back, objects_of_every_size_come_back, an_object_put_twice_is_stored_once,
+                what_an_own_object_links_to_must_be_here, an_import_is_in_the_view_once_with_its_source,
+                the_cursor_moves_with_the_import, a_hole_in_the_log_is_refused, strangers_and_pending_contacts_bring_nothing,
+                not_canonical_is_the_peers_fault, an_object_waits_for_its_link_and_wakes_up_its_own_waiters,
+                quotas_refuse_but_count, the_index_survives_merging_and_opening_again);
+            $crate::conformance_tests!(sharing, $place, sharing:
+                children_go_before_parents, references_are_not_followed,
+                a_link_of_a_stranger_serves_nobody, what_cannot_be_shared_says_why,
+                an_id_stands_in_a_view_once, pages_are_bounded_and_join, both_ends_come_to_the_same_fingerprint,
+                a_new_pair_key_rebuilds_the_fingerprint, acknowledgements_may_wait,
+                a_second_instance_gets_what_the_first_brought);
+            $crate::conformance_tests!(channels, $place, channels:
+                the_order_does_not_depend_on_arrival, an_entry_that_is_not_after_what_it_names_does_not_count,
+                only_members_write, a_forged_entry_is_not_in_the_channel, an_entry_waits_for_its_channel_and_its_author,
+                channel_pages_join, heads_far_in_the_future_are_left_out, endpoints_of_contacts_are_known_and_of_strangers_not,
+                the_newest_endpoint_counts, an_access_rule_works_for_what_its_author_authored_alone,
+                an_access_rule_may_come_before_its_object);
+        }
+    };
+}
+
+/// For the two macros above.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($name:ident, $place:ty, $suite:ident: $($test:ident),+ $(,)?) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[test]
+                fn $test() {
+                    $crate::conformance::$suite::$test::<$place>();
+                }
+            )+
+        }
+    };
+}
