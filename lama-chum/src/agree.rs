@@ -107,3 +107,68 @@ impl Agreement {
         news.then_some(Verdict::Unequal(unequal))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(own: u64, peer: u64, set: u8) -> Synced {
+        Synced { own, peer, count: set.into(), fingerprint: Fingerprint([set; 16]) }
+    }
+
+    fn of(set: u8) -> (u64, Fingerprint) {
+        (set.into(), Fingerprint([set; 16]))
+    }
+
+    /// We are at 5 and know 3 of them; the peer is at 3 and knows all 5 of ours.
+    fn begun(ours: u8, theirs: u8) -> Agreement {
+        let mut agreement = Agreement::default();
+        agreement.begin(claim(5, 3, ours), claim(3, 5, theirs), 5);
+        agreement
+    }
+
+    #[test]
+    fn equal_is_conclusive_at_any_time_and_said_once() {
+        let mut agreement = begun(7, 7);
+        assert_eq!(agreement.judge(of(7), false, 0, 99), Some(Verdict::Equal));
+        assert_eq!(agreement.judge(of(7), true, 3, 5), None);
+        assert!(!agreement.claim_due(&claim(5, 3, 7)));
+    }
+
+    #[test]
+    fn unequal_needs_a_complete_claim() {
+        let unequal = Some(Verdict::Unequal((of(7), of(8))));
+        for (settled, received, last_object, verdict) in [
+            (false, 3, 5, None), // something of ours is still to be sent, or of theirs to become durable
+            (true, 2, 5, None),  // they have more than came
+            (true, 3, 6, None),  // they claimed before our last object
+            (true, 3, 5, unequal),
+        ] {
+            assert_eq!(begun(7, 8).judge(of(7), settled, received, last_object), verdict);
+        }
+        let mut agreement = begun(7, 8);
+        assert!(agreement.judge(of(7), true, 3, 5).is_some());
+        assert_eq!(agreement.judge(of(7), true, 3, 5), None, "once for a pair of snapshots");
+    }
+
+    #[test]
+    fn objects_beyond_a_claim_end_it() {
+        let mut agreement = begun(7, 8);
+        agreement.objects_came(3);
+        assert!(agreement.theirs.is_some());
+        agreement.objects_came(4);
+        assert_eq!(agreement.judge(of(8), true, 4, 5), None);
+    }
+
+    #[test]
+    fn a_claim_is_due_when_the_set_changed_or_a_position_that_matters() {
+        let agreement = begun(7, 8);
+        assert!(!agreement.claim_due(&claim(5, 3, 7)), "nothing changed since HELLO");
+        assert!(agreement.claim_due(&claim(6, 3, 9)), "another set");
+        assert!(agreement.claim_due(&claim(5, 4, 7)), "more of theirs is durable");
+        assert!(agreement.claim_due(&claim(6, 3, 7)), "our log goes further than they know");
+        // Their claim equals our set: they find out by themselves.
+        assert!(!begun(7, 7).claim_due(&claim(6, 4, 7)));
+        assert!(!Agreement::default().claim_due(&claim(5, 3, 7)), "not before HELLO");
+    }
+}

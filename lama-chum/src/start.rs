@@ -54,3 +54,35 @@ fn lives_on(sender: &Hello, receiver: &Hello) -> bool {
 fn lives_on_known(sender: &Hello, receiver: &Hello) -> bool {
     sender.cursor.epoch == receiver.head.epoch
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cursor, Fingerprint, ViewHead};
+
+    /// A HELLO: own epoch and head, the other's epoch and the cursor, and a letter for the set.
+    fn hello(epoch: u8, seq: u64, their_epoch: u8, upto: u64, set: u8) -> Hello {
+        let fingerprint = Fingerprint([set; 16]);
+        Hello {
+            head: ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint },
+            cursor: Cursor { epoch: [their_epoch; 8], upto },
+        }
+    }
+
+    #[test]
+    fn every_case_of_the_table() {
+        let case = |sender: Hello, receiver: Hello, from: u64, whole: bool, name: &str| {
+            assert_eq!(start(&sender, &receiver), Start { from, whole }, "{name}");
+        };
+        case(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), 9, false, "strangers with equal sets");
+        case(hello(1, 9, 0, 0, 7), hello(2, 4, 0, 0, 8), 0, false, "first contact");
+        case(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 9, 8), 0, true, "both at the heads, and yet unequal");
+        case(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 6, 8), 6, false, "a tail");
+        case(hello(1, 9, 2, 3, 7), hello(2, 4, 1, 9, 8), 9, false, "the tail of the other direction");
+        case(hello(1, 9, 0, 0, 7), hello(2, 4, 1, 6, 8), 6, false, "a tail to somebody who never sent");
+        case(hello(1, 9, 3, 4, 7), hello(2, 4, 1, 6, 8), 0, true, "the receiver was restored");
+        case(hello(1, 9, 3, 4, 7), hello(2, 4, 0, 0, 8), 0, true, "the receiver was re-created");
+        case(hello(1, 9, 2, 4, 7), hello(2, 4, 5, 6, 8), 0, false, "the sender begins a new life");
+        case(hello(1, 9, 3, 4, 7), hello(2, 4, 5, 6, 8), 0, true, "both begin new lives");
+    }
+}
