@@ -7,6 +7,9 @@
 //! `cargo +nightly fuzz cmin x`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod chum;
+#[path = "../../lama-chum/tests/common/mod.rs"]
+mod chum_common;
 pub mod object;
 pub mod seeds;
 
@@ -14,4 +17,10 @@ pub mod seeds;
 pub type Body = fn(&[u8]);
 
 /// Every target: its name, which is that of its corpus too, and its body.
-pub const TARGETS: &[(&str, Body)] = &[("object_decode", object::decode), ("object_typed", object::typed)];
+pub const TARGETS: &[(&str, Body)] = &[
+    ("chum_frames", chum::frames),
+    ("chum_pair", chum::pair),
+    ("folder", chum::folder),
+    ("object_decode", object::decode),
+    ("object_typed", object::typed),
+];

@@ -10,6 +10,8 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
+use crate::chum;
+
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
 
@@ -26,6 +28,9 @@ pub static ME: LazyLock<LocalIdentity> = LazyLock::new(|| identity(1));
 pub fn all() -> Vec<Input> {
     let mut all: Vec<Input> =
         objects().into_iter().map(|(name, bytes)| ("object_typed", name, bytes)).collect();
+    all.extend(chum::frame_seeds().into_iter().map(|(name, bytes)| ("chum_frames", name, bytes)));
+    all.extend(chum::pair_seeds().into_iter().map(|(name, bytes)| ("chum_pair", name, bytes)));
+    all.extend(chum::folder_seeds().into_iter().map(|(name, bytes)| ("folder", name, bytes)));
     all.extend(objects().into_iter().chain(values()).map(|(name, bytes)| ("object_decode", name, bytes)));
     all
 }
