@@ -1,22 +1,28 @@
 //! Writes the test vectors of objects and identity: `cargo run -p lama-identity --example vectors -- DIR` makes
-//! `DIR/identity/*.json`. The same bytes every time. `docs/protocol/identity.md` explains the fields.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! `DIR/identity/*.json` and `DIR/dag-cbor/*.json`. The same bytes every time. `docs/protocol/identity.md` explains the
+//! fields; `vectors/dag-cbor/check.py` judges the encoding with another implementation.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[path = "vectors/dag_cbor.rs"]
+mod dag_cbor;
+#[path = "vectors/keys_and_log.rs"]
+mod keys_and_log;
+#[path = "../tests/common/notation.rs"]
+mod notation;
 
 use std::path::PathBuf;
 
-use data_encoding::HEXLOWER;
 use lama_core::{Seed, WallTime};
 use lama_identity::{
     Channel, ChannelEntry, Cid, Content, Email, Group, Hlc, Instance, LocalIdentity, Object, Person, Profile,
     Reference, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
+use notation::hex;
 use serde_json::{Value, json};
 
 const NOW: WallTime = WallTime::from_unix_seconds(1_800_000_000);
-
-fn hex(bytes: &[u8]) -> String {
-    HEXLOWER.encode(bytes)
-}
 
 fn identity(n: u8, email: &str, name: &str) -> LocalIdentity {
     LocalIdentity::create(email.parse().unwrap(), name, Seed::danger_fixed([n; 32]), NOW).unwrap()
@@ -152,17 +158,23 @@ fn main() {
         "pin": hex(me.public().pin().as_bytes()),
         "now": NOW.unix_seconds(),
     });
-    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR")).join("identity");
-    std::fs::create_dir_all(&dir).expect("the directory can be made");
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
     for (name, value) in [
-        ("keys", keys),
-        ("emails", emails()),
-        ("objects", objects(&me, &other)),
-        ("signed", signed(&me, &other)),
-        ("sealed", sealed(&me)),
-        ("refused", refused()),
+        ("identity/keys", keys),
+        ("identity/emails", emails()),
+        ("identity/objects", objects(&me, &other)),
+        ("identity/signed", signed(&me, &other)),
+        ("identity/sealed", sealed(&me)),
+        ("identity/refused", refused()),
+        ("identity/weak-keys", keys_and_log::weak_keys()),
+        ("identity/log", keys_and_log::person_log(&me)),
+        ("dag-cbor/from-rust", dag_cbor::values()),
+        ("dag-cbor/from-python", dag_cbor::python_again()),
+        ("dag-cbor/refused", dag_cbor::refused()),
     ] {
         let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
-        std::fs::write(dir.join(name).with_extension("json"), text).expect("the file can be written");
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
     }
 }
