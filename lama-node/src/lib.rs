@@ -4,6 +4,8 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod api;
 mod app;
@@ -24,3 +26,6 @@ pub use config::Config;
 pub use error::{Bucket, NodeError};
 pub use lama_invite::Source;
 pub use node::Node;
+
+#[cfg(test)]
+mod tests;

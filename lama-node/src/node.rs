@@ -11,7 +11,7 @@ use lama_identity::{ChannelId, Hlc, InstanceId, PersonId};
 use lama_invite::{Ledger, Locator};
 use lama_store::StoreError;
 
-use crate::api::{Command, Event, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply, WhichKey};
+use crate::api::{Command, Event, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply};
 use crate::app::{Posting, Shutdown};
 use crate::hub::{Book, Denied, Dial, Effect, Limits, Peer, Rng, Timer, Timers};
 use crate::pairing::Join;
@@ -317,11 +317,6 @@ impl Node {
             Effect::Share { reply, unsigned, note } => self.share_signed(reply, *unsigned, note, signature),
             _ => {}
         }
-    }
-
-    /// Which key signs for the person on this device.
-    pub(crate) const fn instance_key() -> WhichKey {
-        WhichKey::Instance
     }
 }
 

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use lama_handshake::PairKeyId;
 use lama_identity::{InstanceId, Object as _, OneInstanceEndpoint, PersonId, Versioned, cbor};
 use lama_invite::{Event as LedgerEvent, Output as LedgerOutput};
 use lama_store::{Committed, Effect as Stored, Reply, StoreError, Write};
@@ -156,10 +155,5 @@ impl Node {
     pub(crate) fn wall_write(&self) -> Write {
         let value = cbor::encode(&self.ledger.highest_wall().0).ok();
         Write::Setting { key: WALL.into(), value }
-    }
-
-    /// The public name of the pair key stored for an instance.
-    pub(crate) fn pair_id(&self, instance: &InstanceId) -> Option<PairKeyId> {
-        Some(self.peers.get(instance)?.pair.as_ref()?.id())
     }
 }

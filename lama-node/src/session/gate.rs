@@ -135,7 +135,6 @@ impl Node {
             peer: Box::new(peer),
             info: info.clone(),
             role,
-            mode,
             group,
             gate,
             pair: pair_key,

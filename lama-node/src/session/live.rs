@@ -7,7 +7,7 @@ use alloc::string::String;
 use bytes::{Bytes, BytesMut};
 use lama_chum::{Chum, Cursor, Progress};
 use lama_core::{Instant, Machine as _};
-use lama_handshake::{CloseCode, HandshakeError, Mode, Mux, PairKey, Peer, Received, Role, StreamId};
+use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Received, Role, StreamId};
 use lama_identity::PersonId;
 
 use super::Stage;
@@ -52,7 +52,6 @@ pub(crate) struct Live {
     pub(crate) peer: Box<Peer>,
     pub(crate) info: PeerInfo,
     pub(crate) role: Role,
-    pub(crate) mode: Mode,
     pub(crate) group: Group,
     pub(crate) gate: Gate,
     /// This session's own pair key, to be taken where the two sides do not have the same one.

@@ -1,0 +1,428 @@
+//! A world of nodes for tests: every frame arrives, in order, after a fixed delay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::string::{String, ToString as _};
+use std::time::Duration;
+use std::vec::Vec;
+
+use bytes::BytesMut;
+use lama_core::{Instant, Now, Seed, Ticket, WallTime};
+use lama_identity::{LocalIdentity, PersonId, PersonSecrets, SignSecret};
+use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Source};
+use lama_store::{Memory, Opening, Store};
+use zeroize::Zeroizing;
+
+use crate::{
+    Command, Config, ContactInfo, ContactStanding, DialError, Event, Input, LinkCause, LinkId, Node,
+    NodeError, NodeIdentity, Origin, Output, Reply, WhichKey,
+};
+
+pub(super) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// One way, for every frame.
+const DELAY: Duration = Duration::from_millis(10);
+const START: u64 = 1_800_000_000_000;
+
+pub(super) struct Actor {
+    pub(super) node: Node,
+    pub(super) config: Config,
+    exported: Zeroizing<Vec<u8>>,
+    sign: SignSecret,
+    person: Option<PersonSecrets>,
+    store: Option<Store<Memory>>,
+    pub(super) url: Option<String>,
+    pub(super) events: Vec<Event>,
+    pub(super) replies: BTreeMap<Ticket, Result<Reply, NodeError>>,
+    pub(super) over: Option<NodeError>,
+}
+
+struct End {
+    actor: usize,
+    peer: LinkId,
+}
+
+pub(super) struct World {
+    pub(super) now: Duration,
+    pub(super) actors: Vec<Actor>,
+    queue: BTreeMap<(Duration, u64), (usize, Input)>,
+    ends: BTreeMap<LinkId, End>,
+    closing: BTreeSet<LinkId>,
+    next: u64,
+    seeds: u64,
+    /// Every frame that travelled: for comparing runs.
+    pub(super) trace: Vec<(Duration, LinkId, usize, u8)>,
+    /// Frames after which every link is cut, if set.
+    pub(super) cut_after: Option<usize>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            now: Duration::ZERO,
+            actors: Vec::new(),
+            queue: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            closing: BTreeSet::new(),
+            next: 0,
+            seeds: 0,
+            trace: Vec::new(),
+            cut_after: None,
+        }
+    }
+
+    pub(super) fn seed(&mut self) -> Seed {
+        self.seeds += 1;
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&self.seeds.to_be_bytes());
+        Seed::danger_fixed(bytes)
+    }
+
+    fn clock(&self) -> Now {
+        Now { mono: Instant::from_origin(self.now), wall: WallTime(START + self.now.as_millis() as u64) }
+    }
+
+    /// An actor of a new person.
+    pub(super) fn add(&mut self, email: &str, url: Option<&str>) -> usize {
+        let seed = self.seed();
+        let wall = self.clock().wall;
+        let identity = LocalIdentity::create(email.parse().unwrap(), "desk", seed, wall).unwrap();
+        self.add_identity(identity, url, Config::default())
+    }
+
+    pub(super) fn add_identity(
+        &mut self,
+        identity: LocalIdentity,
+        url: Option<&str>,
+        config: Config,
+    ) -> usize {
+        let exported = identity.danger_export().unwrap();
+        let seed = self.seed();
+        let store =
+            Store::open(Memory::default(), lama_store::Config::default(), seed, Opening::Normal).unwrap();
+        let (public, noise, sign, person) = identity.into_parts();
+        let seed = self.seed();
+        let node = Node::new(config.clone(), NodeIdentity { public, noise }, seed, self.clock()).unwrap();
+        let url = url.map(String::from);
+        self.actors.push(Actor {
+            node,
+            config,
+            exported,
+            sign,
+            person,
+            store: Some(store),
+            url: url.clone(),
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            over: None,
+        });
+        let actor = self.actors.len() - 1;
+        self.listen(actor, url.as_deref());
+        self.settle();
+        actor
+    }
+
+    /// A second instance of an actor's person, with the same person keys.
+    pub(super) fn add_instance_of(&mut self, actor: usize, name: &str, url: Option<&str>) -> usize {
+        use lama_identity::{CertBody, Instance, InstanceCert, Keys, NoiseSecret, PublicIdentity};
+        let first = LocalIdentity::danger_import(&self.actors[actor].exported).unwrap();
+        let wall = self.clock().wall;
+        let (seed_noise, seed_sign) = (self.seed(), self.seed());
+        let noise = NoiseSecret::from_seed(seed_noise);
+        let sign = SignSecret::from_seed(seed_sign);
+        let person_secrets = first.person().unwrap();
+        let instance = Instance::new(name, first.person_id()).unwrap();
+        let instance_keys = Keys::new(instance.id(), *sign.public(), *noise.public());
+        let person_keys = first.public().person_keys;
+        let body = CertBody::new(&person_keys, &instance_keys, first.public().log_head, wall.unix_seconds());
+        let signature = person_secrets.sign.sign_input(&body.person_input().unwrap());
+        let back = sign.sign_input(&body.instance_input().unwrap());
+        let cert = InstanceCert::assemble(body, signature, back).unwrap();
+        let log_head = cert.log_head();
+        let person = first.public().person.clone();
+        let public = PublicIdentity { cert, person, instance, log_head, person_keys, instance_keys };
+        let (_, _, _, secrets) = first.into_parts();
+        let identity = LocalIdentity::from_parts(public, noise, sign, secrets).unwrap();
+        self.add_identity(identity, url, Config::default())
+    }
+
+    pub(super) fn listen(&mut self, actor: usize, url: Option<&str>) {
+        self.actors[actor].url = url.map(String::from);
+        let urls = url.map(String::from).into_iter().collect();
+        self.input(actor, Input::Listening { urls });
+    }
+
+    pub(super) fn person(&self, actor: usize) -> PersonId {
+        LocalIdentity::danger_import(&self.actors[actor].exported).unwrap().person_id()
+    }
+
+    fn push(&mut self, at: Duration, actor: usize, input: Input) {
+        self.next += 1;
+        self.queue.insert((at, self.next), (actor, input));
+    }
+
+    pub(super) fn input(&mut self, actor: usize, input: Input) {
+        let now = self.clock();
+        let actor = &mut self.actors[actor];
+        if let Err(error) = actor.node.handle(now, input) {
+            actor.over = Some(error);
+        }
+    }
+
+    fn outputs(&mut self, id: usize) -> bool {
+        let mut any = false;
+        while let Some(output) = self.actors[id].node.poll() {
+            any = true;
+            self.output(id, output);
+        }
+        while let Some(link) = self.actors[id].node.next_ready_link() {
+            let mut frame = BytesMut::new();
+            while self.actors[id].node.poll_frame(link, &mut frame) {
+                any = true;
+                self.deliver(link, frame.split());
+            }
+        }
+        any
+    }
+
+    fn deliver(&mut self, link: LinkId, frame: BytesMut) {
+        let Some(end) = self.ends.get(&link) else { return };
+        let (peer, actor) = (end.peer, self.ends.get(&end.peer).map(|end| end.actor));
+        self.trace.push((self.now, link, frame.len(), frame.first().copied().unwrap_or_default()));
+        if self.cut_after.is_some_and(|after| self.trace.len() > after) {
+            self.cut_after = None;
+            self.cut_all();
+            return;
+        }
+        if let Some(actor) = actor {
+            let at = self.now + DELAY;
+            self.push(at, actor, Input::Frame { link: peer, frame });
+        }
+    }
+
+    /// Cuts every link; what is under way is lost.
+    pub(super) fn cut_all(&mut self) {
+        let links: Vec<(LinkId, usize)> = self.ends.iter().map(|(link, end)| (*link, end.actor)).collect();
+        self.queue.retain(|_, (_, input)| {
+            !matches!(input, Input::Frame { .. } | Input::LinkUp { .. } | Input::LinkDown { .. })
+        });
+        self.ends.clear();
+        for (link, actor) in links {
+            let at = self.now + ms(1);
+            self.push(at, actor, Input::LinkDown { link, cause: LinkCause::Lost });
+        }
+    }
+
+    fn close(&mut self, link: LinkId) {
+        let Some(end) = self.ends.remove(&link) else { return };
+        let at = self.now + DELAY;
+        self.push(at, end.actor, Input::LinkDown { link, cause: LinkCause::Local });
+        if let Some(other) = self.ends.remove(&end.peer) {
+            self.push(at, other.actor, Input::LinkDown { link: end.peer, cause: LinkCause::Closed });
+        }
+    }
+
+    fn output(&mut self, id: usize, output: Output) {
+        match output {
+            Output::Store { ticket, requests } => {
+                let results = self.actors[id].store.as_mut().unwrap().execute(&requests);
+                let at = self.now;
+                self.push(at, id, Input::Stored { ticket, results });
+            }
+            Output::Sign { ticket, key, bytes } => {
+                let actor = &self.actors[id];
+                let signature = match key {
+                    WhichKey::Instance => Some(actor.sign.sign_input(&bytes)),
+                    WhichKey::Person => actor.person.as_ref().map(|person| person.sign.sign_input(&bytes)),
+                };
+                let at = self.now;
+                self.push(at, id, Input::Signed { ticket, signature });
+            }
+            Output::Dial { ticket, url, .. } => self.dial(id, ticket, &url),
+            Output::CloseLink { link } => {
+                let mut frame = BytesMut::new();
+                while self.actors[id].node.poll_frame(link, &mut frame) {
+                    self.deliver(link, frame.split());
+                }
+                self.close(link);
+            }
+            Output::Reply { ticket, result } => {
+                assert!(self.actors[id].replies.insert(ticket, result).is_none(), "answered twice");
+            }
+            Output::Event(event) => self.actors[id].events.push(event),
+        }
+    }
+
+    fn dial(&mut self, id: usize, ticket: Ticket, url: &str) {
+        let at = self.now + DELAY + DELAY;
+        let listener =
+            self.actors.iter().position(|actor| actor.url.as_deref() == Some(url) && actor.over.is_none());
+        let Some(listener) = listener else {
+            self.push(at, id, Input::DialFailed { ticket, cause: DialError::Refused });
+            return;
+        };
+        self.next += 2;
+        let (ours, theirs) = (LinkId(self.next), LinkId(self.next + 1));
+        self.next += 1;
+        self.ends.insert(ours, End { actor: id, peer: theirs });
+        self.ends.insert(theirs, End { actor: listener, peer: ours });
+        let (a, b) = (self.seed(), self.seed());
+        self.push(at, id, Input::LinkUp { link: ours, origin: Origin::Dialled(ticket), seed: a });
+        let source = Source::new([id as u8; 16]);
+        self.push(at, listener, Input::LinkUp { link: theirs, origin: Origin::Accepted { source }, seed: b });
+    }
+
+    /// Runs what is due now, without letting time pass.
+    pub(super) fn settle(&mut self) {
+        self.run_until(self.now);
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        loop {
+            while (0..self.actors.len()).fold(false, |any, actor| self.outputs(actor) | any) {}
+            let timers = self.actors.iter().enumerate().filter_map(|(id, actor)| {
+                actor.over.is_none().then_some(())?;
+                Some((actor.node.poll_timeout()?.since_origin(), id))
+            });
+            let timer = timers.min();
+            let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let next = [timer.map(|(at, _)| at), queued].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            if queued == Some(next) {
+                let (_, (actor, input)) = self.queue.pop_first().unwrap();
+                if self.actors[actor].over.is_none() {
+                    self.input(actor, input);
+                }
+            } else if let Some((_, actor)) = timer {
+                let now = self.clock();
+                let _ = self.actors[actor].node.handle_timeout(now);
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        self.run_until(self.now + time);
+    }
+
+    /// Gives a command and lets time pass; the answer.
+    pub(super) fn ask(&mut self, actor: usize, command: Command) -> Result<Reply, NodeError> {
+        let ticket = self.command(actor, command);
+        self.run(secs(3));
+        self.actors[actor].replies.remove(&ticket).expect("an answer")
+    }
+
+    pub(super) fn command(&mut self, actor: usize, command: Command) -> Ticket {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.input(actor, Input::Command { ticket, command });
+        ticket
+    }
+
+    pub(super) fn answer(&mut self, actor: usize, ticket: Ticket) -> Option<Result<Reply, NodeError>> {
+        self.actors[actor].replies.remove(&ticket)
+    }
+
+    pub(super) fn invite(&mut self, actor: usize, policy: Policy) -> (Locator, Zeroizing<String>) {
+        self.invite_for(actor, policy, None)
+    }
+
+    pub(super) fn invite_for(
+        &mut self,
+        actor: usize,
+        policy: Policy,
+        lifetime: Option<Duration>,
+    ) -> (Locator, Zeroizing<String>) {
+        let seed = self.seed();
+        let label = "for a friend".to_string();
+        let ticket = self.command(actor, Command::Invite { policy, lifetime, label, seed });
+        self.settle();
+        match self.answer(actor, ticket).expect("an answer").unwrap() {
+            Reply::Invitation { locator, invitation, .. } => {
+                (locator, invitation.to_link(LAMA_BASE).unwrap())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn join(&mut self, actor: usize, link: &str) -> Ticket {
+        let link = Zeroizing::new(link.to_string());
+        self.command(actor, Command::Join { link, rules: DialRules::default() })
+    }
+
+    /// Makes two actors contacts, the first one inviting.
+    pub(super) fn pair(&mut self, inviter: usize, joiner: usize) {
+        let (_, link) = self.invite(inviter, Policy::Auto);
+        let ticket = self.join(joiner, &link);
+        self.run(secs(3));
+        self.answer(joiner, ticket).expect("an answer").expect("paired");
+    }
+
+    pub(super) fn contacts(&mut self, actor: usize) -> Vec<ContactInfo> {
+        let ticket = self.command(actor, Command::Contacts);
+        self.settle();
+        match self.answer(actor, ticket) {
+            Some(Ok(Reply::Contacts(contacts))) => contacts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether both know each other as active contacts.
+    pub(super) fn are_contacts(&mut self, a: usize, b: usize) -> (bool, bool) {
+        let (pa, pb) = (self.person(a), self.person(b));
+        let active = |contacts: Vec<ContactInfo>, who| {
+            contacts.iter().any(|c| c.person == who && c.standing == ContactStanding::Active)
+        };
+        let first = self.contacts(a);
+        let second = self.contacts(b);
+        (active(first, pb), active(second, pa))
+    }
+
+    /// Stops an actor in the middle of everything and starts it again from its store.
+    pub(super) fn restart(&mut self, id: usize) {
+        let links: Vec<LinkId> =
+            self.ends.iter().filter(|(_, end)| end.actor == id).map(|(link, _)| *link).collect();
+        for link in links {
+            let Some(end) = self.ends.remove(&link) else { continue };
+            if let Some(other) = self.ends.remove(&end.peer) {
+                let at = self.now + DELAY;
+                self.push(at, other.actor, Input::LinkDown { link: end.peer, cause: LinkCause::Lost });
+            }
+        }
+        self.queue.retain(|_, (actor, _)| *actor != id);
+        let identity = LocalIdentity::danger_import(&self.actors[id].exported).unwrap();
+        let engine = self.actors[id].store.take().unwrap().close().unwrap();
+        let (a, b) = (self.seed(), self.seed());
+        let store = Store::open(engine, lama_store::Config::default(), a, Opening::Normal).unwrap();
+        let (public, noise, sign, person) = identity.into_parts();
+        let config = self.actors[id].config.clone();
+        let node = Node::new(config, NodeIdentity { public, noise }, b, self.clock()).unwrap();
+        let actor = &mut self.actors[id];
+        (actor.node, actor.sign, actor.person, actor.store, actor.over) =
+            (node, sign, person, Some(store), None);
+        let url = actor.url.clone();
+        self.listen(id, url.as_deref());
+    }
+
+    pub(super) fn texts(&mut self, actor: usize, with: PersonId) -> Vec<String> {
+        let channel = crate::ChannelRef::With { person: with, name: None };
+        let ticket = self.command(actor, Command::Log { channel, after: None, limit: 100 });
+        self.settle();
+        match self.answer(actor, ticket) {
+            Some(Ok(Reply::Log(entries))) => entries.into_iter().map(|entry| entry.text).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn say(&mut self, from: usize, to: usize, text: &str) {
+        let to = self.person(to);
+        let reply = self.ask(from, Command::Send { to, channel: None, text: text.to_string() });
+        assert!(matches!(reply, Ok(Reply::Sent { .. })), "{reply:?}");
+    }
+}

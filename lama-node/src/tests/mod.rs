@@ -1,0 +1,9 @@
+//! Nodes in memory: in-order frames, virtual time, stores that survive restarts.
+
+mod confirm;
+mod harness;
+mod pairing;
+mod refusals;
+mod sync;
+
+use harness::{World, ms, secs};
