@@ -53,14 +53,15 @@ struct Hellos {
 
 impl Chum {
     /// A machine for one session. `head` is the head of our view log for the peer's person, and `cursor` how far
-    /// we have taken that instance's log over, both from one transaction of the store.
+    /// we have taken that instance's log over, both from one transaction of the store. What grows after it is to
+    /// be told with [`Input::Grown`]. With a log that is too long the machine has ended already.
     #[must_use]
     pub fn new(config: Config, head: ViewHead, cursor: Cursor) -> Self {
         Self {
             config: config.clamped(),
             clock: Clock::default(),
             tickets: Tickets::default(),
-            ended: None,
+            ended: check_head(&head).err(),
             outputs: VecDeque::new(),
             own: head,
             stored: cursor,
@@ -157,9 +158,7 @@ impl Chum {
         if head.epoch != self.own.epoch {
             return Err(ChumError::EpochChanged);
         }
-        if head.seq.max(head.count) > u64::from(u32::MAX) {
-            return Err(ChumError::ViewTooLong);
-        }
+        check_head(&head)?;
         if head.seq > self.own.seq {
             self.own = head;
         }
@@ -342,6 +341,11 @@ impl Chum {
         self.ended = result.err();
         result
     }
+}
+
+/// Whether the protocol can number the log.
+fn check_head(head: &ViewHead) -> Result<(), ChumError> {
+    if head.seq.max(head.count) > u64::from(u32::MAX) { Err(ChumError::ViewTooLong) } else { Ok(()) }
 }
 
 /// The claim that a head makes.

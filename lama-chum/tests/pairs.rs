@@ -6,6 +6,7 @@ mod common;
 use common::pair::{Pair, Step};
 use common::view::View;
 use common::{Rng, object_with, objects};
+use lama_chum::blob::{BlobConfig, Chunker, EntryKind, Folder, FolderBuilder, Reader};
 use lama_chum::{Config, Event, Output, Refusal};
 
 /// Limits so small that every mechanism is at work with a few objects.
@@ -338,4 +339,54 @@ fn several_imports_are_under_way_and_the_cursor_keeps_their_order() {
     pair.settle().unwrap();
     assert!(pair.sides[1].most_imports > 1);
     pair.assert_in_sync();
+}
+
+/// A file's objects, its id and size.
+fn file(content: &[u8]) -> (Vec<(lama_identity::Cid, bytes::Bytes)>, lama_identity::Cid, u64) {
+    let mut chunker = Chunker::new(BlobConfig { chunk_size: 700, ..BlobConfig::default() }).unwrap();
+    let (mut rest, mut objects) = (content, Vec::new());
+    while !rest.is_empty() {
+        objects.extend(chunker.push(&mut rest).unwrap());
+    }
+    let finished = chunker.finish().unwrap();
+    objects.extend(finished.objects);
+    (objects, finished.root, finished.size)
+}
+
+#[test]
+fn a_folder_crosses_with_all_its_files_through_cuts() {
+    let contents: [&[u8]; 3] = [b"", b"short", &[7; 10_000]];
+    let mut a = View::new(1);
+    let mut folder = FolderBuilder::new("shared").unwrap();
+    for (path, content) in ["empty", "some/short", "some/long"].into_iter().zip(contents) {
+        let (objects, root, size) = file(content);
+        a.share(objects);
+        folder.file(path, size, false, root).unwrap();
+    }
+    let built = folder.finish().unwrap();
+    assert_eq!(built.size, 10_005);
+    a.share(built.objects);
+    let mut pair = Pair::new(tight(), a, View::new(2), 2_000, 11);
+    for round in 0..8 {
+        for _ in 0..60 {
+            pair.random_step().unwrap();
+        }
+        pair = restart(pair, [true, round % 2 == 0], 2_000, round + 20);
+    }
+    pair.settle().unwrap();
+    pair.assert_in_sync();
+    let there = &pair.sides[1].view.objects;
+    let read = |id| {
+        let (mut reader, mut content) = (Reader::new(id), Vec::new());
+        while let Some(id) = reader.wanted() {
+            content.extend(reader.give(there[&id].clone()).unwrap().into_iter().flatten());
+        }
+        content
+    };
+    let root = Folder::read(&there[&built.root]).unwrap();
+    assert_eq!(read(root.entries[0].target), contents[0]);
+    assert_eq!((root.entries[1].kind, root.entries[1].name.as_str()), (EntryKind::Folder, "some"));
+    let some = Folder::read(&there[&root.entries[1].target]).unwrap();
+    assert_eq!(read(some.entries[0].target), contents[2]);
+    assert_eq!(read(some.entries[1].target), contents[1]);
 }

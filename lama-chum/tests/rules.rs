@@ -409,6 +409,8 @@ fn epoch_changed() {
 fn view_too_long() {
     refuses(started(false), Input::Grown(head(1, 1 << 32)), ChumError::ViewTooLong);
     started(false).handle(NOW, Input::Grown(head(1, (1 << 32) - 1))).unwrap();
+    let chum = Chum::new(Config::default(), head(1, 1 << 32), Cursor::default());
+    refuses(chum, hello(1), ChumError::ViewTooLong);
 }
 
 #[test]
