@@ -1,5 +1,6 @@
 """Joins a running instance over WebSocket: the loop around the pure parts."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 
@@ -33,8 +34,10 @@ class Link:
 
     def __init__(self, url: str, deadline: float):
         self._deadline = deadline
-        self._socket = connect(url, subprotocols=[SUBPROTOCOL], compression=None, max_size=65_535, proxy=None,
-                               open_timeout=self._left(), ping_interval=None, user_agent_header=None)
+        self._open = contextlib.ExitStack()
+        self._socket = self._open.enter_context(connect(
+            url, subprotocols=[SUBPROTOCOL], compression=None, max_size=65_535, proxy=None,
+            open_timeout=self._left(), ping_interval=None, user_agent_header=None))
         if self._socket.subprotocol != SUBPROTOCOL:
             raise ProtocolError("the other side does not speak lama.1")
 
@@ -54,7 +57,7 @@ class Link:
         return message
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
 
 def profile_objects(me: LocalIdentity) -> list[tuple[int, bytes]]:
