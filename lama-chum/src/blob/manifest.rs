@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use lama_identity::{Cid, Codec, IdentityError, Object, TypeName, TypeTag};
+use lama_identity::{Cid, Codec, IdentityError, Object, TypeName, TypeTag, cbor};
 use serde::{Deserialize, Serialize};
 
 use super::BlobError;
@@ -40,12 +40,7 @@ impl TypeName for Blob {
 
 impl Object for Blob {
     fn validate(&self) -> Result<(), IdentityError> {
-        let plan = Plan::new(self.size, self.chunk_size, FANOUT as u64);
-        let fits = plan.is_some_and(|plan| {
-            let codec = if plan.is_leaf() { Codec::Raw } else { Codec::DagCbor };
-            plan.parts == self.chunks.len() as u64 && self.chunks.iter().all(|id| id.codec() == codec)
-        });
-        if fits {
+        if self.fits(FANOUT as u64) {
             Ok(())
         } else {
             Err(IdentityError::Field { field: "chunks", rule: "as many links as size and chunk size say" })
@@ -57,6 +52,20 @@ impl Blob {
     /// A manifest of these parts.
     pub(super) fn new(size: u64, chunk_size: u64, chunks: Vec<Cid>) -> Self {
         Self { type_tag: TypeTag::default(), size, chunk_size, chunks }
+    }
+
+    /// Whether size, chunk size and links fit together, with so many links per manifest.
+    fn fits(&self, fanout: u64) -> bool {
+        Plan::new(self.size, self.chunk_size, fanout).is_some_and(|plan| {
+            let codec = if plan.is_leaf() { Codec::Raw } else { Codec::DagCbor };
+            plan.parts == self.chunks.len() as u64 && self.chunks.iter().all(|id| id.codec() == codec)
+        })
+    }
+
+    /// [`Blob::read`] with another number of links per manifest: for tests of deep trees.
+    pub(super) fn read_as(bytes: &[u8], fanout: u64) -> Result<Self, BlobError> {
+        let blob: Self = cbor::decode(bytes).map_err(IdentityError::Encoding)?;
+        if blob.fits(fanout) { Ok(blob) } else { Err(BlobError::Manifest) }
     }
 
     /// Reads a manifest, and looks whether size, chunk size and links fit together.

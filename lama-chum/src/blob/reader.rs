@@ -104,7 +104,7 @@ impl Reader {
 
     /// Reads a manifest, which is the root or a part that should cover `part` bytes.
     fn node(&self, object: &[u8], part: Option<u64>) -> Result<Node, BlobError> {
-        let blob = self.read(object)?;
+        let blob = Blob::read_as(object, self.fanout)?;
         let plan = Plan::new(blob.size, blob.chunk_size, self.fanout).ok_or(BlobError::Manifest)?;
         if let Some(expected) = part.filter(|expected| *expected != blob.size) {
             return Err(BlobError::WrongSize { expected });
@@ -112,23 +112,6 @@ impl Reader {
         // Manifests below the root cut like the root and lie one level deeper, so the path is short.
         let fits = self.path.last().is_none_or(|above| above.plan.is_child(&plan));
         if fits { Ok(Node { plan, parts: blob.chunks, next: 0 }) } else { Err(BlobError::Manifest) }
-    }
-
-    #[cfg(not(test))]
-    #[allow(clippy::unused_self)]
-    fn read(&self, object: &[u8]) -> Result<Blob, BlobError> {
-        Blob::read(object)
-    }
-
-    #[cfg(test)]
-    fn read(&self, object: &[u8]) -> Result<Blob, BlobError> {
-        // With a fanout of its own a deep tree is small; the rule of the links is looked at all the same.
-        if self.fanout == FANOUT as u64 {
-            return Blob::read(object);
-        }
-        let blob: Blob = lama_identity::cbor::decode(object).map_err(|_| BlobError::Manifest)?;
-        let plan = Plan::new(blob.size, blob.chunk_size, self.fanout).ok_or(BlobError::Manifest)?;
-        if plan.parts == blob.chunks.len() as u64 { Ok(blob) } else { Err(BlobError::Manifest) }
     }
 
     /// The part is dealt with.
