@@ -7,7 +7,7 @@ use lama_core::Seed;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::IdentityError;
 
@@ -157,6 +157,9 @@ macro_rules! exchange_keys {
             }
         }
 
+        // The scalar wipes itself; the public half is no secret.
+        impl ZeroizeOnDrop for $secret {}
+
         impl fmt::Debug for $secret {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($secret), "(..)"))
@@ -170,6 +173,15 @@ exchange_keys!(
     /// keys that are not canonical or of small order: one key is one byte string.
     NoisePublic,
     /// The secret of a [`NoisePublic`]: wiped when dropped, never printed, neither `Clone` nor serialisable.
+    ///
+    /// ```compile_fail
+    /// fn copies<T: Clone>() {}
+    /// copies::<lama_identity::NoiseSecret>();
+    /// ```
+    /// ```compile_fail
+    /// fn writes<T: serde::Serialize>() {}
+    /// writes::<lama_identity::NoiseSecret>();
+    /// ```
     NoiseSecret
 );
 exchange_keys!(
@@ -183,6 +195,17 @@ exchange_keys!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The compiler holds the promise that the parts which hold secrets wipe themselves.
+    #[test]
+    fn secrets_wipe_themselves() {
+        const fn wipes<T: ZeroizeOnDrop>() {}
+        wipes::<StaticSecret>();
+        wipes::<ed25519_dalek::SigningKey>();
+        wipes::<NoiseSecret>();
+        wipes::<SealSecret>();
+        wipes::<crate::SignSecret>();
+    }
 
     /// Behind the types: every vector whose result is zero is an error, and every other one gives its result, keys
     /// that the types refuse included.

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use lama_core::Seed;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::IdentityError;
 use crate::fixed::name32;
@@ -123,6 +123,15 @@ name32!(
 );
 
 /// An Ed25519 secret: wiped when dropped, never printed, neither `Clone` nor serialisable.
+///
+/// ```compile_fail
+/// fn copies<T: Clone>() {}
+/// copies::<lama_identity::SignSecret>();
+/// ```
+/// ```compile_fail
+/// fn writes<T: serde::Serialize>() {}
+/// writes::<lama_identity::SignSecret>();
+/// ```
 pub struct SignSecret {
     key: SigningKey,
     public: SignPublic,
@@ -167,6 +176,9 @@ impl SignSecret {
         Signature(self.key.sign(input).to_bytes())
     }
 }
+
+// The key wipes itself; the public half is no secret.
+impl ZeroizeOnDrop for SignSecret {}
 
 impl fmt::Debug for SignSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
