@@ -101,7 +101,10 @@ impl<R: Runtime> Link<R> {
                     self.moved = self.moved.saturating_add(message.len());
                     return Poll::Ready(Ok(message.into()));
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                // The next read answers a ping and may thereby flush what the writer waits for: wake it, since the
+                // socket's own wake-up is used up then.
+                Some(Ok(Message::Ping(_))) => cx.waker().wake_by_ref(),
+                Some(Ok(Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) | None => {
                     // The answer to the close frame goes out if there is room for it.
                     let _ = socket.poll_flush_unpin(cx);
@@ -154,6 +157,8 @@ impl<R: Runtime> Link<R> {
             wire.guard().open();
             self.socket = R::websocket(wire, self.role, config(READ_BUFFER, WRITE_BUFFER));
             self.small = false;
+            // That flush may have used up the wake-up for which the writer waits.
+            cx.waker().wake_by_ref();
         }
         Ok(())
     }
