@@ -70,6 +70,8 @@ pub struct EventLoop<R: Runtime> {
     alarm: Option<R::Alarm>,
     armed: Option<Instant>,
     frame: BytesMut,
+    /// The node takes nothing more; what it still says is heard.
+    last_words: bool,
     /// The node has said its last word.
     stopped: Option<Result<(), NetError>>,
     ended: Option<Ended>,
@@ -122,6 +124,7 @@ pub fn prepare<R: Runtime>(
         alarm: None,
         armed: None,
         frame: BytesMut::new(),
+        last_words: false,
         stopped: None,
         ended: Some(ended),
     };
@@ -163,12 +166,20 @@ impl<R: Runtime> Future for EventLoop<R> {
 }
 
 impl<R: Runtime> EventLoop<R> {
-    /// Gives the node one input. Its last word is remembered, and what comes after is not said.
+    /// Gives the node one input.
     fn tell(&mut self, input: Input) {
-        if self.stopped.is_none()
-            && let Err(error) = self.node.handle(self.runtime.now(), input)
-        {
-            self.stop(Err(error.into()));
+        if self.stopped.is_none() {
+            let result = self.node.handle(self.runtime.now(), input);
+            self.heed(result);
+        }
+    }
+
+    /// The node's errors end it. That it was stopped is no error: its last output says so, behind all others.
+    fn heed(&mut self, result: Result<(), NodeError>) {
+        match result {
+            Ok(()) => {}
+            Err(NodeError::Stopped) => self.last_words = true,
+            Err(error) => self.stop(Err(error.into())),
         }
     }
 
@@ -192,7 +203,12 @@ impl<R: Runtime> EventLoop<R> {
     /// Local outputs: effects, replies and events, in order.
     fn outputs(&mut self) -> bool {
         for taken in 0..OUTPUTS {
-            let Some(output) = self.node.poll() else { return taken > 0 };
+            let Some(output) = self.node.poll() else {
+                if self.last_words {
+                    self.stop(Ok(()));
+                }
+                return taken > 0;
+            };
             match output {
                 Output::Store { ticket, requests } => {
                     if let Err(error) = self.store.ask(ticket, requests) {
@@ -247,9 +263,8 @@ impl<R: Runtime> EventLoop<R> {
         let mut busy = false;
         if self.stopped.is_none() && self.node.poll_timeout().is_some_and(|due| due <= now.mono) {
             busy = true;
-            if let Err(error) = self.node.handle_timeout(now) {
-                self.stop(Err(error.into()));
-            }
+            let result = self.node.handle_timeout(now);
+            self.heed(result);
         }
         while let Some((due, link)) = self.goodbyes.first().copied()
             && due <= now.mono
@@ -395,7 +410,7 @@ impl<R: Runtime> EventLoop<R> {
                 self.paused.insert(id);
             }
             Turn::Down(cause) => self.drop_link(id, cause),
-            Turn::Ended(error) => self.stop(Err(error.into())),
+            Turn::Ended(error) => self.heed(Err(error)),
         }
     }
 
