@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use futures_channel::{mpsc, oneshot};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use lama_core::{Instant, Ticket, Tickets};
 use lama_node::{
     Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
@@ -18,7 +18,7 @@ use crate::config::{Options, Parts, Signer};
 use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
 use crate::link::Link;
-use crate::listen::{Bound, Door};
+use crate::listen::{Bound, Door, Listen};
 use crate::peer::{Peer, Turn};
 use crate::runtime::{Alarm as _, Runtime};
 use crate::storage::StoreThread;
@@ -53,6 +53,10 @@ pub struct EventLoop<R: Runtime> {
     door: Door<R>,
     /// Dropping one ends its listener.
     listeners: Vec<oneshot::Sender<()>>,
+    /// Each ends when a listener's socket is closed.
+    closing: Vec<oneshot::Receiver<()>>,
+    /// What is advertised.
+    urls: Vec<String>,
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
@@ -110,6 +114,8 @@ pub fn prepare<R: Runtime>(
         arrivals,
         door,
         listeners: Vec::new(),
+        closing: Vec::new(),
+        urls: Vec::new(),
         bound: Some(bound),
         subscribers: vec![subscriber],
         waiting: BTreeMap::new(),
@@ -348,12 +354,7 @@ impl<R: Runtime> EventLoop<R> {
                     self.tell(Input::Command { ticket, command });
                 }
                 Poll::Ready(Some(Call::Listen(listen, answer))) => {
-                    // The old sockets first: the new place may be the old port.
-                    let _ = answer.send(listen.bind().map(|bound| {
-                        let urls = bound.urls.clone();
-                        self.listen(bound);
-                        urls
-                    }));
+                    let _ = answer.send(self.move_to(listen));
                 }
                 Poll::Ready(Some(Call::Subscribe(subscriber))) => self.subscribers.push(subscriber),
                 Poll::Ready(None) => {
@@ -367,13 +368,29 @@ impl<R: Runtime> EventLoop<R> {
         true
     }
 
+    fn move_to(&mut self, listen: Listen) -> Result<Vec<String>, NetError> {
+        // Binding where this process listens already would fail, and is not what is meant.
+        if !listen.is_at(&self.urls) {
+            self.listen(listen.bind()?);
+        }
+        Ok(self.urls.clone())
+    }
+
     fn listen(&mut self, bound: Bound) {
         self.listeners.clear();
+        self.closing.retain_mut(|closed| matches!(closed.try_recv(), Ok(None)));
         for socket in bound.sockets {
             let (stop, stopped) = oneshot::channel();
+            let (closes, closed) = oneshot::channel();
             self.listeners.push(stop);
-            self.runtime.spawn(self.door.clone().keep(socket, stopped));
+            self.closing.push(closed);
+            let keep = self.door.clone().keep(socket, stopped);
+            self.runtime.spawn(async move {
+                keep.await;
+                drop(closes);
+            });
         }
+        self.urls.clone_from(&bound.urls);
         self.tell(Input::Listening { urls: bound.urls });
     }
 
@@ -437,7 +454,8 @@ impl<R: Runtime> EventLoop<R> {
     /// Whether everything is closed after the node's last word.
     fn finished(&mut self, cx: &mut Context<'_>) -> Option<Result<(), NetError>> {
         let result = self.stopped.clone()?;
-        if !self.links.is_empty() {
+        self.closing.retain_mut(|closed| closed.poll_unpin(cx).is_pending());
+        if !self.links.is_empty() || !self.closing.is_empty() {
             return None;
         }
         self.store.close();

@@ -42,6 +42,15 @@ pub(crate) struct Bound {
 }
 
 impl Listen {
+    /// Whether that is where `urls` say.
+    pub(crate) fn is_at(self, urls: &[String]) -> bool {
+        match self {
+            Self::Nowhere => urls.is_empty(),
+            Self::Free => false,
+            Self::Port(port) | Self::Prefer(port) => urls.contains(&url(port)),
+        }
+    }
+
     /// Binds both families; a machine without one of them listens on the other alone.
     pub(crate) fn bind(self) -> Result<Bound, NetError> {
         match self {
@@ -87,10 +96,14 @@ fn bind_both(port: u16) -> Result<Bound, NetError> {
     match absent {
         Some(kind) if bound.sockets.is_empty() => Err(NetError::Bind { port, kind }),
         _ => {
-            bound.urls.push(format!("ws://localhost:{chosen}"));
+            bound.urls.push(url(chosen));
             Ok(bound)
         }
     }
+}
+
+fn url(port: u16) -> String {
+    format!("ws://localhost:{port}")
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, u16)> {

@@ -13,7 +13,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use lama_net::{GateConfig, Listen, Options};
-use support::{Host, OnSmol, OnTokio, Raw, Running};
+use support::{Host, OnSmol, OnTokio, Raw, Running, port_of};
 
 /// What is long enough for the loop to hang up, and short against every deadline of the node.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -141,6 +141,8 @@ fn a_listener_moves_and_comes_back<H: Host>() {
     // Back to the old port, at once.
     node.wait(node.handle.listen(Listen::Port(old))).unwrap();
     assert_eq!(Raw::connect(old).upgrade(|request| request), SWITCHING);
+    // There already.
+    assert_eq!(port_of(&node.wait(node.handle.listen(Listen::Port(old))).unwrap()), old);
     // A taken port changes nothing.
     let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = other.local_addr().unwrap().port();

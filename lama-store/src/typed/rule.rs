@@ -108,7 +108,7 @@ impl<E: Engine> Store<E> {
     pub(crate) fn all_access_rules(&self) -> Result<Vec<AccessRow>, StoreError> {
         let mut rows = Vec::new();
         self.each_meta(&meta(kind::ACCESS, &[]), &mut |key, value| {
-            let object = read_id(&mut Reader(key.get(1..).unwrap_or_default()))?;
+            let object = read_id(&mut Reader(key))?;
             rows.push(read_row(&object, &id_at_end(key)?, value)?.0);
             Ok(true)
         })?;
