@@ -67,7 +67,7 @@ pub struct EventLoop<R: Runtime> {
     woken: Arc<Woken>,
     woken_now: Vec<LinkId>,
     turn: VecDeque<LinkId>,
-    /// Links from which nothing is read until the store has answered.
+    /// Links from which nothing is read until local work is done.
     paused: BTreeSet<LinkId>,
     /// When links that were said goodbye to are dropped.
     goodbyes: BTreeSet<(Instant, LinkId)>,
@@ -224,6 +224,7 @@ impl<R: Runtime> EventLoop<R> {
                 Output::Sign { ticket, key, bytes } => {
                     let signature = self.signer.sign(key, &bytes);
                     self.tell(Input::Signed { ticket, signature });
+                    self.resume();
                 }
                 Output::Dial { ticket, url, rules } => self.dial(ticket, url, rules),
                 Output::CloseLink { link } => self.goodbye(link),
@@ -271,6 +272,7 @@ impl<R: Runtime> EventLoop<R> {
             busy = true;
             let result = self.node.handle_timeout(now);
             self.heed(result);
+            self.resume();
         }
         while let Some((due, link)) = self.goodbyes.first().copied()
             && due <= now.mono
@@ -299,7 +301,7 @@ impl<R: Runtime> EventLoop<R> {
         true
     }
 
-    /// Links from which nothing was read for the store's sake, and from which the node takes frames again.
+    /// Links from which nothing was read for the sake of local work, and from which the node takes frames again.
     fn resume(&mut self) {
         let node = &self.node;
         for link in self.paused.extract_if(.., |link| node.wants_input(*link)) {
@@ -390,6 +392,7 @@ impl<R: Runtime> EventLoop<R> {
                 drop(closes);
             });
         }
+        tracing::info!(urls = ?bound.urls, "listening");
         self.urls.clone_from(&bound.urls);
         self.tell(Input::Listening { urls: bound.urls });
     }
@@ -419,8 +422,7 @@ impl<R: Runtime> EventLoop<R> {
     fn serve_link(&mut self, id: LinkId) {
         let Some(peer) = self.links.get_mut(&id) else { return };
         peer.dequeued();
-        let node = self.stopped.is_none().then_some(&mut self.node);
-        match peer.serve(id, node, &self.runtime, &mut self.frame) {
+        match peer.serve(id, &mut self.node, &self.runtime, &mut self.frame) {
             Turn::Again => peer.queue(&mut self.turn),
             Turn::Waits => {}
             Turn::Paused => {

@@ -30,6 +30,16 @@ pub(crate) enum Turn {
     Ended(NodeError),
 }
 
+/// How far sending came.
+enum Sent {
+    /// The node has nothing more.
+    All,
+    /// It may have more, and there is room for it.
+    More,
+    /// The link has no room.
+    Blocked,
+}
+
 enum Stage {
     Open,
     /// What the node still has is sent, then the WebSocket is closed.
@@ -91,19 +101,13 @@ impl<R: Runtime> Peer<R> {
     }
 
     /// One turn: some frames out, some in; neither waits for the other. `frame` is scratch space.
-    pub(crate) fn serve(
-        &mut self,
-        id: LinkId,
-        node: Option<&mut Node>,
-        runtime: &R,
-        frame: &mut BytesMut,
-    ) -> Turn {
+    pub(crate) fn serve(&mut self, id: LinkId, node: &mut Node, runtime: &R, frame: &mut BytesMut) -> Turn {
         let waker = self.waker.clone();
         let cx = &mut Context::from_waker(&waker);
-        let result = match (&self.stage, node) {
-            (Stage::Open, Some(node)) => self.work(cx, id, node, runtime, frame),
-            (Stage::Lingering { .. }, _) => Ok(self.linger(cx)),
-            (_, node) => self.say_goodbye(cx, id, node, frame),
+        let result = match self.stage {
+            Stage::Open => self.work(cx, id, node, runtime, frame),
+            Stage::Sending { until } => self.say_goodbye(cx, id, node, frame, until),
+            Stage::Lingering { .. } => Ok(self.linger(cx)),
         };
         result.unwrap_or_else(Turn::Down)
     }
@@ -116,7 +120,7 @@ impl<R: Runtime> Peer<R> {
         runtime: &R,
         frame: &mut BytesMut,
     ) -> Result<Turn, LinkCause> {
-        let more_out = self.send(cx, id, node, frame)?;
+        let more_out = matches!(self.send(cx, id, node, frame)?, Sent::More);
         let mut turn = if more_out { Turn::Again } else { Turn::Waits };
         for taken in 0.. {
             if taken == FRAMES {
@@ -145,58 +149,51 @@ impl<R: Runtime> Peer<R> {
         Ok(turn)
     }
 
-    /// Sends frames while there are some and the link has room; flushes when there are none. Whether there is more
-    /// and room for it.
+    /// Sends frames while there are some and the link has room; flushes when there are none.
     fn send(
         &mut self,
         cx: &mut Context<'_>,
         id: LinkId,
         node: &mut Node,
         frame: &mut BytesMut,
-    ) -> Result<bool, LinkCause> {
+    ) -> Result<Sent, LinkCause> {
         for _ in 0..FRAMES {
             match self.link.poll_ready(cx) {
                 Poll::Ready(ready) => ready?,
-                Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(Sent::Blocked),
             }
             if !node.poll_frame(id, frame) {
-                if self.link.is_unflushed()
-                    && let Poll::Ready(flushed) = self.link.poll_flush(cx)
-                {
-                    flushed?;
+                if !self.link.is_unflushed() {
+                    return Ok(Sent::All);
                 }
-                return Ok(false);
+                return match self.link.poll_flush(cx) {
+                    Poll::Ready(flushed) => flushed.map(|()| Sent::All),
+                    Poll::Pending => Ok(Sent::Blocked),
+                };
             }
             self.link.send(frame.split().freeze())?;
         }
-        Ok(true)
+        Ok(Sent::More)
     }
 
     fn say_goodbye(
         &mut self,
         cx: &mut Context<'_>,
         id: LinkId,
-        node: Option<&mut Node>,
+        node: &mut Node,
         frame: &mut BytesMut,
+        until: Instant,
     ) -> Result<Turn, LinkCause> {
-        if let Some(node) = node
-            && self.send(cx, id, node, frame)?
-        {
-            return Ok(Turn::Again);
-        }
-        if self.link.is_unflushed() {
-            match self.link.poll_flush(cx) {
-                Poll::Ready(flushed) => flushed?,
-                Poll::Pending => return Ok(Turn::Waits),
-            }
+        match self.send(cx, id, node, frame)? {
+            Sent::More => return Ok(Turn::Again),
+            Sent::Blocked => return Ok(Turn::Waits),
+            Sent::All => {}
         }
         match self.link.poll_close(cx) {
             Poll::Ready(closed) => closed?,
             Poll::Pending => return Ok(Turn::Waits),
         }
-        if let Stage::Sending { until } = self.stage {
-            self.stage = Stage::Lingering { until };
-        }
+        self.stage = Stage::Lingering { until };
         Ok(self.linger(cx))
     }
 

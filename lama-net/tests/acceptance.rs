@@ -12,16 +12,16 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lama_identity::{Cid, PersonId};
 use lama_invite::{DialRules, Draft, Invitation, LAMA_BASE, Policy};
 use lama_net::{Listen, Options};
 use lama_node::{
-    ChannelRef, Command, ContactInfo, ContactStanding, Event, InvitationState, NodeError, RefuseReason, Reply,
+    ChannelRef, Command, ContactInfo, ContactStanding, EndReason, Event, InvitationState, NodeError,
+    RefuseReason, Reply,
 };
-use lama_store::{Memory, Opening, Store};
 use support::{Disk, Host, Proxy, Running, Who, port_of, seed};
 use zeroize::Zeroizing;
 
@@ -415,6 +415,20 @@ fn both_reconnect_after_a_restart_without_a_new_invitation<A: Host, B: Host>() {
     in_sync(&b, a.person);
 }
 
+/// Not "the connection broke": the end of a session is proved, too.
+fn a_shutdown_is_told_to_the_other_side<A: Host, B: Host>() {
+    let a = Running::<A>::new(ALICE, listening());
+    let b = Running::<B>::new(BOB, dialling());
+    pair(&a, &b);
+    in_sync(&a, b.person);
+    b.shutdown();
+    let reason = a.until("the end of the session", |event| match event {
+        Event::SessionEnded { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, EndReason::ClosedByPeer);
+}
+
 /// Bob knows Alice's key and place, as somebody might who found them; to her he is a stranger. All that reaches him
 /// is counted: the second message of the handshake, which her key answers to anybody who knows it, and a close
 /// without a word.
@@ -514,6 +528,7 @@ on_both_and_mixed!(
     of_two_joiners_with_one_token_exactly_one_wins,
     messages_contacts_and_access_rights_arrive_both_ways,
     both_reconnect_after_a_restart_without_a_new_invitation,
+    a_shutdown_is_told_to_the_other_side,
     a_stranger_who_asks_for_chum_is_refused_without_learning_anything,
     the_same_person_on_both_sides_is_refused_with_both_names,
     both_are_authenticated_after_two_round_trips_and_data_comes_in_the_third,

@@ -1,12 +1,6 @@
 //! What the tests over real sockets share: both runtimes behind one trait, and nodes that are easily made.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(dead_code, unreachable_pub, unused_imports)] // No test program needs all of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod proxy;
 mod running;
