@@ -10,6 +10,7 @@
 pub mod chum;
 #[path = "../../lama-chum/tests/common/mod.rs"]
 mod chum_common;
+pub mod invite;
 pub mod object;
 pub mod seeds;
 
@@ -21,6 +22,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("chum_frames", chum::frames),
     ("chum_pair", chum::pair),
     ("folder", chum::folder),
+    ("invite_body", invite::body),
+    ("invite_link", invite::link),
+    ("invite_route", invite::route),
     ("object_decode", object::decode),
     ("object_typed", object::typed),
 ];

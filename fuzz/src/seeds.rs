@@ -10,7 +10,7 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
-use crate::chum;
+use crate::{chum, invite};
 
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
@@ -31,6 +31,9 @@ pub fn all() -> Vec<Input> {
     all.extend(chum::frame_seeds().into_iter().map(|(name, bytes)| ("chum_frames", name, bytes)));
     all.extend(chum::pair_seeds().into_iter().map(|(name, bytes)| ("chum_pair", name, bytes)));
     all.extend(chum::folder_seeds().into_iter().map(|(name, bytes)| ("folder", name, bytes)));
+    all.extend(invite::link_seeds().into_iter().map(|(name, bytes)| ("invite_link", name, bytes)));
+    all.extend(invite::body_seeds().into_iter().map(|(name, bytes)| ("invite_body", name, bytes)));
+    all.extend(invite::route_seeds().into_iter().map(|(name, bytes)| ("invite_route", name, bytes)));
     all.extend(objects().into_iter().chain(values()).map(|(name, bytes)| ("object_decode", name, bytes)));
     all
 }
