@@ -312,6 +312,7 @@ impl Node {
         match effect {
             Effect::Auth { link } => self.auth_signed(link, signature),
             Effect::Trust { link, unsigned } => self.trust_signed(link, *unsigned, signature),
+            Effect::Approval { reply, unsigned } => self.approval_signed(reply, *unsigned, signature),
             Effect::Endpoint { unsigned } => self.endpoint_signed(*unsigned, signature),
             Effect::PostSigned { channel } => self.post_signed(channel, signature),
             Effect::Share { reply, unsigned, note } => self.share_signed(reply, *unsigned, note, signature),

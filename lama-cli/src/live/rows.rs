@@ -144,7 +144,7 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
             json!({ "type": "contact_removed", "person": person.full(), "by_peer": by_peer })
         }
         Event::KeyChanged { person, known, shown } => json!({
-            "type": "key_changed", "person": person.full(), "known": known.full(), "shown": shown.full(),
+            "type": "key_changed", "person": person.full(), "known": known.full(), "shown": shown.map(|shown| shown.full()),
         }),
         Event::InvitationExpired { locator } => {
             json!({ "type": "invitation_expired", "locator": locator.to_string() })

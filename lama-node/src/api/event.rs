@@ -95,8 +95,8 @@ pub enum Event {
         person: PersonId,
         /// The key's fingerprint as known.
         known: PersonPin,
-        /// What was shown.
-        shown: PersonPin,
+        /// What was shown; `None`: it was refused before it was verified.
+        shown: Option<PersonPin>,
     },
     /// **An alarm**: one instance key lives in two places: a restored or copied key file.
     InstanceCloned {
@@ -268,6 +268,11 @@ pub enum RefuseReason {
         /// The person on both sides.
         person: PersonId,
     },
+    /// The person has revoked the instance.
+    Revoked {
+        /// Who.
+        person: PersonId,
+    },
     /// The known person was shown with another key.
     KeyChanged {
         /// Who.
@@ -345,6 +350,7 @@ impl RefuseReason {
             Self::Token(error) => error.code(),
             Self::UnknownInstance { .. } => "unknown-instance",
             Self::SamePerson { .. } => "same-person",
+            Self::Revoked { .. } => "revoked",
             Self::KeyChanged { .. } => "key-changed",
             Self::Rejected(code) => code,
             Self::Ended => "ended",
@@ -375,6 +381,7 @@ impl fmt::Display for RefuseReason {
                      both connect to contacts"
                 );
             }
+            Self::Revoked { person } => return write!(f, "{person} has revoked that instance"),
             Self::KeyChanged { person } => {
                 return write!(
                     f,

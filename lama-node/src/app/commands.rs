@@ -150,7 +150,7 @@ impl Node {
             .filter(|known| !known.is_active())
             .map(|known| self.pending_info(known, self.waits_for(known)))
             .collect();
-        for join in self.joins.values() {
+        for join in self.joins.values().filter(|join| join.is_wanted()) {
             if self.book.person(&join.invitation.r_person_id()).is_none() {
                 rows.push(crate::api::PendingInfo {
                     peer: None,

@@ -84,7 +84,8 @@ impl Node {
             && !known.is_active()
         {
             person = Some(by.by_person);
-            writes.extend(self.removal_writes(&by.by_person));
+            writes.extend(Self::removal_writes(&by.by_person));
+            writes.extend(self.forget_journals(&by.by_person));
             writes.extend(self.deny_writes(&known));
             let links = self.links_with(&by.by_person);
             self.book.remove(&by.by_person);

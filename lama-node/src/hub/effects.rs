@@ -40,6 +40,8 @@ pub(crate) enum Effect {
     Journal { locator: Locator },
     /// A trust certificate for the person on this link is to be signed.
     Trust { link: LinkId, unsigned: Box<Unsigned<TrustKeysCertificate>> },
+    /// A person has approved: the certificate says so, too.
+    Approval { reply: Ticket, unsigned: Box<Unsigned<TrustKeysCertificate>> },
     /// This side's Auth is to be signed.
     Auth { link: LinkId },
     /// The inviter's one durable step; with the contact, where it is a new one.

@@ -5,16 +5,26 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use lama_core::Ticket;
-use lama_identity::{Cid, ContactState, InstanceId, Object as _, PersonId, TrustOrigin};
+use lama_identity::{
+    Cid, ContactState, InstanceId, Object as _, PersonId, Signature, TrustKeysCertificate, TrustOrigin,
+    Unsigned,
+};
 use lama_invite::{Locator, Settled};
-use lama_store::{Reply, StoreError, Write};
+use lama_store::{Reply, StoreError, TrustRecord, Write};
 
-use super::admit::{known_writes, outcome, token_writes};
+use super::admit::{known_writes, outcome, token_writes, trust_record};
 use crate::NodeError;
-use crate::api::{Event, LinkId, PendingInfo, Reply as NodeReply, WaitsFor};
+use crate::api::{Event, LinkId, PendingInfo, Reply as NodeReply, WaitsFor, WhichKey};
 use crate::hub::{Effect, Known, NOTES, setting};
 use crate::node::Node;
 use crate::session::{Gate, Stage};
+
+/// An approval, with the certificate that says so.
+#[derive(Debug)]
+pub(crate) struct Approved {
+    reply: Ticket,
+    trust: TrustRecord,
+}
 
 impl Node {
     /// The link of a pending contact has come as far as it takes: make the contact active.
@@ -36,20 +46,22 @@ impl Node {
         person: PersonId,
         code: Option<String>,
         locator: Option<Locator>,
-        reply: Option<Ticket>,
+        approved: Option<Approved>,
     ) {
         let now = self.clock.latest();
-        if reply.is_none() && self.activating.contains(&person) {
+        if approved.is_none() && self.activating.contains(&person) {
             return;
         }
         let Some(known) = self.book.person(&person) else { return };
         let mut known = Box::new(known.clone());
         known.contact.state = ContactState::Active;
-        if reply.is_some() {
+        if approved.is_some() {
             known.contact.how = TrustOrigin::TokenAndCode;
         }
         known.note.code = code.or(known.note.code);
         let mut writes: Vec<Write> = known_writes(&known).into();
+        let reply = approved.as_ref().map(|approved| approved.reply);
+        writes.extend(approved.map(|approved| Write::Trust(approved.trust)));
         let mut change = None;
         if known.note.inviter
             && let Some(locator) = locator.or(known.note.locator)
@@ -252,8 +264,38 @@ impl Node {
         if !known.note.inviter || !known.note.ready || self.activating.contains(&person) {
             return Err(NodeError::NothingToApprove { person });
         }
-        self.activate_person(person, None, None, Some(reply));
+        let at = self.clock.latest().wall;
+        let own = &self.identity.public.person_keys;
+        let certificate = TrustKeysCertificate::new(own, &known.contact.keys, TrustOrigin::TokenAndCode, at)?;
+        let unsigned = Unsigned::new(certificate)?;
+        let bytes = unsigned.input()?;
+        self.sign(WhichKey::Person, bytes, Effect::Approval { reply, unsigned: Box::new(unsigned) });
         Ok(())
+    }
+
+    /// The certificate of an approval is signed: the contact becomes active with it.
+    pub(crate) fn approval_signed(
+        &mut self,
+        reply: Ticket,
+        unsigned: Unsigned<TrustKeysCertificate>,
+        signature: Option<Signature>,
+    ) {
+        let person = unsigned.value().subject;
+        let signed =
+            signature.ok_or(NodeError::KeyAbsent).and_then(|signature| Ok(unsigned.attach(signature)?));
+        match signed {
+            Ok(_)
+                if self.activating.contains(&person)
+                    || self.book.person(&person).is_none_or(Known::is_active) =>
+            {
+                self.reply(reply, Err(NodeError::NotPending { person }));
+            }
+            Ok(signed) => {
+                let approved = Approved { reply, trust: trust_record(&signed) };
+                self.activate_person(person, None, None, Some(approved));
+            }
+            Err(error) => self.reply(reply, Err(error)),
+        }
     }
 
     /// A row of the list of pairings under way.

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use lama_handshake::{RejectCode, ResponderVerified};
-use lama_identity::{Contact, PublicIdentity, Signature, TrustKeysCertificate, TrustOrigin, Unsigned};
+use lama_identity::{
+    Contact, PublicIdentity, Signature, Signed, TrustKeysCertificate, TrustOrigin, Unsigned,
+};
 use lama_invite::{Admission, InviteError, Outcome, Policy, Settled, Step};
 use lama_store::{Reply, StoreError, TrustRecord, Write};
 
@@ -62,9 +64,7 @@ impl Node {
         };
         match unsigned.attach(signature) {
             Ok(signed) => {
-                let (digest, person) = (signed.cid(), signed.value().subject);
-                let slot = digest.digest().first_chunk().copied().unwrap_or_default();
-                let trust = TrustRecord { person, slot, body: signed.bytes().clone() };
+                let trust = trust_record(&signed);
                 if inviter { self.spend(id, Some(trust)) } else { self.store_pending(id, trust) }
             }
             Err(error) => self.refuse_with(id, error.code(), &error),
@@ -150,6 +150,13 @@ impl Node {
             other => link.stage = other,
         }
     }
+}
+
+/// How a certificate is kept: one for each key of a person, so that an approval replaces what the token said.
+pub(crate) fn trust_record(signed: &Signed<TrustKeysCertificate>) -> TrustRecord {
+    let certificate = signed.value();
+    let slot = certificate.pin.0.first_chunk().copied().unwrap_or_default();
+    TrustRecord { person: certificate.subject, slot, body: signed.bytes().clone() }
 }
 
 /// What a change of the ledger writes.

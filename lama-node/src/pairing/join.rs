@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::NodeError;
-use crate::api::{DialError, Event, LinkCause, RefuseReason, Reply as NodeReply};
+use crate::api::{DialError, Event, LinkCause, LinkId, RefuseReason, Reply as NodeReply};
 use crate::hub::{Effect, Purpose, Timer, setting};
 use crate::node::{Node, Phase};
+use crate::session::{Link, Way};
 
 /// Settings under which joins stand; the locator in hexadecimal follows. They hold the invitation's secret.
 pub(crate) const JOINS: &str = "join/";
@@ -26,6 +27,7 @@ pub(crate) const JOINS: &str = "join/";
 struct Journal {
     lan: bool,
     opened: bool,
+    denied: bool,
     #[serde(with = "serde_bytes")]
     invitation: alloc::vec::Vec<u8>,
 }
@@ -46,9 +48,20 @@ pub(crate) struct Join {
     /// Routes of the invitation that were tried in this round.
     tried: usize,
     dialling: bool,
+    /// The pairing was denied here: the other side is dialled only to be told.
+    denied: bool,
 }
 
 impl Join {
+    pub(crate) fn is_of(&self, person: &PersonId) -> bool {
+        self.invitation.r_person_id() == *person
+    }
+
+    /// Whether it is still meant to succeed.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        !self.denied
+    }
+
     pub(crate) fn confirms(&self) -> bool {
         self.invitation.policy() == Policy::Confirm
     }
@@ -58,17 +71,28 @@ impl Join {
         let journal: Journal = cbor::decode(bytes).ok()?;
         let invitation = Invitation::from_bytes(&journal.invitation).ok()?;
         let origin = if journal.opened { LinkOrigin::Opened } else { LinkOrigin::Handed };
-        Some(Self::new(invitation, DialRules { lan: journal.lan, origin }, None, true))
+        let join = Self::new(invitation, DialRules { lan: journal.lan, origin }, None, true);
+        Some(Self { denied: journal.denied, ..join })
     }
 
     fn new(invitation: Invitation, rules: DialRules, reply: Option<Ticket>, begun: bool) -> Self {
-        Self { invitation, rules, reply, begun, refusals: 0, failures: 0, tried: 0, dialling: false }
+        Self {
+            invitation,
+            rules,
+            reply,
+            begun,
+            refusals: 0,
+            failures: 0,
+            tried: 0,
+            dialling: false,
+            denied: false,
+        }
     }
 
     fn to_bytes(&self) -> Result<Bytes, NodeError> {
         let invitation = self.invitation.to_bytes()?.to_vec();
-        let journal =
-            Journal { lan: self.rules.lan, opened: self.rules.origin == LinkOrigin::Opened, invitation };
+        let opened = self.rules.origin == LinkOrigin::Opened;
+        let journal = Journal { lan: self.rules.lan, opened, denied: self.denied, invitation };
         cbor::encode(&journal).map_err(|error| NodeError::Identity(error.into()))
     }
 }
@@ -93,6 +117,9 @@ impl Node {
             })?;
         let locator = invitation.locator();
         if let Some(join) = self.joins.get_mut(&locator) {
+            if join.denied {
+                return Err(NodeError::DeniedHere { person: invitation.r_person_id() });
+            }
             if join.reply.is_some() {
                 return Err(NodeError::JoinUnderWay);
             }
@@ -106,7 +133,7 @@ impl Node {
             let (pinned, person) = (known.contact.pin(), invitation.r_person_id());
             if pinned != invitation.r_person_pin() {
                 let shown = invitation.r_person_pin();
-                self.event(Event::KeyChanged { person, known: pinned, shown });
+                self.event(Event::KeyChanged { person, known: pinned, shown: Some(shown) });
                 return Err(NodeError::KeyChanged { person, known: pinned, shown });
             }
             if known.is_active() && known.contact.instance_by_noise(invitation.r_static()).is_some() {
@@ -148,6 +175,13 @@ impl Node {
         let Some(join) = self.joins.get_mut(&locator) else { return };
         if self.phase != Phase::Running || join.dialling {
             return;
+        }
+        let active = self.book.person(&join.invitation.r_person_id()).is_some_and(|known| {
+            known.is_active() && known.contact.instance_by_noise(join.invitation.r_static()).is_some()
+        });
+        if active {
+            let person = join.invitation.r_person_id();
+            return self.forget_joins(&person);
         }
         let begun = join.begun || self.book.person(&join.invitation.r_person_id()).is_some();
         if !begun && wall > join.invitation.exp() {
@@ -215,6 +249,9 @@ impl Node {
         let Some(join) = self.joins.get_mut(&locator) else { return };
         join.dialling = false;
         join.failures = join.failures.saturating_add(1);
+        if join.denied {
+            return self.telling_over(locator, mode, reason);
+        }
         match reason {
             RefuseReason::Rejected("rejected-busy") => self.join_later(locator),
             // It was said in an authenticated way.
@@ -252,7 +289,9 @@ impl Node {
                     let other = if mode == Mode::Pairing { Mode::Known } else { Mode::Pairing };
                     self.join_attempt(locator, other);
                 } else if has_contact {
-                    self.join_again_in_the_other_mode(locator, mode);
+                    // Never given up: whoever holds a pending contact dials again.
+                    join.refusals = 0;
+                    self.join_later(locator);
                 } else {
                     self.join_failed(locator, NodeError::InvitationRefused);
                 }
@@ -261,11 +300,37 @@ impl Node {
         }
     }
 
-    fn join_again_in_the_other_mode(&mut self, locator: Locator, _mode: Mode) {
-        if let Some(join) = self.joins.get_mut(&locator) {
-            join.refusals = 0;
+    /// An attempt to tell the other side of a denial is over. It knows when it has answered; and when it does not
+    /// open to us any more, in either mode, it has nothing left to remove.
+    fn telling_over(&mut self, locator: Locator, mode: Mode, reason: &RefuseReason) {
+        let Some(join) = self.joins.get_mut(&locator) else { return };
+        match reason {
+            RefuseReason::Rejected(_) => self.forget_join(locator),
+            RefuseReason::LinkDown(LinkCause::Closed) => {
+                join.refusals = join.refusals.saturating_add(1);
+                if join.refusals < 2 {
+                    let other = if mode == Mode::Pairing { Mode::Known } else { Mode::Pairing };
+                    self.join_attempt(locator, other);
+                } else {
+                    self.forget_join(locator);
+                }
+            }
+            _ => self.join_later(locator),
         }
-        self.join_later(locator);
+    }
+
+    /// Whether a dial is there only to tell of a denial.
+    pub(crate) fn is_telling(&self, locator: &Locator) -> bool {
+        self.joins.get(locator).is_some_and(|join| join.denied)
+    }
+
+    /// The other side has been told, or has nothing to be told.
+    pub(crate) fn forget_join(&mut self, locator: Locator) {
+        self.timers.set(Timer::Join(locator), None);
+        if self.joins.remove(&locator).is_some() {
+            let writes = alloc::vec![forget_journal(&locator)];
+            self.commit(writes, Effect::Quiet { doing: "forgetting a join that was denied" });
+        }
     }
 
     /// A session of a join ended before the contact was active, or after.
@@ -288,6 +353,9 @@ impl Node {
 
     /// A join is decided against us: whatever was pending for it is removed.
     pub(crate) fn join_failed(&mut self, locator: Locator, error: NodeError) {
+        if self.is_telling(&locator) {
+            return self.forget_join(locator);
+        }
         let Some(join) = self.joins.remove(&locator) else { return };
         self.timers.set(Timer::Join(locator), None);
         let person = join.invitation.r_person_id();
@@ -295,7 +363,7 @@ impl Node {
         let pending =
             self.book.person(&person).is_some_and(|known| !known.is_active() && !known.note.inviter);
         if pending {
-            writes.extend(self.removal_writes(&person));
+            writes.extend(Self::removal_writes(&person));
             self.book.remove(&person);
             self.forget_peers(&person);
         }
@@ -328,10 +396,34 @@ impl Node {
         }
     }
 
+    /// A contact that was active before has taken another invitation of his to the end.
+    pub(crate) fn forget_joins(&mut self, person: &PersonId) {
+        let writes = self.forget_journals(person);
+        if !writes.is_empty() {
+            self.commit(writes, Effect::Quiet { doing: "forgetting a join that is done" });
+            self.joins_done(person);
+        }
+    }
+
     /// The writes that forget the joins with a person.
     pub(crate) fn forget_journals(&self, person: &PersonId) -> alloc::vec::Vec<Write> {
         let of = |join: &&Join| join.invitation.r_person_id() == *person;
         self.joins.values().filter(of).map(|join| forget_journal(&join.invitation.locator())).collect()
+    }
+
+    /// The writes that remember that the joins with a person were denied here, where the other side may have to be
+    /// told.
+    pub(crate) fn deny_journals(&mut self, person: &PersonId) -> alloc::vec::Vec<Write> {
+        let mut writes = alloc::vec::Vec::new();
+        for (locator, join) in &mut self.joins {
+            if join.invitation.r_person_id() == *person {
+                join.denied = true;
+                (join.refusals, join.failures) = (0, 0);
+                let value = join.to_bytes().ok();
+                writes.push(Write::Setting { key: setting(JOINS, locator.as_bytes()), value });
+            }
+        }
+        writes
     }
 
     /// A person denied a pairing, on this side or the other: the commands that wait for it.
@@ -343,9 +435,22 @@ impl Node {
             .map(|(locator, _)| *locator)
             .collect();
         for locator in denied {
-            self.timers.set(Timer::Join(locator), None);
-            if let Some(Join { reply: Some(reply), .. }) = self.joins.remove(&locator) {
+            let Some(join) = self.joins.get_mut(&locator) else { continue };
+            let (reply, telling) = (join.reply.take(), join.denied);
+            if telling {
+                self.join_after(locator, Duration::ZERO);
+            } else {
+                self.timers.set(Timer::Join(locator), None);
+                self.joins.remove(&locator);
+            }
+            if let Some(reply) = reply {
                 self.reply(reply, Err(error.clone()));
+            }
+            let mine = |link: &Link| matches!(&link.way, Way::Dialled { purpose: Purpose::Join { locator: of, .. }, .. } if *of == locator);
+            let links: alloc::vec::Vec<LinkId> =
+                self.links.iter().filter(|(_, link)| mine(link)).map(|(id, _)| *id).collect();
+            for link in links {
+                self.refuse(link, RefuseReason::Ended);
             }
         }
     }

@@ -16,11 +16,9 @@ use crate::node::Node;
 
 impl Node {
     /// The writes that remove a contact, his trust records, his instances and our notes.
-    pub(crate) fn removal_writes(&self, person: &PersonId) -> Vec<Write> {
-        let mut writes = alloc::vec![Write::RemoveContact(*person)];
-        writes.push(Write::Setting { key: setting(NOTES, &person.0), value: None });
-        writes.extend(self.forget_journals(person));
-        writes
+    pub(crate) fn removal_writes(person: &PersonId) -> [Write; 2] {
+        let note = Write::Setting { key: setting(NOTES, &person.0), value: None };
+        [Write::RemoveContact(*person), note]
     }
 
     /// [`crate::Command::Deny`]: a pending contact, on either side.
@@ -32,8 +30,9 @@ impl Node {
                 Ok(())
             }
             // A join that has not reached the inviter yet.
-            None if self.joins.values().any(|join| join.invitation.r_person_id() == person) => {
-                let writes = self.forget_journals(&person);
+            None if self.joins.values().any(|join| join.is_of(&person) && join.is_wanted()) => {
+                let begun = self.joins.values().any(|join| join.is_of(&person) && join.begun);
+                let writes = if begun { self.deny_journals(&person) } else { self.forget_journals(&person) };
                 self.joins_denied(&person, &NodeError::DeniedHere { person });
                 self.commit(writes, Effect::Removed { reply: Some(reply), person, by_peer: false });
                 Ok(())
@@ -72,7 +71,12 @@ impl Node {
     fn remove_person(&mut self, person: PersonId, reply: Option<Ticket>, by_peer: bool) {
         let now = self.clock.latest();
         let Some(known) = self.book.person(&person).cloned() else { return };
-        let mut writes = self.removal_writes(&person);
+        let mut writes: Vec<Write> = Self::removal_writes(&person).into();
+        if by_peer || known.is_active() {
+            writes.extend(self.forget_journals(&person));
+        } else {
+            writes.extend(self.deny_journals(&person));
+        }
         if !by_peer {
             writes.extend(self.deny_writes(&known));
         }
@@ -148,7 +152,7 @@ impl Node {
                 let undo = step.undo.map(|by| by.by_person);
                 let mut writes = token_writes(step.step);
                 for gone in [person, undo].into_iter().flatten() {
-                    writes.extend(self.removal_writes(&gone));
+                    writes.extend(Self::removal_writes(&gone));
                 }
                 let by_peer = denied.is_some_and(|(_, by_peer)| by_peer);
                 let effect = Effect::Revoked { reply, change: Some(step.ticket), person, by_peer };

@@ -15,6 +15,9 @@ use crate::api::{EndReason, Event, LinkId};
 use crate::hub::Effect;
 use crate::node::Node;
 
+/// Messages that a peer can have sent before it has our HELLO: its own.
+const MAX_EARLY: usize = 1;
+
 /// Reports of progress are at least so far apart, but for the last one.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
@@ -24,8 +27,13 @@ impl Node {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         if live.chum.is_some() {
             self.chum_input(id, Input::Message(message));
-        } else if live.gate != Gate::Closing {
+        } else if live.gate == Gate::Closing {
+        } else if live.early.len() < MAX_EARLY {
             live.early.push_back(message);
+        } else {
+            let text = "CHUM went on though our HELLO has not been sent";
+            let fault = crate::api::Fault::new("chum-before-hello", &text);
+            self.end_session(id, Some(CloseCode::Protocol), EndReason::Violation(fault));
         }
     }
 
@@ -158,11 +166,10 @@ impl Node {
 
     /// The view of a person has grown: his sessions have something to send.
     pub(crate) fn view_grown(&mut self, person: &PersonId, except: Option<LinkId>) {
-        let links: Vec<LinkId> = self
-            .peers
-            .values()
-            .filter(|peer| peer.person == *person)
-            .filter_map(|peer| peer.session)
+        let Some(known) = self.book.person(person) else { return };
+        let instances = known.contact.instances.iter();
+        let links: Vec<LinkId> = instances
+            .filter_map(|instance| self.peers.get(&instance.keys.owner)?.session)
             .filter(|link| Some(*link) != except)
             .collect();
         for link in links {

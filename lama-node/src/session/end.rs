@@ -65,7 +65,7 @@ impl Node {
     fn alarm(&mut self, person: PersonId) {
         if let Some(known) = self.book.person(&person) {
             let pin = known.contact.pin();
-            self.event(Event::KeyChanged { person, known: pin, shown: lama_identity::PersonPin([0; 32]) });
+            self.event(Event::KeyChanged { person, known: pin, shown: None });
         }
     }
 

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 use lama_chum::Chum;
-use lama_handshake::{Established, InitiatorVerified, Mode, PairKey, Role};
+use lama_handshake::{Established, InitiatorVerified, Mode, PairKey, RejectCode, Role};
 use lama_identity::{Contact, InstanceId, TrustOrigin};
 use lama_store::{Read, Reply, Request, StoreError, TrustRecord, Write};
 
@@ -31,6 +31,16 @@ use crate::pairing::known_writes;
 impl Node {
     /// Dialling side: the responder is verified; now our own side has to be durable.
     pub(super) fn before_ready(&mut self, id: LinkId, verified: InitiatorVerified) {
+        if let Some(Way::Dialled { purpose: Purpose::Join { locator, .. }, .. }) =
+            self.links.get(&id).map(|link| link.way.clone())
+            && self.is_telling(&locator)
+        {
+            let mut out = BytesMut::new();
+            verified.reject(RejectCode::Denied, &mut out);
+            self.push_frame(id, out);
+            self.forget_join(locator);
+            return self.refuse(id, RefuseReason::Ended);
+        }
         let identity = verified.peer().identity.clone();
         let known = self.book.person(&identity.person_id());
         match known {
@@ -58,7 +68,8 @@ impl Node {
         let peer = verified.peer();
         let mut contact = Contact::pending(&peer.identity, TrustOrigin::Token, wall);
         contact.learn_url(&peer.identity.instance_id(), &peer.endpoint.url);
-        let confirm = self.joins.get(locator).is_some_and(|join| join.confirms());
+        let Some(join) = self.joins.get(locator) else { return self.refuse(id, RefuseReason::Ended) };
+        let confirm = join.confirms();
         let code = verified.check_code().map(|code| code.to_string());
         let note = Note { inviter: false, locator: Some(*locator), confirm, ready: false, code };
         let known = Box::new(Known { contact, note });
@@ -207,8 +218,10 @@ impl Node {
     pub(super) fn acknowledged(&mut self, id: LinkId) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         live.deadline = None;
+        let person = live.person();
         if live.chum.is_some() || live.opening {
             live.gate = Gate::Open;
+            self.forget_joins(&person);
         } else {
             live.gate = Gate::Finish;
             self.proceed(id);

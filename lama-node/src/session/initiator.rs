@@ -168,11 +168,14 @@ impl Node {
             && known.contact.pin() != person.pin
         {
             let pinned = known.contact.pin();
-            self.event(Event::KeyChanged { person: person.id, known: pinned, shown: person.pin });
+            self.event(Event::KeyChanged { person: person.id, known: pinned, shown: Some(person.pin) });
             let mut out = BytesMut::new();
             verified.reject(RejectCode::Person, &mut out);
             self.push_frame(id, out);
             return self.refuse(id, RefuseReason::KeyChanged { person: person.id });
+        }
+        if self.is_revoked(&verified.peer().identity) {
+            return self.refuse(id, RefuseReason::Revoked { person: person.id });
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.authenticated();

@@ -8,5 +8,5 @@ mod link;
 mod live;
 mod responder;
 
-pub(crate) use link::{Link, Stage};
+pub(crate) use link::{Link, Stage, Way};
 pub(crate) use live::{Gate, Live};

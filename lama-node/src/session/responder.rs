@@ -132,7 +132,7 @@ impl Node {
             && known.contact.pin() != person.pin
         {
             let pinned = known.contact.pin();
-            self.event(Event::KeyChanged { person: person.id, known: pinned, shown: person.pin });
+            self.event(Event::KeyChanged { person: person.id, known: pinned, shown: Some(person.pin) });
             return self.refuse_told(
                 id,
                 verified,
@@ -140,6 +140,10 @@ impl Node {
                 RefuseReason::KeyChanged { person: person.id },
             );
         }
+        if self.is_revoked(&verified.peer().identity) {
+            return self.refuse(id, RefuseReason::Revoked { person: person.id });
+        }
+        let known = self.book.person(&person.id);
         match verified.mode() {
             Mode::Pairing => self.admit(id, verified),
             Mode::Known => match known {
@@ -158,6 +162,16 @@ impl Node {
                 Some(_) => self.introduce_responder(id, verified),
             },
         }
+    }
+
+    /// Whether a person has revoked this instance or its key.
+    pub(super) fn is_revoked(&self, identity: &lama_identity::PublicIdentity) -> bool {
+        let Some(known) = self.book.person(&identity.person_id()) else { return false };
+        known.contact.instances.iter().any(|instance| {
+            let same = instance.keys.owner == identity.instance_id()
+                || instance.keys.encryption_key == *identity.noise();
+            same && instance.revoked.is_some()
+        })
     }
 
     /// Refuses somebody who has proved himself, and tells him the code.

@@ -102,6 +102,25 @@ fn the_joiner_can_deny_too() {
 }
 
 #[test]
+fn the_joiners_denial_reaches_an_inviter_who_was_away() {
+    let (mut world, a, b, _, ticket) = pending();
+    world.actors[a].url = None;
+    world.cut_all();
+    world.run(ms(100));
+    let person = world.person(a);
+    assert_eq!(world.ask(b, Command::Deny { person }), Ok(Reply::Done));
+    assert_eq!(world.answer(b, ticket), Some(Err(NodeError::DeniedHere { person })));
+    assert_eq!(world.contacts(a).len(), 1);
+    world.restart(b);
+    world.actors[a].url = Some(A.into());
+    world.run(secs(120));
+    assert!(world.contacts(a).is_empty() && world.contacts(b).is_empty());
+    let Ok(Reply::Invitations(list)) = world.ask(a, Command::Invitations) else { panic!() };
+    assert_eq!(list[0].state, InvitationState::Revoked);
+    assert!(world.actors[b].node.joins.is_empty());
+}
+
+#[test]
 fn pending_survives_restarts_on_both_sides_and_the_wait() {
     let (mut world, a, b, ..) = pending();
     world.restart(a);

@@ -1,6 +1,6 @@
 //! A world of nodes for tests: every frame arrives, in order, after a fixed delay.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::string::{String, ToString as _};
 use std::time::Duration;
 use std::vec::Vec;
@@ -52,7 +52,6 @@ pub(super) struct World {
     pub(super) actors: Vec<Actor>,
     queue: BTreeMap<(Duration, u64), (usize, Input)>,
     ends: BTreeMap<LinkId, End>,
-    closing: BTreeSet<LinkId>,
     next: u64,
     seeds: u64,
     /// Every frame that travelled: for comparing runs.
@@ -68,7 +67,6 @@ impl World {
             actors: Vec::new(),
             queue: BTreeMap::new(),
             ends: BTreeMap::new(),
-            closing: BTreeSet::new(),
             next: 0,
             seeds: 0,
             trace: Vec::new(),
@@ -89,10 +87,18 @@ impl World {
 
     /// An actor of a new person.
     pub(super) fn add(&mut self, email: &str, url: Option<&str>) -> usize {
+        self.add_with(email, url, Config::default())
+    }
+
+    pub(super) fn add_with(&mut self, email: &str, url: Option<&str>, config: Config) -> usize {
         let seed = self.seed();
         let wall = self.clock().wall;
         let identity = LocalIdentity::create(email.parse().unwrap(), "desk", seed, wall).unwrap();
-        self.add_identity(identity, url, Config::default())
+        self.add_identity(identity, url, config)
+    }
+
+    pub(super) fn store(&mut self, actor: usize) -> &mut Store<Memory> {
+        self.actors[actor].store.as_mut().unwrap()
     }
 
     pub(super) fn add_identity(

@@ -62,8 +62,53 @@ fn two_round_trips_to_both_persons() {
         let traffic = status.peers[0].traffic;
         assert!(traffic.authenticated_after.unwrap() <= 2, "{traffic:?}");
     }
-    let start = world.trace.len();
-    let _ = start;
+}
+
+#[test]
+fn three_round_trips_to_the_first_object_for_contacts() {
+    let mut world = World::new();
+    let (a, b) = (world.add("ada@lama.local", Some(A)), world.add("ben@lama.local", None));
+    world.pair(a, b);
+    world.actors[a].url = None;
+    world.cut_all();
+    world.run(secs(1));
+    world.say(a, b, "for you");
+    world.trace.clear();
+    world.actors[a].url = Some(A.into());
+    world.run(secs(120));
+    let Ok(Reply::Status(status)) = world.ask(b, Command::Status) else { panic!() };
+    let traffic = status.peers[0].traffic;
+    assert_eq!((traffic.authenticated_after, traffic.first_object_after), (Some(2), Some(3)), "{traffic:?}");
+}
+
+#[test]
+fn both_sides_keep_one_trust_certificate() {
+    let mut world = World::new();
+    let (a, b) = (world.add("ada@lama.local", Some(A)), world.add("ben@lama.local", None));
+    world.pair(a, b);
+    for (id, other) in [(a, b), (b, a)] {
+        let (person, store) = (world.person(other), world.store(id));
+        let trust = store.ask(lama_store::Read::Trust(None)).unwrap();
+        let lama_store::Reply::Trust(records) = trust else { panic!("{trust:?}") };
+        assert_eq!((records.len(), records[0].person), (1, person));
+    }
+}
+
+#[test]
+fn sessions_are_renewed_with_fresh_keys() {
+    let mut world = World::new();
+    let mut config = crate::Config::default();
+    config.session.renew_after = secs(2);
+    let a = world.add_with("ada@lama.local", Some(A), config.clone());
+    let b = world.add_with("ben@lama.local", None, config);
+    world.pair(a, b);
+    world.run(secs(30));
+    let renewed =
+        |event: &&Event| matches!(event, Event::SessionEnded { reason: crate::EndReason::Renewed, .. });
+    assert!(world.actors[a].events.iter().filter(renewed).count() > 5);
+    world.say(a, b, "still here");
+    let with = world.person(a);
+    assert_eq!(world.texts(b, with), ["still here"]);
 }
 
 #[test]
