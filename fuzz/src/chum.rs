@@ -49,19 +49,19 @@ pub fn frames(mut data: &[u8]) {
     let mut side = Side::new(tight(), view);
     let (mut ended, mut out) = (None, BytesMut::new());
     while let Some((step, message)) = next(&mut data) {
-        let result = match step {
-            0..16 => side.chum.handle(NOW, Input::Message(Bytes::copy_from_slice(message))),
-            16..80 => side.execute().map_or(Ok(()), |answer| side.chum.handle(NOW, answer)),
-            80..144 => {
-                out.clear();
-                assert_eq!(side.chum.poll_frame(&mut out), !out.is_empty());
-                Ok(())
-            }
-            144..200 => {
-                let head = side.view.share(objects("more", step.into(), 60));
-                side.chum.handle(NOW, Input::Grown(head))
-            }
-            _ => side.chum.handle_timeout(NOW),
+        let input = match step {
+            0..16 => Some(Input::Message(Bytes::copy_from_slice(message))),
+            16..80 => side.execute(),
+            144..200 => Some(Input::Grown(side.view.share(objects("more", step.into(), 60)))),
+            _ => None,
+        };
+        if (80..144).contains(&step) {
+            out.clear();
+            assert_eq!(side.chum.poll_frame(&mut out), !out.is_empty());
+        }
+        let result = match input {
+            Some(input) => side.chum.handle(NOW, input),
+            None => side.chum.handle_timeout(NOW),
         };
         if let Some(error) = ended {
             assert_eq!(result, Err(error), "the first error is final");
