@@ -210,7 +210,7 @@ impl Open<'_> {
 /// An array, or ciborium's spelling of a tag: the variant `@@TAGGED@@` with the tag's number and what it is around.
 pub(super) enum Variant<'a> {
     Array(Open<'a>),
-    Tag { encoder: &'a mut Encoder, number_came: bool },
+    Tag { encoder: &'a mut Encoder, start: usize, number_came: bool },
 }
 
 impl ser::SerializeTupleVariant for Variant<'_> {
@@ -220,14 +220,13 @@ impl ser::SerializeTupleVariant for Variant<'_> {
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         match self {
             Self::Array(open) => open.element(value),
-            Self::Tag { encoder, number_came: true } => value.serialize(&mut **encoder),
-            Self::Tag { encoder, number_came } => {
-                let start = encoder.out.len();
+            Self::Tag { encoder, number_came: true, .. } => value.serialize(&mut **encoder),
+            Self::Tag { encoder, start, number_came } => {
                 value.serialize(&mut **encoder)?;
-                if encoder.out.get(start..) != Some(&[0x18, 42]) {
+                if encoder.out.get(*start..) != Some(&[0x18, 42]) {
                     return Err(Failure(EncodingError::Tag));
                 }
-                encoder.out.truncate(start);
+                encoder.out.truncate(*start);
                 encoder.head(TAG, 42);
                 *number_came = true;
                 Ok(())
@@ -238,7 +237,11 @@ impl ser::SerializeTupleVariant for Variant<'_> {
     fn end(self) -> Result<(), Failure> {
         match self {
             Self::Array(open) => open.close(ARRAY),
-            Self::Tag { .. } => Ok(()),
+            // What is in the tag must be a link of ours: nothing is written that the checker refuses.
+            Self::Tag { encoder, start, .. } => {
+                let written = encoder.out.get(start..).unwrap_or_default();
+                super::check(written).map(|_| ()).map_err(|_| Failure(EncodingError::Link))
+            }
         }
     }
 }
@@ -406,7 +409,8 @@ impl<'a> ser::Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<Variant<'a>, Failure> {
         if name == "@@TAG@@" && variant == "@@TAGGED@@" {
-            return Ok(Variant::Tag { encoder: self, number_came: false });
+            let start = self.out.len();
+            return Ok(Variant::Tag { encoder: self, start, number_came: false });
         }
         self.open_variant(ARRAY, variant, len).map(Variant::Array)
     }
