@@ -71,12 +71,13 @@ impl Node {
     /// `seed` is drawn for this start of the process alone.
     ///
     /// # Errors
-    /// [`NodeError::WrongIdentity`] if the secret does not belong to the identity, or the identity does not hold
-    /// together.
+    /// [`NodeError::WrongIdentity`] if the secret does not belong to the identity; [`NodeError::Identity`] if that
+    /// does not hold together, or its certificate is not valid by this clock.
     pub fn new(config: Config, identity: NodeIdentity, seed: Seed, now: Now) -> Result<Self, NodeError> {
-        if identity.noise.public() != identity.public.noise() || identity.public.verify(now.wall).is_err() {
+        if identity.noise.public() != identity.public.noise() {
             return Err(NodeError::WrongIdentity);
         }
+        identity.public.verify(now.wall)?;
         let mut clock = Clock::default();
         clock.advance(now);
         let mut rng = Rng::new(seed);

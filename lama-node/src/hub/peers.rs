@@ -1,7 +1,7 @@
 //! Instances of contacts: what is kept of each, and where we stand with it.
 
 use bytes::Bytes;
-use lama_chum::{Fingerprint, PairKey as ChumKey};
+use lama_chum::Fingerprint;
 use lama_core::{Instant, Ticket, WallTime};
 use lama_handshake::{BootId, PairKey, PairKeyId};
 use lama_identity::{InstanceId, PersonId, cbor};
@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     pub(crate) in_sync: Option<(u64, Fingerprint)>,
     /// The last two lives of its process: one that comes back lives twice.
     pub(crate) boots: [Option<BootId>; 2],
+    /// Whether it has said that our contact was removed there.
+    pub(crate) removed: bool,
 }
 
 impl Peer {
@@ -55,6 +57,7 @@ impl Peer {
             again: None,
             in_sync: None,
             boots: [None; 2],
+            removed: false,
         }
     }
 
@@ -80,12 +83,6 @@ impl Peer {
         self.boots = [Some(boot), last];
         before == Some(boot)
     }
-}
-
-/// The key under which both stores keep the fingerprint of this pair's view.
-#[allow(dead_code, reason = "documents which key the store is given")]
-pub(crate) fn chum_key(pair: &PairKey) -> ChumKey {
-    ChumKey::new(*pair.expose())
 }
 
 impl Node {

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::NodeError;
-use crate::api::{DialError, Event, LinkCause, LinkId, RefuseReason, Reply as NodeReply};
+use crate::api::{DialError, Event, LinkCause, RefuseReason, Reply as NodeReply};
 use crate::hub::{Effect, Purpose, Timer, setting};
 use crate::node::{Node, Phase};
-use crate::session::{Link, Way};
 
 /// Settings under which joins stand; the locator in hexadecimal follows. They hold the invitation's secret.
 pub(crate) const JOINS: &str = "join/";
@@ -38,18 +37,18 @@ pub(crate) struct Join {
     pub(crate) invitation: Invitation,
     rules: DialRules,
     /// The command that waits for the outcome.
-    reply: Option<Ticket>,
+    pub(super) reply: Option<Ticket>,
     /// Whether our Auth may have reached the inviter: it may have taken its durable step, so giving up is no more
     /// an answer than not having tried.
     pub(crate) begun: bool,
     /// Attempts that ended without a word of the other side, since one that went further.
-    refusals: u32,
-    failures: u32,
+    pub(super) refusals: u32,
+    pub(super) failures: u32,
     /// Routes of the invitation that were tried in this round.
     tried: usize,
     dialling: bool,
     /// The pairing was denied here: the other side is dialled only to be told.
-    denied: bool,
+    pub(super) denied: bool,
 }
 
 impl Join {
@@ -89,7 +88,7 @@ impl Join {
         }
     }
 
-    fn to_bytes(&self) -> Result<Bytes, NodeError> {
+    pub(super) fn to_bytes(&self) -> Result<Bytes, NodeError> {
         let invitation = self.invitation.to_bytes()?.to_vec();
         let opened = self.rules.origin == LinkOrigin::Opened;
         let journal = Journal { lan: self.rules.lan, opened, denied: self.denied, invitation };
@@ -170,7 +169,7 @@ impl Node {
         self.join_attempt(locator, Mode::Pairing);
     }
 
-    fn join_attempt(&mut self, locator: Locator, mode: Mode) {
+    pub(super) fn join_attempt(&mut self, locator: Locator, mode: Mode) {
         let wall = self.clock.latest().wall;
         let Some(join) = self.joins.get_mut(&locator) else { return };
         if self.phase != Phase::Running || join.dialling {
@@ -202,13 +201,13 @@ impl Node {
     }
 
     /// Waits, then tries again.
-    fn join_later(&mut self, locator: Locator) {
+    pub(super) fn join_later(&mut self, locator: Locator) {
         let Some(join) = self.joins.get(&locator) else { return };
         let pause = self.backoff(join.failures);
         self.join_after(locator, pause);
     }
 
-    fn join_after(&mut self, locator: Locator, pause: Duration) {
+    pub(super) fn join_after(&mut self, locator: Locator, pause: Duration) {
         let at = self.clock.latest().mono + pause;
         self.timers.set(Timer::Join(locator), Some(at));
     }
@@ -300,39 +299,6 @@ impl Node {
         }
     }
 
-    /// An attempt to tell the other side of a denial is over. It knows when it has answered; and when it does not
-    /// open to us any more, in either mode, it has nothing left to remove.
-    fn telling_over(&mut self, locator: Locator, mode: Mode, reason: &RefuseReason) {
-        let Some(join) = self.joins.get_mut(&locator) else { return };
-        match reason {
-            RefuseReason::Rejected(_) => self.forget_join(locator),
-            RefuseReason::LinkDown(LinkCause::Closed) => {
-                join.refusals = join.refusals.saturating_add(1);
-                if join.refusals < 2 {
-                    let other = if mode == Mode::Pairing { Mode::Known } else { Mode::Pairing };
-                    self.join_attempt(locator, other);
-                } else {
-                    self.forget_join(locator);
-                }
-            }
-            _ => self.join_later(locator),
-        }
-    }
-
-    /// Whether a dial is there only to tell of a denial.
-    pub(crate) fn is_telling(&self, locator: &Locator) -> bool {
-        self.joins.get(locator).is_some_and(|join| join.denied)
-    }
-
-    /// The other side has been told, or has nothing to be told.
-    pub(crate) fn forget_join(&mut self, locator: Locator) {
-        self.timers.set(Timer::Join(locator), None);
-        if self.joins.remove(&locator).is_some() {
-            let writes = alloc::vec![forget_journal(&locator)];
-            self.commit(writes, Effect::Quiet { doing: "forgetting a join that was denied" });
-        }
-    }
-
     /// A session of a join ended before the contact was active, or after.
     pub(crate) fn join_cut(&mut self, locator: Locator) {
         let Some(join) = self.joins.get_mut(&locator) else { return };
@@ -350,124 +316,10 @@ impl Node {
             theirs: theirs.unwrap_or_default(),
         }
     }
-
-    /// A join is decided against us: whatever was pending for it is removed.
-    pub(crate) fn join_failed(&mut self, locator: Locator, error: NodeError) {
-        if self.is_telling(&locator) {
-            return self.forget_join(locator);
-        }
-        let Some(join) = self.joins.remove(&locator) else { return };
-        self.timers.set(Timer::Join(locator), None);
-        let person = join.invitation.r_person_id();
-        let mut writes = alloc::vec![forget_journal(&locator)];
-        let pending =
-            self.book.person(&person).is_some_and(|known| !known.is_active() && !known.note.inviter);
-        if pending {
-            writes.extend(Self::removal_writes(&person));
-            self.book.remove(&person);
-            self.forget_peers(&person);
-        }
-        self.commit(writes, Effect::Quiet { doing: "forgetting a join that failed" });
-        if pending {
-            self.event(Event::ContactRemoved { person, by_peer: true });
-        }
-        self.event(Event::PairingFailed { person: Some(person), error: error.clone() });
-        if let Some(reply) = join.reply {
-            self.reply(reply, Err(error));
-        }
-    }
-
-    /// The joins by which a person became a contact: done.
-    pub(crate) fn joins_done(&mut self, person: &PersonId) {
-        let done: alloc::vec::Vec<Locator> = self
-            .joins
-            .iter()
-            .filter(|(_, join)| join.invitation.r_person_id() == *person)
-            .map(|(locator, _)| *locator)
-            .collect();
-        for locator in done {
-            self.timers.set(Timer::Join(locator), None);
-            if let Some(Join { reply: Some(reply), .. }) = self.joins.remove(&locator)
-                && let Some(known) = self.book.person(person)
-            {
-                let contact = self.contact_info(known);
-                self.reply(reply, Ok(NodeReply::Contact(alloc::boxed::Box::new(contact))));
-            }
-        }
-    }
-
-    /// A contact that was active before has taken another invitation of his to the end.
-    pub(crate) fn forget_joins(&mut self, person: &PersonId) {
-        let writes = self.forget_journals(person);
-        if !writes.is_empty() {
-            self.commit(writes, Effect::Quiet { doing: "forgetting a join that is done" });
-            self.joins_done(person);
-        }
-    }
-
-    /// The writes that forget the joins with a person.
-    pub(crate) fn forget_journals(&self, person: &PersonId) -> alloc::vec::Vec<Write> {
-        let of = |join: &&Join| join.invitation.r_person_id() == *person;
-        self.joins.values().filter(of).map(|join| forget_journal(&join.invitation.locator())).collect()
-    }
-
-    /// The writes that remember that the joins with a person were denied here, where the other side may have to be
-    /// told.
-    pub(crate) fn deny_journals(&mut self, person: &PersonId) -> alloc::vec::Vec<Write> {
-        let mut writes = alloc::vec::Vec::new();
-        for (locator, join) in &mut self.joins {
-            if join.invitation.r_person_id() == *person {
-                join.denied = true;
-                (join.refusals, join.failures) = (0, 0);
-                let value = join.to_bytes().ok();
-                writes.push(Write::Setting { key: setting(JOINS, locator.as_bytes()), value });
-            }
-        }
-        writes
-    }
-
-    /// A person denied a pairing, on this side or the other: the commands that wait for it.
-    pub(crate) fn joins_denied(&mut self, person: &PersonId, error: &NodeError) {
-        let denied: alloc::vec::Vec<Locator> = self
-            .joins
-            .iter()
-            .filter(|(_, join)| join.invitation.r_person_id() == *person)
-            .map(|(locator, _)| *locator)
-            .collect();
-        for locator in denied {
-            let Some(join) = self.joins.get_mut(&locator) else { continue };
-            let (reply, telling) = (join.reply.take(), join.denied);
-            if telling {
-                self.join_after(locator, Duration::ZERO);
-            } else {
-                self.timers.set(Timer::Join(locator), None);
-                self.joins.remove(&locator);
-            }
-            if let Some(reply) = reply {
-                self.reply(reply, Err(error.clone()));
-            }
-            let mine = |link: &Link| matches!(&link.way, Way::Dialled { purpose: Purpose::Join { locator: of, .. }, .. } if *of == locator);
-            let links: alloc::vec::Vec<LinkId> =
-                self.links.iter().filter(|(_, link)| mine(link)).map(|(id, _)| *id).collect();
-            for link in links {
-                self.refuse(link, RefuseReason::Ended);
-            }
-        }
-    }
-
-    /// Stops following joins; the journal takes them up at the next start.
-    pub(crate) fn joins_stop(&mut self) {
-        for join in self.joins.values_mut() {
-            if let Some(reply) = join.reply.take() {
-                self.out
-                    .push_back(crate::api::Output::Reply { ticket: reply, result: Err(NodeError::Stopped) });
-            }
-        }
-    }
 }
 
 /// The write that forgets a join.
-pub(crate) fn forget_journal(locator: &Locator) -> Write {
+pub(super) fn forget_journal(locator: &Locator) -> Write {
     Write::Setting { key: setting(JOINS, locator.as_bytes()), value: None }
 }
 

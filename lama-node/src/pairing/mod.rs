@@ -2,6 +2,7 @@
 
 mod activate;
 mod admit;
+mod decided;
 mod join;
 mod remove;
 

@@ -1,8 +1,8 @@
 //! A world of nodes for tests: every frame arrives, in order, after a fixed delay.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::string::{String, ToString as _};
-use std::time::Duration;
 use std::vec::Vec;
 
 use bytes::BytesMut;
