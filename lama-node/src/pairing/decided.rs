@@ -17,7 +17,7 @@ use crate::session::{Link, Way};
 impl Node {
     /// An attempt to tell the other side of a denial is over. It knows when it has answered; and when it does not
     /// open to us any more, in either mode, it has nothing left to remove.
-    fn telling_over(&mut self, locator: Locator, mode: Mode, reason: &RefuseReason) {
+    pub(super) fn telling_over(&mut self, locator: Locator, mode: Mode, reason: &RefuseReason) {
         let Some(join) = self.joins.get_mut(&locator) else { return };
         match reason {
             RefuseReason::Rejected(_) => self.forget_join(locator),

@@ -55,7 +55,7 @@ impl Node {
     pub(crate) fn denied_by_peer(&mut self, person: PersonId) {
         match self.book.person(&person) {
             Some(known) if known.is_active() => {
-                let mut peers = self.peers.values_mut().filter(|peer| peer.person == person);
+                let peers = self.peers.values_mut().filter(|peer| peer.person == person);
                 // It says so each time it is dialled; it is worth one report.
                 let news =
                     peers.fold(false, |news, peer| !core::mem::replace(&mut peer.removed, true) || news);
