@@ -9,7 +9,7 @@ use lama_invite::{Draft, Invitation, Locator, MAX_ROUTES, Policy, RevokeReason, 
 use lama_store::{Reply as StoreReply, StoreError};
 
 use crate::NodeError;
-use crate::api::{EndReason, InvitationInfo, InvitationState, Reply};
+use crate::api::{InvitationInfo, InvitationState, Reply};
 use crate::hub::Effect;
 use crate::node::Node;
 use crate::pairing::{outcome, token_writes};
@@ -80,20 +80,10 @@ impl Node {
         let mut writes = token_writes(change.step);
         let mut person = None;
         if let Some(by) = change.undo
-            && let Some(known) = self.book.person(&by.by_person).cloned()
-            && !known.is_active()
+            && let Some(undone) = self.undo_pending(&by.by_person)
         {
             person = Some(by.by_person);
-            writes.extend(Self::removal_writes(&by.by_person));
-            writes.extend(self.forget_journals(&by.by_person));
-            writes.extend(self.deny_writes(&known));
-            let links = self.links_with(&by.by_person);
-            self.book.remove(&by.by_person);
-            for link in links {
-                self.end_session(link, Some(lama_handshake::CloseCode::Denied), EndReason::Removed);
-                self.refuse(link, crate::api::RefuseReason::Ended);
-            }
-            self.forget_peers(&by.by_person);
+            writes.extend(undone);
         }
         let change = Some(change.ticket);
         self.commit(writes, Effect::Revoked { reply: Some(reply), change, person, by_peer: false });

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use lama_core::Ticket;
 use lama_handshake::CloseCode;
 use lama_identity::PersonId;
-use lama_invite::{RevokeReason, Settled};
+use lama_invite::{InviteError, RevokeReason, Settled};
 use lama_store::{Reply, StoreError, Write};
 
 use super::admit::{outcome, token_writes};
@@ -155,16 +155,21 @@ impl Node {
         let person = denied.map(|(person, _)| person);
         match settled {
             Settled::Again(step) => {
-                let undo = step.undo.map(|by| by.by_person);
                 let mut writes = token_writes(step.step);
-                for gone in [person, undo].into_iter().flatten() {
-                    writes.extend(Self::removal_writes(&gone));
-                }
+                writes.extend(person.iter().flat_map(Self::removal_writes));
+                // The joiner was quicker than the revocation: the contact that he became goes with the token.
+                let undone = step.undo.and_then(|by| self.undo_pending(&by.by_person));
+                writes.extend(undone.into_iter().flatten());
                 let by_peer = denied.is_some_and(|(_, by_peer)| by_peer);
                 let effect = Effect::Revoked { reply, change: Some(step.ticket), person, by_peer };
                 self.commit(writes, effect);
             }
             Settled::Lost(error) => {
+                // The pairing was quicker than the denial. Nothing was written, and the person is to go all the same.
+                if let (InviteError::AlreadyCompleted { .. }, Some((person, by_peer))) = (&error, denied) {
+                    let writes = Self::removal_writes(&person).into();
+                    return self.commit(writes, Effect::Removed { reply, person, by_peer });
+                }
                 if let Some(reply) = reply {
                     self.reply(reply, Err(NodeError::Invite(error)));
                 }
@@ -178,5 +183,22 @@ impl Node {
                 }
             },
         }
+    }
+
+    /// Forgets a pending contact whose invitation is revoked, ends its links, and gives the writes that belong into
+    /// the commit of the revocation. `None` if there is none, or if it has become active.
+    pub(crate) fn undo_pending(&mut self, person: &PersonId) -> Option<Vec<Write>> {
+        let known = self.book.person(person).filter(|known| !known.is_active())?.clone();
+        let mut writes: Vec<Write> = Self::removal_writes(person).into();
+        writes.extend(self.forget_journals(person));
+        writes.extend(self.deny_writes(&known));
+        let links = self.links_with(person);
+        self.book.remove(person);
+        for link in links {
+            self.end_session(link, Some(CloseCode::Denied), EndReason::Removed);
+            self.refuse(link, crate::api::RefuseReason::Ended);
+        }
+        self.forget_peers(person);
+        Some(writes)
     }
 }

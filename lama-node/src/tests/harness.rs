@@ -56,6 +56,8 @@ pub(super) struct World {
     seeds: u64,
     /// Every frame that travelled: for comparing runs.
     pub(super) trace: Vec<(Duration, LinkId, usize, u8)>,
+    /// How long the store's answers take; what they say is done at once.
+    pub(super) store_delay: Duration,
     /// Frames after which every link is cut, if set.
     pub(super) cut_after: Option<usize>,
 }
@@ -70,6 +72,7 @@ impl World {
             next: 0,
             seeds: 0,
             trace: Vec::new(),
+            store_delay: Duration::ZERO,
             cut_after: None,
         }
     }
@@ -237,7 +240,7 @@ impl World {
         match output {
             Output::Store { ticket, requests } => {
                 let results = self.actors[id].store.as_mut().unwrap().execute(&requests);
-                let at = self.now;
+                let at = self.now + self.store_delay;
                 self.push(at, id, Input::Stored { ticket, results });
             }
             Output::Sign { ticket, key, bytes } => {

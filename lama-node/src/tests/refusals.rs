@@ -4,8 +4,8 @@ use std::string::ToString as _;
 
 use lama_invite::{InviteError, Policy};
 
-use super::{World, secs};
-use crate::{Command, Event, Group, Input, NodeError, RefuseReason, Reply};
+use super::{World, ms, secs};
+use crate::{Command, Event, Group, Input, InvitationState, NodeError, RefuseReason, Reply};
 
 const A: &str = "ws://localhost:1001";
 
@@ -172,4 +172,34 @@ fn a_silent_stranger_is_dropped_at_the_deadline() {
     assert!(world.actors[a].events.iter().any(late));
     world.run(secs(6));
     assert!(world.actors[a].node.links.is_empty());
+}
+
+#[test]
+fn a_revocation_at_any_moment_leaves_token_and_contact_in_agreement() {
+    let mut outcomes = [0; 2];
+    for at in 0..160 {
+        let mut world = World::new();
+        let (a, b) = (world.add("ada@lama.local", Some(A)), world.add("ben@lama.local", None));
+        let (locator, link) = world.invite(a, Policy::Auto);
+        // So that it also falls between a durable step and its answer.
+        world.store_delay = ms(5);
+        world.join(b, &link);
+        world.run(ms(at));
+        let _ = world.ask(a, Command::RevokeInvitation { locator });
+        world.run(secs(120));
+        let Ok(Reply::Invitations(list)) = world.ask(a, Command::Invitations) else { panic!() };
+        let revoked = list[0].state == InvitationState::Revoked;
+        for restarted in [false, true] {
+            if restarted {
+                world.restart(a);
+                world.run(secs(5));
+            }
+            // Where the pairing was complete in the store and its answer on the way, the contact is taken back, too.
+            let neither = world.contacts(a).is_empty() && world.contacts(b).is_empty();
+            let both = !revoked && world.are_contacts(a, b) == (true, true);
+            assert!(neither || both, "at {at} ms, restarted: {restarted}");
+            outcomes[usize::from(neither)] += 1;
+        }
+    }
+    assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");
 }
