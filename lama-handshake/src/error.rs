@@ -28,8 +28,6 @@ pub enum HandshakeError {
     Message3Length,
     /// Message 3 does not prove the pre-shared key or the transcript.
     Message3Unauthentic,
-    /// A handshake message carries a payload.
-    PayloadNotEmpty,
     /// An ephemeral or static key that is not canonical, of small order, or whose exchange gives zero.
     KeyRefused,
     /// The peer shows this instance's own static key: a reflection, or a copied key file.
@@ -116,8 +114,6 @@ pub enum HandshakeError {
     LocalTooLong,
     /// This side's own introduction breaks a rule: the wrong group, or an instance's signature in pairing.
     LocalInvalid,
-    /// This side has closed the session.
-    Closed,
 
     // Limits.
     /// The counter of a cipher, or of a stream, has reached its end: a new session is due.
@@ -143,7 +139,6 @@ impl HandshakeError {
             Self::Message2Unauthentic => "message-2-unauthentic",
             Self::Message3Length => "message-3-length",
             Self::Message3Unauthentic => "message-3-unauthentic",
-            Self::PayloadNotEmpty => "payload-not-empty",
             Self::KeyRefused => "key-refused",
             Self::OwnKey => "own-key",
             Self::Unauthentic => "unauthentic",
@@ -186,7 +181,6 @@ impl HandshakeError {
             Self::Misuse => "misuse",
             Self::LocalTooLong => "local-too-long",
             Self::LocalInvalid => "local-invalid",
-            Self::Closed => "closed",
             Self::NonceExhausted => "nonce-exhausted",
             Self::HandshakeTimeout => "handshake-timeout",
             Self::PeerSilent => "peer-silent",
@@ -206,7 +200,6 @@ impl HandshakeError {
             Self::Message2Unauthentic => "the answer does not come from the expected instance",
             Self::Message3Length => "the third message has the wrong length",
             Self::Message3Unauthentic => "the peer does not have the secret of the invitation",
-            Self::PayloadNotEmpty => "a handshake message carries data where none may travel",
             Self::KeyRefused => "the peer showed a key that is none",
             Self::OwnKey => {
                 "the peer shows this instance's own key; a copied data directory must not run twice"
@@ -251,7 +244,6 @@ impl HandshakeError {
             Self::Misuse => "this call is not possible now",
             Self::LocalTooLong => "what this side wants to send is too long",
             Self::LocalInvalid => "this side's introduction breaks a rule of the protocol",
-            Self::Closed => "the session is closed",
             Self::NonceExhausted => "the session has lived too long; connect again",
             Self::HandshakeTimeout => "the peer took too long to answer",
             Self::PeerSilent => "the peer does not answer any more; it is called again",

@@ -99,13 +99,10 @@ impl Initiator {
         if message.len() != MESSAGE2_LEN {
             return Err(HandshakeError::Message2Length);
         }
-        let payload = self.noise.read(Some(local), message).map_err(|error| match error {
+        self.noise.read(Some(local), message).map_err(|error| match error {
             HandshakeError::Unauthentic => HandshakeError::Message2Unauthentic,
             other => other,
         })?;
-        if !payload.is_empty() {
-            return Err(HandshakeError::PayloadNotEmpty);
-        }
         self.noise.write(Some(local), &[], out)?;
         let channel =
             Channel::new(self.noise.split()?, Role::Initiator, self.mode, *local.public(), self.jitter)?;

@@ -76,13 +76,10 @@ impl Message1 {
             remote_static: None,
             psks: psk.map(Psk::expose).as_slice(),
         })?;
-        let payload = noise.read(Some(local), &self.rest).map_err(|error| match error {
+        noise.read(Some(local), &self.rest).map_err(|error| match error {
             HandshakeError::Unauthentic => HandshakeError::Message1Unauthentic,
             other => other,
         })?;
-        if !payload.is_empty() {
-            return Err(HandshakeError::PayloadNotEmpty);
-        }
         noise.set_ephemeral(NoiseSecret::from_seed(seed.child("ephemeral")));
         noise.write(Some(local), &[], out)?;
         let (n_r, jitter) = (seed.derive("sas"), jitter(&seed));
@@ -116,13 +113,10 @@ impl AwaitMessage3 {
         if message.len() != MESSAGE3_LEN {
             return Err(HandshakeError::Message3Length);
         }
-        let payload = self.noise.read(None, message).map_err(|error| match error {
+        self.noise.read(None, message).map_err(|error| match error {
             HandshakeError::Unauthentic => HandshakeError::Message3Unauthentic,
             other => other,
         })?;
-        if !payload.is_empty() {
-            return Err(HandshakeError::PayloadNotEmpty);
-        }
         let channel =
             Channel::new(self.noise.split()?, Role::Responder, self.mode, self.own_noise, self.jitter)?;
         Ok(Proved { channel, n_r: self.n_r })

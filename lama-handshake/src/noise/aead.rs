@@ -43,15 +43,29 @@ mod portable {
         #[inline]
         #[must_use]
         pub fn seal(&self, n: u64, ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
-            let nonce = nonce_bytes(n);
-            self.0.encrypt_inout_detached(&nonce.into(), ad, text.into()).ok().map(Into::into)
+            self.danger_seal(nonce_bytes(n), ad, text)
         }
 
         /// Decrypts in place. `false`: not authentic, and `text` is as it was.
         #[inline]
         #[must_use]
         pub fn open(&self, n: u64, ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-            let nonce = nonce_bytes(n);
+            self.danger_open(nonce_bytes(n), ad, text, tag)
+        }
+
+        /// [`Aead::seal`] under any nonce: for the vectors of others.
+        #[doc(hidden)]
+        #[inline]
+        #[must_use]
+        pub fn danger_seal(&self, nonce: [u8; 12], ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+            self.0.encrypt_inout_detached(&nonce.into(), ad, text.into()).ok().map(Into::into)
+        }
+
+        /// [`Aead::open`] under any nonce: for the vectors of others.
+        #[doc(hidden)]
+        #[inline]
+        #[must_use]
+        pub fn danger_open(&self, nonce: [u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
             self.0.decrypt_inout_detached(&nonce.into(), ad, text.into(), tag.into()).is_ok()
         }
     }
@@ -94,17 +108,33 @@ mod ringed {
         #[inline]
         #[must_use]
         pub fn seal(&self, n: u64, ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
-            let nonce = Nonce::assume_unique_for_key(nonce_bytes(n));
-            let tag = self.key.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(ad), text).ok()?;
-            tag.as_ref().try_into().ok()
+            self.danger_seal(nonce_bytes(n), ad, text)
         }
 
         /// Decrypts in place. `false`: not authentic, and `text` is as it was.
         #[inline]
         #[must_use]
         pub fn open(&self, n: u64, ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-            let nonce = Nonce::assume_unique_for_key(nonce_bytes(n));
+            self.danger_open(nonce_bytes(n), ad, text, tag)
+        }
+
+        /// [`Aead::seal`] under any nonce: for the vectors of others.
+        #[doc(hidden)]
+        #[inline]
+        #[must_use]
+        pub fn danger_seal(&self, nonce: [u8; 12], ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let tag = self.key.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(ad), text).ok()?;
+            tag.as_ref().try_into().ok()
+        }
+
+        /// [`Aead::open`] under any nonce: for the vectors of others.
+        #[doc(hidden)]
+        #[inline]
+        #[must_use]
+        pub fn danger_open(&self, nonce: [u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
             let Some(key) = self.key.as_ref() else { return false };
+            let nonce = Nonce::assume_unique_for_key(nonce);
             let mut aside = self.aside.borrow_mut();
             aside.clear();
             aside.extend_from_slice(text);
