@@ -243,7 +243,7 @@ fn auth_signer() {
 
 #[test]
 fn auth_log_lower_and_auth_log_forked() {
-    let head = *&alice().public().log_head;
+    let head = alice().public().log_head;
     let with_known = |known: LogHead| {
         let known = Expect { log_head: Some(known), ..expect_person(&alice()) };
         at_responder(Mode::Known, &known, |forger, fields| forger.auth(&alice(), &bob(), fields)).err()
@@ -256,21 +256,19 @@ fn auth_log_lower_and_auth_log_forked() {
 
 #[test]
 fn same_person() {
-    // Another instance of the same person, and one who merely claims the same address with other keys.
-    let bob = bob();
-    for other in [identity("bob", 4)] {
-        let (mut forger, proved) = Forger::dial(other.noise(), &bob, Mode::Pairing);
-        let auth = forger.auth(&other, &bob, Auth::new(&other, Role::Initiator, Mode::Pairing));
-        let failed = proved.read_auth(auth, bob.public(), &expect()).err().unwrap();
-        assert_eq!(*failed.error(), HandshakeError::SamePerson(bob.person_id()));
-        assert_eq!(failed.error().reject_code(), Some(RejectCode::SamePerson));
-        let text = failed.error().to_string();
-        assert!(text.contains("lama instance certify") && text.contains(&bob.person_id().to_string()));
-        let mut reject = BytesMut::new();
-        failed.reject(&mut reject);
-        assert_eq!(forger.opener.open(&mut reject), Ok(RecordType::Reject));
-        assert_eq!(reject[..], [RejectCode::SamePerson.number()]);
-    }
+    // Another device of the same person, or one who merely claims the same address: here with keys of its own.
+    let (bob, other) = (bob(), identity("bob", 4));
+    let (mut forger, proved) = Forger::dial(other.noise(), &bob, Mode::Pairing);
+    let auth = forger.auth(&other, &bob, Auth::new(&other, Role::Initiator, Mode::Pairing));
+    let failed = proved.read_auth(auth, bob.public(), &expect()).err().unwrap();
+    assert_eq!(*failed.error(), HandshakeError::SamePerson(bob.person_id()));
+    assert_eq!(failed.error().reject_code(), Some(RejectCode::SamePerson));
+    let text = failed.error().to_string();
+    assert!(text.contains("lama instance certify") && text.contains(&bob.person_id().to_string()));
+    let mut reject = BytesMut::new();
+    failed.reject(&mut reject);
+    assert_eq!(forger.opener.open(&mut reject), Ok(RecordType::Reject));
+    assert_eq!(reject[..], [RejectCode::SamePerson.number()]);
 }
 
 #[test]

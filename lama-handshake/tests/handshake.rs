@@ -281,11 +281,6 @@ fn ready(mode: Mode, kind: RecordType, body: &[u8]) -> Option<HandshakeError> {
     wait.read_ready(record, &Config::default(), now()).err()
 }
 
-fn commitment(n_i: &[u8; 32]) -> [u8; 32] {
-    use sha2::{Digest, Sha256};
-    Sha256::new_with_prefix(b"LAMA/sas-commit\0").chain_update(n_i).finalize().into()
-}
-
 #[test]
 fn sas_mismatch() {
     assert_eq!(ready(Mode::Pairing, RecordType::Ready, &[6; 32]), None);

@@ -69,8 +69,11 @@ fn run(vector: &Value) {
     let messages = vector["messages"].as_array().unwrap();
     let (handshake, rest) = messages.split_at(pattern.message_count());
     for (index, message) in handshake.iter().enumerate() {
-        let (from, to) =
-            if index % 2 == 0 { (&mut initiator, &mut responder) } else { (&mut responder, &mut initiator) };
+        let (from, to) = if index.is_multiple_of(2) {
+            (&mut initiator, &mut responder)
+        } else {
+            (&mut responder, &mut initiator)
+        };
         let payload = hex(message["payload"].as_str().unwrap());
         let mut out = BytesMut::new();
         from.state.write(from.local.as_ref(), &payload, &mut out).unwrap();
@@ -86,7 +89,7 @@ fn run(vector: &Value) {
     // One-way patterns go on in one direction, the others alternate.
     let one_way = pattern.message_count() == 1;
     for (index, message) in rest.iter().enumerate() {
-        let by_initiator = one_way || (pattern.message_count() + index) % 2 == 0;
+        let by_initiator = one_way || (pattern.message_count() + index).is_multiple_of(2);
         let (from, to) =
             if by_initiator { (&mut initiator, &mut responder) } else { (&mut responder, &mut initiator) };
         let payload = hex(message["payload"].as_str().unwrap());

@@ -3,7 +3,6 @@
 use lama_identity::{IdentityError, LogHead, NoisePublic, Object as _, cbor};
 
 use super::{Expect, Peer, Sas, Signer, VERSION, Versions, Wire, role_number, to_sign};
-use crate::record::MAX_AUTH;
 use crate::wire::Binding;
 use crate::{Group, HandshakeError, Mode, PinnedPerson, Role};
 
@@ -21,11 +20,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) expect: &'a Expect,
 }
 
-/// Reads and verifies an Auth record's body.
+/// Reads and verifies an Auth record's body, whose length the record has bounded.
 pub(crate) fn verify(body: &[u8], expected: &Expected<'_>) -> Result<(Peer, Option<Sas>), HandshakeError> {
-    if body.len() > MAX_AUTH {
-        return Err(HandshakeError::AuthTooLong);
-    }
     let wire: Wire = cbor::decode(body).map_err(|_| HandshakeError::AuthMalformed)?;
     fields(&wire)?;
     if wire.role != role_number(expected.own_role.opposite()) {

@@ -90,7 +90,7 @@ mod ringed {
     /// The cipher under one key, by ring: the same bytes, faster.
     ///
     /// ring decrypts while it authenticates and wipes what did not authenticate. The rule here is that a failed
-    /// open leaves the buffer as it was, so the ciphertext is copied aside first.
+    /// open leaves the buffer as it was, so the ciphertext is copied aside first. ring does not wipe its keys.
     pub struct Aead {
         key: Option<LessSafeKey>,
         aside: RefCell<Vec<u8>>,

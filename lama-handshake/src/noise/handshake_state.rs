@@ -185,7 +185,7 @@ impl HandshakeState {
 
     /// The tokens of the next message, if it is the turn of whoever `by_initiator` says.
     fn turn(&mut self, by_initiator: bool) -> Result<impl Iterator<Item = Token> + use<>, HandshakeError> {
-        if (self.message % 2 == 0) != by_initiator {
+        if self.message.is_multiple_of(2) != by_initiator {
             return Err(HandshakeError::Misuse);
         }
         let tokens = self.pattern.tokens(self.message).ok_or(HandshakeError::Misuse)?;

@@ -74,7 +74,7 @@ impl Opener {
     }
 
     /// Other limits for the next `REKEY`; the peer must have the same.
-    pub(crate) const fn set_limits(&mut self, limits: RekeyLimits) {
+    pub const fn set_limits(&mut self, limits: RekeyLimits) {
         self.limits = limits;
     }
 

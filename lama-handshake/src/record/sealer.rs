@@ -91,7 +91,7 @@ impl Sealer {
     }
 
     /// Other limits for the next `REKEY`; the peer must have the same.
-    pub(crate) const fn set_limits(&mut self, limits: RekeyLimits) {
+    pub const fn set_limits(&mut self, limits: RekeyLimits) {
         self.limits = limits;
     }
 

@@ -281,6 +281,12 @@ impl Forger {
 
     /// An Auth record of these fields, signed over this session by `person`.
     pub fn auth(&mut self, person: &LocalIdentity, peer: &LocalIdentity, fields: Auth) -> BytesMut {
+        let body = self.auth_body(person, peer, fields);
+        self.seal(RecordType::Auth, &body, 4_096)
+    }
+
+    /// The body of that record.
+    pub fn auth_body(&self, person: &LocalIdentity, peer: &LocalIdentity, fields: Auth) -> Vec<u8> {
         let signed_as = SignedAs {
             role: self.role as u8,
             h: self.h,
@@ -289,7 +295,7 @@ impl Forger {
             own_pin: *person.public().pin().as_bytes(),
             peer_pin: *peer.public().pin().as_bytes(),
         };
-        self.auth_as(person, &signed_as, fields)
+        fields.sign(person, &signed_as)
     }
 
     pub fn auth_as(&mut self, person: &LocalIdentity, signed_as: &SignedAs, fields: Auth) -> BytesMut {
@@ -374,6 +380,37 @@ impl Auth {
         (self.group, self.endpoint) = (group, endpoint);
         cbor::encode(&self).unwrap().to_vec()
     }
+}
+
+/// An honest responder that has read READY, and an initiator that writes its records by hand.
+pub fn forged(mode: Mode, config: &Config, acknowledged: bool) -> (Forger, Mux) {
+    let (alice, bob) = (alice(), bob());
+    let (mut forger, proved) = Forger::dial(alice.noise(), &bob, mode);
+    let mut fields = Auth::new(&alice, Role::Initiator, mode);
+    let n_i = [6; 32];
+    fields.sas = fields.sas.map(|_| commitment(&n_i));
+    let auth = forger.auth(&alice, &bob, fields);
+    let verified = proved.read_auth(auth, bob.public(), &expect_person(&alice)).unwrap();
+    let signing = verified.introduce(&introduction(&bob, group(mode))).unwrap();
+    let signature = sign(&bob, Signer::Person, signing.to_sign());
+    forger.sealer.set_limits(config.rekey);
+    forger.opener.set_limits(config.rekey);
+    let mut out = BytesMut::new();
+    let wait = signing.signed(signature, &mut out).unwrap();
+    assert_eq!(forger.opener.open(&mut out), Ok(RecordType::Auth));
+    let ready = forger.seal(RecordType::Ready, if mode == Mode::Pairing { &n_i } else { &[] }, 0);
+    let mut mux = wait.read_ready(ready, config, now()).unwrap().mux;
+    if acknowledged {
+        mux.acknowledge().unwrap();
+        let mut frame = poll(&mut mux).unwrap();
+        assert_eq!(forger.opener.open(&mut frame), Ok(RecordType::Ready));
+    }
+    (forger, mux)
+}
+
+/// What the initiator's Auth carries when pairing.
+pub fn commitment(n_i: &[u8; 32]) -> [u8; 32] {
+    Sha256::new_with_prefix(b"LAMA/sas-commit\0").chain_update(n_i).finalize().into()
 }
 
 /// A cipher for records that no handshake made.
