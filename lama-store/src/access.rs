@@ -218,6 +218,7 @@ impl<E: Engine> Store<E> {
 
     /// Appends a record to the object log and tells its place.
     pub(crate) fn write_record(&mut self, source: u32, codec: Codec, bytes: &[u8]) -> u64 {
+        self.group.bytes += bytes.len();
         if self.hot.pack.bytes.len() + MAX_HEADER > PACK {
             self.next_pack();
         }

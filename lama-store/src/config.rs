@@ -18,6 +18,8 @@ pub struct Config {
     /// Index entries held in memory before they are merged into the tree on disk (about 60 bytes each). A
     /// larger number makes writes cheaper, and opening dearer. Default 100,000.
     pub recent_entries: usize,
+    /// Bytes of objects after which a group of commits is made durable, though more are waiting. Default 32 MiB.
+    pub max_group_bytes: usize,
     /// Whether a store that was not closed cleanly takes a new epoch (`sync.md`, Views). Default `true`. A host
     /// which never sends what is not durable yet may say `false`.
     pub new_epoch_after_crash: bool,
@@ -33,6 +35,7 @@ impl Default for Config {
             max_page_bytes: 8 << 20,
             max_closure: 10_000_000,
             recent_entries: 100_000,
+            max_group_bytes: 32 << 20,
             new_epoch_after_crash: true,
         }
     }

@@ -129,32 +129,61 @@ pub(crate) fn id_at_end(key: &[u8]) -> Result<Cid, StoreError> {
 }
 
 /// A key of the index: an id, and the view in which it stands (0: the entry of the object itself).
+///
+/// The digest stands here as four numbers, most significant byte first: they order as the bytes do, and comparing
+/// them is what looking up ids spends its time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IndexKey {
-    pub(crate) digest: [u8; 32],
-    pub(crate) codec: u8,
+    digest: [u64; 4],
+    codec: u8,
     pub(crate) view: u32,
 }
 
 impl IndexKey {
     pub(crate) const LEN: usize = ID + 4;
-    pub(crate) const MIN: Self = Self { digest: [0; 32], codec: 0, view: 0 };
+    pub(crate) const MIN: Self = Self { digest: [0; 4], codec: 0, view: 0 };
 
     pub(crate) fn object(id: &Cid) -> Self {
         Self::member(id, 0)
     }
 
     pub(crate) fn member(id: &Cid, view: u32) -> Self {
-        Self { digest: *id.digest(), codec: id.codec() as u8, view }
+        Self::new(id.digest(), id.codec() as u8, view)
+    }
+
+    fn new(bytes: &[u8; 32], codec: u8, view: u32) -> Self {
+        let mut digest = [0; 4];
+        for (number, part) in digest.iter_mut().zip(bytes.as_chunks().0) {
+            *number = u64::from_be_bytes(*part);
+        }
+        Self { digest, codec, view }
+    }
+
+    /// Appends the id, and the view also where it is 0: as in a run.
+    pub(crate) fn write_to(self, out: &mut Vec<u8>) {
+        self.digest.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
+        out.push(self.codec);
+        out.extend_from_slice(&self.view.to_be_bytes());
+    }
+
+    /// Reads what [`IndexKey::write_to`] wrote.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let mut key = Self::read_object(reader)?;
+        key.view = u32::from_be_bytes(reader.array()?);
+        Ok(key)
+    }
+
+    /// Reads an id without a view.
+    pub(crate) fn read_object(reader: &mut Reader<'_>) -> Result<Self, StoreError> {
+        Ok(Self::new(&reader.array()?, reader.u8()?, 0))
     }
 
     /// The key in the tree: without the view for the object itself.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut key = Vec::with_capacity(Self::LEN);
-        key.extend_from_slice(&self.digest);
-        key.push(self.codec);
-        if self.view != 0 {
-            key.extend_from_slice(&self.view.to_be_bytes());
+        self.write_to(&mut key);
+        if self.view == 0 {
+            key.truncate(ID);
         }
         key
     }
@@ -228,6 +257,18 @@ mod tests {
         assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
         assert_eq!(after_prefix(&[1, 0xff, 0xff]), Some([2].to_vec()));
         assert_eq!(after_prefix(&[0xff]), None);
+    }
+
+    #[test]
+    fn index_keys_order_as_their_bytes() {
+        let mut keys: Vec<IndexKey> =
+            (0..200_u8).map(|at| IndexKey::member(&Cid::of_object(&[at / 2]), u32::from(at % 2))).collect();
+        keys.sort_unstable();
+        assert!(keys.is_sorted_by(|a, b| a.to_bytes() < b.to_bytes()));
+        let mut bytes = Vec::new();
+        keys.iter().for_each(|key| key.write_to(&mut bytes));
+        let mut reader = Reader(&bytes);
+        assert!(keys.iter().all(|key| IndexKey::read(&mut reader) == Ok(*key)));
     }
 
     #[test]

@@ -1,4 +1,49 @@
-//! (front page to come) What is stored and who may see it.
+//! What a LAMA instance keeps, and who may see it.
+//!
+//! This crate decides what is stored and where: the object log; a **view log** for each person, in which an id
+//! stands once, with the fingerprint of the set towards each of his instances; contacts, trust, tokens, peers,
+//! settings; and the indexes of channels, endpoints and access rules. It decides what a share reaches (content
+//! links, children first, and never beyond what the author of a link may see himself), what an import brings (the
+//! objects become visible to the person who sent them, and to nobody else) and what is set aside until a missing
+//! link comes.
+//!
+//! It refuses to know protocols, sockets and clocks, and does not choose where it runs: it is one owner with one
+//! method, [`Store::execute`], which takes plain [`Request`]s and gives plain [`Reply`]s. A host gives it a thread,
+//! or a worker in a browser, and hands it whatever has come in meanwhile, all at once: the commits of one call
+//! share one durable commit of the engine. What it rests on is an [`Engine`], ordered keys with atomic and durable
+//! batches: [`Memory`], or on disk `Redb` (feature `redb`, on by default; why that one: `docs/store-engine.md`).
+//!
+//! ```
+//! use bytes::Bytes;
+//! use lama_core::Seed;
+//! use lama_identity::Cid;
+//! use lama_store::{Config, Memory, Opening, Read, Reply, Request, Store, StoreError, Write};
+//!
+//! # fn main() -> Result<(), StoreError> {
+//! let seed = Seed::danger_fixed([1; 32]); // drawn by the host: names this life of the store
+//! let mut store = Store::open(Memory::default(), Config::default(), seed, Opening::Normal)?;
+//! let chunk = Bytes::from_static(b"hello");
+//! let id = Cid::of_chunk(&chunk);
+//! let put = Request::Commit(vec![Write::Put { objects: vec![(id, chunk.clone())] }]);
+//! for reply in store.execute(&[put, Request::Read(Read::Object(id))]) {
+//!     match reply? {
+//!         Reply::Committed(done) => assert_eq!(done.stored, 1), // durable now
+//!         other => assert_eq!(other, Reply::Object(Some(chunk.clone()))),
+//!     }
+//! }
+//! let engine = store.close()?; // in good order: the next life keeps the epoch
+//! # let _ = engine;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants, stated as absences:
+//! - Nothing is answered before it is durable, and no commit is seen in part, whatever stops the process or the
+//!   machine (`tests/kill.rs`, `tests/faults.rs`).
+//! - No person's view holds an id twice, or an object whose links it does not hold as far as they may be followed.
+//! - No object takes effect (as channel entry, endpoint, access rule) without its author's verified signature.
+//! - Nothing is read or exchanged for a person who is no established contact.
+//! - No cursor of another life is trusted: a store that was restored, or not closed, takes a new epoch.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

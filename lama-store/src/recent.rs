@@ -76,11 +76,7 @@ impl Recent {
     fn read_run(&mut self, key: &[u8], run: &[u8]) -> Result<u64, StoreError> {
         let mut reader = Reader(run);
         while !reader.0.is_empty() {
-            let key = IndexKey {
-                digest: reader.array()?,
-                codec: reader.u8()?,
-                view: u32::from_be_bytes(reader.array()?),
-            };
+            let key = IndexKey::read(&mut reader)?;
             self.map.insert(key, Slot::read(&mut reader)?);
         }
         Ok(u64::from_be_bytes(Reader(key).array()?))
@@ -95,9 +91,7 @@ impl Recent {
         let mut run = Vec::with_capacity(ROW * new.len().min(PACK / ROW));
         let mut rows = new.iter().peekable();
         while let Some((key, slot)) = rows.next() {
-            run.extend_from_slice(&key.digest);
-            run.push(key.codec);
-            run.extend_from_slice(&key.view.to_be_bytes());
+            key.write_to(&mut run);
             run.extend_from_slice(&slot.to_bytes());
             if run.len() + ROW > PACK || rows.peek().is_none() {
                 batch.put(
@@ -147,7 +141,7 @@ impl Recent {
 /// Reads a row of the tree for `check`.
 pub(crate) fn read_row(key: &[u8], value: &[u8]) -> Result<(IndexKey, Slot), StoreError> {
     let mut reader = Reader(key);
-    let mut row = IndexKey { digest: reader.array()?, codec: reader.u8()?, view: 0 };
+    let mut row = IndexKey::read_object(&mut reader)?;
     if key.len() > ID {
         row.view = u32::from_be_bytes(reader.array()?);
     }

@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_chum::{Epoch, NO_EPOCH};
 use lama_core::Seed;
+use lama_identity::PublicIdentity;
 
 use crate::api::{Committed, Reply, Request, Write};
 use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Engine, Table};
-use crate::hot::Hot;
+use crate::hot::{Hot, Progress};
 use crate::layout::{FORMAT, IndexKey, MAGIC, Slot, kind, meta};
 use crate::recent::Recent;
 use crate::view::View;
@@ -31,6 +32,8 @@ pub enum Opening {
 pub(crate) struct Group {
     pub(crate) batch: Batch,
     pub(crate) index: BTreeMap<IndexKey, Slot>,
+    /// Bytes of objects in it.
+    pub(crate) bytes: usize,
 }
 
 /// Objects, views, contacts, channels, tokens and settings over an [`Engine`]. One owner, no locks: a host gives it
@@ -42,6 +45,9 @@ pub struct Store<E> {
     pub(crate) hot: Hot,
     pub(crate) recent: Recent,
     pub(crate) group: Group,
+    pub(crate) owner: Option<PublicIdentity>,
+    /// Cursors that were answered for and wait for the next durable commit.
+    waiting: BTreeMap<u32, Progress>,
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
 }
@@ -74,7 +80,16 @@ impl<E: Engine> Store<E> {
             engine.commit(&batch)?;
         }
         let (hot, recent) = (Hot::load(&engine)?, Recent::load(&engine)?);
-        Ok(Self { engine, config, hot, recent, group: Group::default(), broken: None })
+        Ok(Self {
+            engine,
+            config,
+            hot,
+            recent,
+            group: Group::default(),
+            owner: None,
+            waiting: BTreeMap::new(),
+            broken: None,
+        })
     }
 
     /// This life's epoch.
@@ -111,15 +126,13 @@ impl<E: Engine> Store<E> {
                 let answers = replies.get_mut(first..at).unwrap_or_default();
                 self.repeat(before, answers);
                 first = at + 1;
+            } else if self.group.bytes >= self.config.max_group_bytes {
+                let answers = replies.get_mut(first..).unwrap_or_default();
+                self.finish(requests.get(first..=at).unwrap_or_default(), answers);
+                first = at + 1;
             }
         }
-        if let Err(error) = self.flush() {
-            fail_commits(
-                requests.get(first..).unwrap_or_default(),
-                replies.get_mut(first..).unwrap_or_default(),
-                &error,
-            );
-        }
+        self.finish(requests.get(first..).unwrap_or_default(), replies.get_mut(first..).unwrap_or_default());
         replies
     }
 
@@ -172,11 +185,36 @@ impl<E: Engine> Store<E> {
                 outcome = reply.as_ref().map(|_| ()).map_err(Clone::clone);
             }
         }
-        let outcome = outcome.and_then(|()| self.flush());
-        if let Err(error) = outcome {
-            self.reload();
+        match outcome {
+            Ok(()) => self.finish(requests, replies),
+            Err(error) => {
+                self.reload();
+                fail_commits(requests, replies, &error);
+            }
+        }
+    }
+
+    /// Makes the group durable; where that fails, its commits have failed.
+    fn finish(&mut self, requests: &[Request], replies: &mut [Result<Reply, StoreError>]) {
+        if let Err(error) = self.flush() {
             fail_commits(requests, replies, &error);
         }
+    }
+
+    /// Tells the store whose it is, so that what its person wrote in another life is known as his when others bring
+    /// it back. Not stored: a host says it after each opening.
+    ///
+    /// # Errors
+    /// As of a commit.
+    pub fn set_owner(&mut self, owner: PublicIdentity) -> Result<Committed, StoreError> {
+        let label = owner.person_id().0;
+        self.owner = Some(owner);
+        let mut report = Committed::default();
+        if !self.engine.is_read_only() {
+            let done = self.label_known(&label, &mut report).and_then(|()| self.flush());
+            done.inspect_err(|_| self.reload())?;
+        }
+        Ok(report)
     }
 
     fn apply(&mut self, writes: &[Write]) -> Result<Reply, StoreError> {
@@ -234,6 +272,13 @@ impl<E: Engine> Store<E> {
             && self.hot.dirty_peers.is_empty()
             && self.hot.pack.bytes.is_empty();
         if idle {
+            // What may wait has been answered for: no commit that fails later takes it along.
+            self.waiting = self
+                .hot
+                .lazy_peers
+                .iter()
+                .filter_map(|number| Some((*number, self.hot.peers.get(number)?.progress)))
+                .collect();
             return Ok(());
         }
         let mut group = core::mem::take(&mut self.group);
@@ -241,7 +286,10 @@ impl<E: Engine> Store<E> {
         let plan = self.recent.plan(&group.index, self.config.recent_entries, &mut group.batch);
         let done = self.engine.commit(&group.batch);
         match done {
-            Ok(()) => self.recent.apply(&plan, group.index),
+            Ok(()) => {
+                self.recent.apply(&plan, group.index);
+                self.waiting.clear();
+            }
             Err(_) => self.reload(),
         }
         done
@@ -252,13 +300,11 @@ impl<E: Engine> Store<E> {
         self.group = Group::default();
         match Hot::load(&self.engine) {
             Ok(mut hot) => {
-                // Cursors that wait were never written anywhere; losing them costs a scan, but why lose them.
-                for (number, peer) in &self.hot.peers {
-                    if let Some(kept) = hot.peers.get_mut(number)
-                        && self.hot.lazy_peers.contains(number)
-                        && kept.record.pair_key == peer.record.pair_key
-                    {
-                        kept.progress.acked = peer.progress.acked;
+                for (number, progress) in &self.waiting {
+                    if let Some(peer) = hot.peers.get_mut(number) {
+                        peer.progress.received = progress.received;
+                        peer.progress.acked = progress.acked;
+                        hot.lazy_peers.insert(*number);
                     }
                 }
                 self.hot = hot;

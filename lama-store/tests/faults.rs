@@ -144,6 +144,29 @@ fn record(commits: u64) -> (Vec<Operation>, Acknowledged) {
     (record, acknowledged)
 }
 
+/// The control: a disk that lies about its last sync loses what was acknowledged, and these checks see it.
+#[test]
+fn a_lying_disk_is_noticed() {
+    let (record, acknowledged) = record(12);
+    let cast = Cast::new();
+    let syncs: Vec<usize> = record
+        .iter()
+        .enumerate()
+        .filter(|(_, done)| matches!(done, Operation::Sync))
+        .map(|(at, _)| at)
+        .collect();
+    let mut noticed = 0;
+    for (length, number) in acknowledged.iter().skip(2) {
+        // The two syncs before the acknowledgement did not happen.
+        let before = syncs.iter().rev().filter(|at| *at < length).nth(2).unwrap();
+        let image = Recorder::default();
+        record[..=*before].iter().for_each(|done| apply(&mut image.0.lock().unwrap().bytes, done));
+        let mut store = open(Redb::with_backend(image, RedbOptions::default()).unwrap(), 2);
+        noticed += u64::from(cast.verify(&mut store) < *number);
+    }
+    assert_eq!(noticed, 11);
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_at_any_sync_point() {
     let (record, acknowledged) = record(40);

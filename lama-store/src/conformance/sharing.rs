@@ -199,6 +199,10 @@ pub fn acknowledgements_may_wait<P: Place>() {
     let acked = |upto| Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch, upto } };
     world.commit(vec![acked(4)]);
     assert_eq!(world.head(&a).unwrap().acked, 4);
+    // A commit that fails takes its own along, and no other.
+    let lost = linked("lost", &[note("not here").0], &[]);
+    world.fails(vec![acked(5), Write::Put { objects: vec![lost] }]);
+    assert_eq!(world.head(&a).unwrap().acked, 4);
     world.again();
     assert_eq!(world.head(&a).unwrap().acked, 4);
     assert_eq!(
