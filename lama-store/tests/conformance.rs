@@ -1,4 +1,5 @@
 //! Both engines pass the same suites.
+#![allow(clippy::unwrap_used)]
 
 use lama_store::conformance::{MemoryPlace, Place};
 use lama_store::{Redb, RedbOptions, StoreError};

@@ -223,7 +223,7 @@ pub fn the_newest_endpoint_counts<P: Place>() {
         let a = person("a");
         world.befriend(&a);
         let newest = endpoint(&a, 9, "ws://localhost:9");
-        let mut versions = vec![endpoint(&a, 1, "ws://localhost:1"), newest.clone()];
+        let mut versions = [endpoint(&a, 1, "ws://localhost:1"), newest.clone()];
         if reverse {
             versions.reverse();
         }

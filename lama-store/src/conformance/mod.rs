@@ -12,6 +12,7 @@
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(missing_docs)] // each test says by its name what it shows
+#![allow(clippy::cloned_ref_to_slice_refs)] // `&[object.clone()]` reads better in a test
 
 pub mod channels;
 pub mod engines;
