@@ -120,6 +120,11 @@ impl World {
         self.actors[actor.0].events.iter().map(|(_, event)| event)
     }
 
+    /// The same, each with its time in the world.
+    pub fn timeline(&self, actor: ActorId) -> impl Iterator<Item = &(Now, Event)> {
+        self.actors[actor.0].events.iter()
+    }
+
     /// How often the actor has written durably, over all its lives.
     #[must_use]
     pub fn effects(&self, actor: ActorId) -> u64 {
