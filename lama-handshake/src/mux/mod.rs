@@ -96,7 +96,8 @@ pub struct Mux {
     sealer: Sealer,
     opener: Opener,
     role: Role,
-    mode: Mode,
+    /// The initiator may send before the acknowledgement.
+    early: bool,
     config: Config,
     outgoing: [Outgoing; STREAMS],
     incoming: [Incoming; STREAMS],
@@ -134,7 +135,7 @@ impl Mux {
             sealer,
             opener,
             role,
-            mode,
+            early: mode == Mode::Known,
             config: *config,
             outgoing: array::from_fn(|index| Outgoing::new(stream(index), config.initial_window)),
             incoming: array::from_fn(|index| {
@@ -167,11 +168,18 @@ impl Mux {
         Ok(())
     }
 
+    /// In a pairing for which nobody has to be asked (policy `auto`, which both ends know from the invitation) the
+    /// initiator may send behind its READY, as it may in [`Mode::Known`]: the first object then comes with the
+    /// acknowledgement. Under `confirm` nothing but PING and CLOSE passes before it.
+    pub const fn allow_early(&mut self) {
+        self.early = true;
+    }
+
     /// Whether messages may be sent: for the responder after its acknowledgement, for the initiator after it has come,
-    /// or at once in [`Mode::Known`].
+    /// or at once in [`Mode::Known`] and after [`Mux::allow_early`].
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.acknowledged || (self.role == Role::Initiator && self.mode == Mode::Known)
+        self.acknowledged || (self.role == Role::Initiator && self.early)
     }
 
     /// Opens one record from the link.
@@ -229,7 +237,7 @@ impl Mux {
     fn data(&mut self, mut body: BytesMut) -> Result<Received, HandshakeError> {
         let early = match self.role {
             Role::Initiator => !self.acknowledged,
-            Role::Responder => !self.acknowledged && self.mode == Mode::Pairing,
+            Role::Responder => !self.acknowledged && !self.early,
         };
         if early {
             return Err(HandshakeError::DataBeforeReady);

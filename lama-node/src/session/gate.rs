@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | dialling | none | store the pending contact, READY; its acknowledgement makes it active |
 //! | dialling | pending, we joined | READY; its acknowledgement makes the contact active |
+//! | dialling | the same, and no human is asked | READY with HELLO of the empty view behind it |
 //! | dialling | pending, we invited | the other's Auth shows that it has stored its side: make it active, READY |
 //! | dialling | active | READY with HELLO behind it |
 //! | dialled | pending, we invited | READY: make it active (after the approval), acknowledge |
@@ -52,7 +53,10 @@ impl Node {
                 self.stage(id, Stage::Verified(Box::new(verified)));
                 self.proceed(id);
             }
-            Some(_) => self.send_ready(id, verified),
+            Some(known) => {
+                let confirm = known.note.confirm;
+                self.pending_ready(id, verified, confirm);
+            }
         }
     }
 
@@ -94,15 +98,26 @@ impl Node {
         }
         let person = known.contact.id();
         let instances: Vec<InstanceId> = known.contact.instances.iter().map(|i| i.keys.owner).collect();
+        let confirm = known.note.confirm;
         self.book.put(*known);
         for instance in instances {
             self.peer(person, instance);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         match link.take() {
-            Stage::Verified(verified) => self.send_ready(id, *verified),
+            Stage::Verified(verified) => self.pending_ready(id, *verified, confirm),
             other => link.stage = other,
         }
+    }
+
+    /// Dialling side, pending: READY. Where no human has to approve, HELLO leaves in the same flight, so that the
+    /// first object comes with the acknowledgement; the view of a pending contact is empty, and HELLO says no more.
+    fn pending_ready(&mut self, id: LinkId, verified: InitiatorVerified, confirm: bool) {
+        if confirm {
+            return self.send_ready(id, verified);
+        }
+        self.stage(id, Stage::Verified(Box::new(verified)));
+        self.open(id);
     }
 
     /// Dialling side: READY leaves, and the session begins.
@@ -130,7 +145,8 @@ impl Node {
 
     /// A session between authenticated persons: one per pair of instances.
     fn begin_session(&mut self, id: LinkId, established: Established, gate: Gate) {
-        let Established { mux, peer, role, mode, pair_key, pair_key_agreed, check_code, .. } = established;
+        let Established { mut mux, peer, role, mode, pair_key, pair_key_agreed, check_code, .. } =
+            established;
         self.uncount(id);
         self.sessions = self.sessions.saturating_add(1);
         let info = peer_info(&peer.identity);
@@ -138,6 +154,9 @@ impl Node {
         let session = SessionId(self.sessions);
         let active = self.book.person(&person).is_some_and(Known::is_active);
         let group = if active && mode == Mode::Known { Group::Chum } else { Group::Pairing };
+        if self.book.person(&person).is_some_and(|known| !known.note.confirm) {
+            mux.allow_early();
+        }
         let deadline = (gate == Gate::Acknowledgement).then(|| self.ack_deadline(&person));
         let code = check_code.map(|code| code.to_string());
         let live = Live {
@@ -219,7 +238,10 @@ impl Node {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         live.deadline = None;
         let person = live.person();
-        if live.chum.is_some() || live.opening {
+        let opened = live.opening;
+        let active = self.book.person(&person).is_some_and(Known::is_active);
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
+        if opened && active {
             live.gate = Gate::Open;
             self.forget_joins(&person);
         } else {
@@ -240,6 +262,12 @@ impl Node {
             Stage::Live(live) if !live.opening => {
                 live.opening = true;
                 (live.info.person, live.info.instance, (!live.pair_agreed).then(|| live.pair.clone()))
+            }
+            // It runs since READY; the contact has become active.
+            Stage::Live(live) if live.gate == Gate::Finish => {
+                live.gate = Gate::Open;
+                live.group = Group::Chum;
+                return;
             }
             _ => return,
         };
@@ -281,6 +309,7 @@ impl Node {
             return self.store_ends(id, StoreError::Corrupt("no head of a view for a known instance"));
         };
         let chum = Chum::new(self.config.chum, head.head, head.received);
+        let active = self.link_is_active(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Stage::Verified(_) = &link.stage
             && let Stage::Verified(verified) = link.take()
@@ -293,7 +322,9 @@ impl Node {
         }
         live.chum = Some(chum);
         live.opening = true;
-        live.group = Group::Chum;
+        if active {
+            live.group = Group::Chum;
+        }
         if live.role == Role::Responder {
             // Cannot fail: it is done once, and by the responder.
             let _ = live.mux.acknowledge();
@@ -311,6 +342,16 @@ impl Node {
         }
         self.ready.insert(id);
         self.live_due(id);
+    }
+
+    /// Whether the contact at the other end is active.
+    fn link_is_active(&self, id: LinkId) -> bool {
+        let person = match self.links.get(&id).map(|link| &link.stage) {
+            Some(Stage::Verified(verified)) => verified.peer().person().id,
+            Some(Stage::Live(live)) => live.person(),
+            _ => return false,
+        };
+        self.book.person(&person).is_some_and(Known::is_active)
     }
 
     /// The store failed under a link.
