@@ -55,10 +55,11 @@ impl Node {
     pub(crate) fn denied_by_peer(&mut self, person: PersonId) {
         match self.book.person(&person) {
             Some(known) if known.is_active() => {
-                let peers = self.peers.values_mut().filter(|peer| peer.person == person);
-                // It says so each time it is dialled; it is worth one report.
-                let news =
-                    peers.fold(false, |news, peer| !core::mem::replace(&mut peer.removed, true) || news);
+                // It says so each time it is dialled; it is worth one report. Each of its instances is noted.
+                let mut news = false;
+                for peer in self.peers.values_mut().filter(|peer| peer.person == person) {
+                    news |= !core::mem::replace(&mut peer.removed, true);
+                }
                 if news {
                     self.event(Event::ContactRemoved { person, by_peer: true });
                 }
