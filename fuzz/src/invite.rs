@@ -4,8 +4,8 @@ use bytes::Bytes;
 use lama_core::{Seed, WallTime};
 use lama_identity::{PersonId, cbor};
 use lama_invite::{
-    Config, DialRules, Draft, HostClass, Invitation, InviteError, LAMA_BASE, LinkOrigin, MAX_INVITATION, Policy,
-    Route, RouteUrl, Via, parse, parse_unchecked,
+    Config, DialRules, Draft, HostClass, Invitation, InviteError, LAMA_BASE, LinkOrigin, MAX_INVITATION,
+    Policy, Route, RouteUrl, Via, parse, parse_unchecked,
 };
 
 use crate::seeds;
@@ -20,7 +20,10 @@ pub fn link(data: &[u8]) {
             continue;
         };
         let fragment = link.trim().split_once('#').unwrap().1;
-        assert!(read.to_link(LAMA_BASE).unwrap().ends_with(&format!("#{fragment}")), "one invitation, one link");
+        assert!(
+            read.to_link(LAMA_BASE).unwrap().ends_with(&format!("#{fragment}")),
+            "one invitation, one link"
+        );
         invitation(&read);
     }
 }
@@ -44,7 +47,8 @@ fn invitation(read: &Invitation) {
     assert_eq!(parse_unchecked(&link).as_ref(), Ok(read));
     assert!((1..=8).contains(&read.routes().len()));
     read.routes().iter().for_each(|route| url(route.url.as_str()));
-    let same = parse(&link, WallTime(0), Some(read.r_person_id()), DialRules { lan: true, ..DialRules::default() });
+    let same =
+        parse(&link, WallTime(0), Some(read.r_person_id()), DialRules { lan: true, ..DialRules::default() });
     assert!(matches!(same, Err(InviteError::SamePerson { .. })));
     let opened = DialRules { lan: false, origin: LinkOrigin::Opened };
     assert!(read.dialable(opened).all(|route| route.url.class() == HostClass::Public));
@@ -99,7 +103,11 @@ pub fn link_seeds() -> Vec<(&'static str, Bytes)> {
 pub fn body_seeds() -> Vec<(&'static str, Bytes)> {
     let body = Bytes::copy_from_slice(&example().to_bytes().unwrap());
     let newer = [&body[..3], &[2], &body[4..]].concat();
-    vec![("body", body), ("newer", newer.into()), ("version-only", Bytes::from_static(&[0xa1, 0x61, b'v', 0x01]))]
+    vec![
+        ("body", body),
+        ("newer", newer.into()),
+        ("version-only", Bytes::from_static(&[0xa1, 0x61, b'v', 0x01])),
+    ]
 }
 
 /// Seeds of [`route`].

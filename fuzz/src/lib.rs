@@ -10,6 +10,9 @@
 pub mod chum;
 #[path = "../../lama-chum/tests/common/mod.rs"]
 mod chum_common;
+pub mod handshake;
+#[path = "../../lama-handshake/tests/support/mod.rs"]
+mod handshake_support;
 pub mod invite;
 pub mod object;
 pub mod seeds;
@@ -25,6 +28,13 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("invite_body", invite::body),
     ("invite_link", invite::link),
     ("invite_route", invite::route),
+    ("handshake_message1", handshake::message1),
+    ("handshake_message2", handshake::message2),
+    ("handshake_message3", handshake::message3),
+    ("auth_record", handshake::auth),
+    ("ready_record", handshake::ready),
+    ("record", handshake::record),
+    ("session", handshake::session),
     ("object_decode", object::decode),
     ("object_typed", object::typed),
 ];

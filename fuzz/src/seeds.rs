@@ -10,7 +10,7 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
-use crate::{chum, invite};
+use crate::{chum, handshake, invite};
 
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
@@ -34,6 +34,7 @@ pub fn all() -> Vec<Input> {
     all.extend(invite::link_seeds().into_iter().map(|(name, bytes)| ("invite_link", name, bytes)));
     all.extend(invite::body_seeds().into_iter().map(|(name, bytes)| ("invite_body", name, bytes)));
     all.extend(invite::route_seeds().into_iter().map(|(name, bytes)| ("invite_route", name, bytes)));
+    all.extend(handshake::seeds().into_iter().map(|(target, name, bytes)| (target, name, bytes.into())));
     all.extend(objects().into_iter().chain(values()).map(|(name, bytes)| ("object_decode", name, bytes)));
     all
 }

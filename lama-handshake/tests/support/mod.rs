@@ -393,12 +393,13 @@ pub fn forged(mode: Mode, config: &Config, acknowledged: bool) -> (Forger, Mux) 
     let verified = proved.read_auth(auth, bob.public(), &expect_person(&alice)).unwrap();
     let signing = verified.introduce(&introduction(&bob, group(mode))).unwrap();
     let signature = sign(&bob, Signer::Person, signing.to_sign());
-    forger.sealer.set_limits(config.rekey);
-    forger.opener.set_limits(config.rekey);
     let mut out = BytesMut::new();
     let wait = signing.signed(signature, &mut out).unwrap();
     assert_eq!(forger.opener.open(&mut out), Ok(RecordType::Auth));
     let ready = forger.seal(RecordType::Ready, if mode == Mode::Pairing { &n_i } else { &[] }, 0);
+    // Both ends take the limits of their configuration with the mux.
+    forger.sealer.set_limits(config.rekey);
+    forger.opener.set_limits(config.rekey);
     let mut mux = wait.read_ready(ready, config, now()).unwrap().mux;
     if acknowledged {
         mux.acknowledge().unwrap();
