@@ -1,9 +1,10 @@
 //! Who answers a command: the instance that runs already, or one that is started for as long as the command takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lama_host::control::{Client, Line};
-use lama_host::{DataDir, HostError};
+use lama_host::{DataDir, HostError, Lock};
 use lama_net::Listen;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,10 @@ use crate::identity;
 use crate::live::Live;
 use crate::signal::Stop;
 use crate::start::{Running, Start};
+
+/// How often and how far apart a held lock is tried again: five seconds in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The instance that is asked.
 pub(crate) enum Backend {
@@ -28,10 +33,17 @@ impl Backend {
     /// Finds the instance of the data directory, or starts it; `listen` says where, if it is started here.
     pub(crate) fn open(global: &Global, listen: Listen) -> Result<Self, Failure> {
         let dir = DataDir::open(&identity::data_path(global)?)?;
-        if let Some(client) = Client::connect(&dir) {
-            return Ok(Self::Remote(client));
+        for _ in 0..LOCK_TRIES {
+            if let Some(client) = Client::connect(&dir) {
+                return Ok(Self::Remote(client));
+            }
+            match dir.lock() {
+                // Another command is at work, or an instance that does not serve yet.
+                Err(HostError::InUse(_)) => std::thread::sleep(LOCK_PAUSE),
+                lock => return Ok(Self::Local(start(global, &dir, lock?, listen, Stop::on_signals())?)),
+            }
         }
-        Ok(Self::Local(start(global, &dir, listen, Stop::on_signals())?))
+        Err(HostError::InUse(dir.path().to_path_buf()).into())
     }
 
     /// Asks, and hands on events while it waits.
@@ -73,9 +85,25 @@ impl Backend {
     }
 }
 
+/// Takes the lock of a directory; waits while a command that ends soon holds it, not while an instance runs there.
+pub(crate) fn lock(dir: &DataDir) -> Result<Lock, Failure> {
+    for _ in 0..LOCK_TRIES {
+        match dir.lock() {
+            Err(HostError::InUse(_)) if Client::connect(dir).is_none() => std::thread::sleep(LOCK_PAUSE),
+            lock => return Ok(lock?),
+        }
+    }
+    Ok(dir.lock()?)
+}
+
 /// Starts the instance of `dir` in this process.
-pub(crate) fn start(global: &Global, dir: &DataDir, listen: Listen, stop: Stop) -> Result<Running, Failure> {
-    let lock = dir.lock()?;
+pub(crate) fn start(
+    global: &Global,
+    dir: &DataDir,
+    lock: Lock,
+    listen: Listen,
+    stop: Stop,
+) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
     let identity = identity::unlock(dir, global.passphrase_fd)?;
     Start { dir: dir.clone(), lock, id, identity, runtime: global.runtime, listen, stop }.run()

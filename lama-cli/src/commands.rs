@@ -170,7 +170,8 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
     let stop = Stop::on_signals();
     let listen = if run.no_listen { Listen::Nowhere } else { prefer(run.listen.port) };
-    let running = backend::start(global, &dir, listen, stop.clone())?;
+    let lock = backend::lock(&dir)?;
+    let running = backend::start(global, &dir, lock, listen, stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
