@@ -8,6 +8,7 @@ mod summary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lama_host::control::Server;
@@ -137,9 +138,26 @@ impl Stage {
     fn play(&self, node: &mut Other, once: bool, dirs: [&Path; 2]) -> Result<(), Failure> {
         self.pair(node)?;
         self.talk(node)?;
-        let changes = self.share();
-        let mut root = self.first_share(&changes)?;
+        let begin = clock();
+        let (changes, sharing) = self.share();
+        let outcome = self.follow(node, once, dirs, &changes, begin);
+        self.stop.set();
+        let _ = sharing.join();
+        outcome
+    }
+
+    /// What becomes of the folder: shared, in sync, shown; and then, unless it is for once, all that changes.
+    fn follow(
+        &self,
+        node: &mut Other,
+        once: bool,
+        dirs: [&Path; 2],
+        changes: &Receiver<Result<Value, Failure>>,
+        begin: Instant,
+    ) -> Result<(), Failure> {
+        let root = self.first_share(changes)?;
         self.until_synced(node, &root)?;
+        self.output.note(&format!("shared and in sync after {:.0} ms", begin.elapsed().as_secs_f64() * 1e3));
         summary::show(self.output, &self.live, node, dirs)?;
         if once {
             return Ok(());
@@ -152,8 +170,7 @@ impl Stage {
             match changes.try_recv() {
                 Ok(Ok(event)) => {
                     let Some(id) = self.told(&event) else { continue };
-                    root = id;
-                    self.until_synced(node, &root)?;
+                    self.until_synced(node, &id)?;
                     let peer = self.peer(&self.status()?)?;
                     self.output.note(&format!(
                         "{NODE} has it: {} objects on both sides, fingerprint {}",
@@ -211,7 +228,7 @@ impl Stage {
     }
 
     /// Shares the folder from now on, on a thread of its own.
-    fn share(&self) -> Receiver<Result<Value, Failure>> {
+    fn share(&self) -> (Receiver<Result<Value, Failure>>, JoinHandle<()>) {
         let (to, from) = channel();
         let request = Request::Share {
             path: self.folder.display().to_string(),
@@ -219,13 +236,13 @@ impl Stage {
             watch: true,
         };
         let live = Arc::clone(&self.live);
-        std::thread::spawn(move || {
+        let sharing = std::thread::spawn(move || {
             let events = to.clone();
             if let Err(failure) = live.ask(request, &mut |event| events.send(Ok(event)).is_ok()) {
                 let _ = to.send(Err(failure));
             }
         });
-        from
+        (from, sharing)
     }
 
     fn first_share(&self, changes: &Receiver<Result<Value, Failure>>) -> Result<String, Failure> {
@@ -259,7 +276,6 @@ impl Stage {
     fn until_synced(&self, node: &mut Other, root: &str) -> Result<(), Failure> {
         let mut progress = Progress::new(self.output);
         let events = self.live.events.subscribe();
-        let begin = clock();
         let done = self.until("both sides hold the same", || {
             for row in events.try_iter().filter_map(|event| event_row(&event)) {
                 progress.event(&row);
@@ -269,9 +285,7 @@ impl Stage {
             Ok(arrived && summary::equal(&self.status()?, &node.ask(&Request::Status)?))
         });
         progress.finish();
-        done?;
-        self.output.note(&format!("in sync after {:.0} ms", begin.elapsed().as_secs_f64() * 1e3));
-        Ok(())
+        done
     }
 
     fn status(&self) -> Result<api::Status, Failure> {
