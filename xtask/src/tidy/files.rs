@@ -93,7 +93,11 @@ fn rust_file(path: &Path, text: &str, findings: &mut Vec<String>) {
     }
     let name = path.to_string_lossy();
     let pure = PURE.iter().any(|pure| name.starts_with(&format!("{pure}/src/")));
-    if !pure || ENGINES.iter().any(|engine| name.starts_with(engine)) || name.ends_with("tests.rs") {
+    if !pure
+        || ENGINES.iter().any(|engine| name.starts_with(engine))
+        || name.ends_with("tests.rs")
+        || name.contains("/tests/")
+    {
         return;
     }
     for (number, line) in code_lines(text) {
