@@ -21,14 +21,16 @@ pub(crate) fn check() -> Result<(), Failure> {
     generate(&fresh_dir)?;
     let fresh = files(&fresh_dir)?;
     let committed = files(&run::root().join("vectors"))?;
+    // Directories that the code does not write hold what others wrote.
+    let ours: BTreeSet<&str> = fresh.keys().filter_map(|name| directory(name)).collect();
     let differing: Vec<&str> = fresh
         .keys()
         .chain(committed.keys())
+        .map(String::as_str)
+        .filter(|name| directory(name).is_none_or(|directory| ours.contains(directory)))
         .collect::<BTreeSet<_>>()
         .into_iter()
-        .filter(|name| fresh.get(*name) != committed.get(*name))
-        .filter(|name| name.ends_with(".json"))
-        .map(String::as_str)
+        .filter(|name| fresh.get(*name) != committed.get(*name) && name.ends_with(".json"))
         .collect();
     if differing.is_empty() {
         println!("{} vector files agree", fresh.len());
@@ -38,6 +40,10 @@ pub(crate) fn check() -> Result<(), Failure> {
         "these vectors are not what the code gives: {}; if the change is meant, run `cargo xtask vectors` and commit",
         differing.join(", ")
     ))
+}
+
+fn directory(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(directory, _)| directory)
 }
 
 /// Crates with an example named `vectors`.
