@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use lama_host::control::{Client, Line};
 use lama_host::{DataDir, HostError, Lock};
-use lama_net::Listen;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::identity;
 use crate::live::Live;
 use crate::signal::Stop;
-use crate::start::{Running, Start};
+use crate::start::{Network, Running, Start};
 
 /// How often and how far apart a held lock is tried again: five seconds in all.
 const LOCK_TRIES: u32 = 50;
@@ -30,8 +29,8 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    /// Finds the instance of the data directory, or starts it; `listen` says where, if it is started here.
-    pub(crate) fn open(global: &Global, listen: Listen) -> Result<Self, Failure> {
+    /// Finds the instance of the data directory, or starts it in the way that `network` says.
+    pub(crate) fn open(global: &Global, network: Network) -> Result<Self, Failure> {
         let dir = DataDir::open(&identity::data_path(global)?)?;
         for _ in 0..LOCK_TRIES {
             if let Some(client) = Client::connect(&dir) {
@@ -40,7 +39,7 @@ impl Backend {
             match dir.lock() {
                 // Another command is at work, or an instance that does not serve yet.
                 Err(HostError::InUse(_)) => std::thread::sleep(LOCK_PAUSE),
-                lock => return Ok(Self::Local(start(global, &dir, lock?, listen, Stop::on_signals())?)),
+                lock => return Ok(Self::Local(start(global, &dir, lock?, network, Stop::on_signals())?)),
             }
         }
         Err(HostError::InUse(dir.path().to_path_buf()).into())
@@ -101,12 +100,12 @@ pub(crate) fn start(
     global: &Global,
     dir: &DataDir,
     lock: Lock,
-    listen: Listen,
+    network: Network,
     stop: Stop,
 ) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
     let identity = identity::unlock(dir, global.passphrase_fd)?;
-    Start { dir: dir.clone(), lock, id, identity, runtime: global.runtime, listen, stop }.run()
+    Start { dir: dir.clone(), lock, id, identity, runtime: global.runtime, network, stop }.run()
 }
 
 fn remote(

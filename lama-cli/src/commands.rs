@@ -21,6 +21,7 @@ use crate::live::{Served, event_row};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
+use crate::start::Network;
 use crate::{demo, identity, render, text};
 
 /// The longest message that is read from standard input.
@@ -63,7 +64,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
 
 /// Commands that are one request and one answer.
 fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<(), Failure> {
-    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let mut backend = Backend::open(global, Network::Offline)?;
     let shown = match command {
         Command::Pending => {
             backend.ask(&Request::Pending, &mut |_| {}).map(|list| output.answer(&list, render::pending))
@@ -129,7 +130,7 @@ fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
             .read_to_string(&mut text)
             .map_err(|error| HostError::io("read", Path::new("standard input"), &error))?;
     }
-    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let mut backend = Backend::open(global, Network::Offline)?;
     let request = Request::Send { to: send.to.clone(), text };
     let sent = backend.ask(&request, &mut |_| {}).map(|sent: api::Sent| {
         output.answer(&sent, |sent| {
@@ -148,10 +149,11 @@ fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
 fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> {
     let request =
         Request::Share { path: absolute(&share.path)?, with: share.with.clone(), watch: share.watch };
-    let mut backend = Backend::open(global, Listen::Nowhere)?;
+    let network = if share.watch { Network::Online(Listen::Nowhere) } else { Network::Offline };
+    let mut backend = Backend::open(global, network)?;
     let mut progress = Progress::new(output);
     let shared = backend.ask(&request, &mut |event| {
-        if output.is_json() {
+        if output.is_json() && event.get("id").is_some() {
             output.json_line(&json!({ "event": event }));
         }
         progress.event(event);
@@ -171,7 +173,7 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let stop = Stop::on_signals();
     let listen = if run.no_listen { Listen::Nowhere } else { prefer(run.listen.port) };
     let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, listen, stop.clone())?;
+    let running = backend::start(global, &dir, lock, Network::Online(listen), stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {

@@ -72,6 +72,8 @@ impl Failure {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
+        // People are told less than logs: a wrong passphrase and a damaged file look the same to them.
+        tracing::debug!(?error, "refused");
         let exit = match &error {
             HostError::NoDataDir(_) => Exit::NoInstance,
             HostError::Locked(_) | HostError::PassphraseNeeded | HostError::PassphraseUnfit(_) => {

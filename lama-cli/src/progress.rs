@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::output::Output;
 use crate::text;
 
-/// Fewer entries than this are done before anybody could read about them.
-const WORTH_SHOWING: u64 = 64;
+/// Less than this has moved before anybody could read about it.
+const WORTH_SHOWING: u64 = 100_000;
 
 /// What is shown of [`lama_node::Event::Progress`].
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Progress {
                 |key: &str| event.get(way.key).and_then(|flow| flow.get(key)).and_then(Value::as_u64);
             let (Some(done), Some(total)) = (number("done"), number("total")) else { continue };
             let moved = number("bytes").unwrap_or_default();
-            if total < WORTH_SHOWING {
+            if moved < WORTH_SHOWING {
                 continue;
             }
             if self.output.bars() {
@@ -97,9 +97,7 @@ impl Progress {
 
 fn new_bar(word: &'static str) -> ProgressBar {
     let bar = ProgressBar::no_length().with_prefix(word);
-    if let Ok(style) =
-        ProgressStyle::with_template("{prefix:>9} [{bar:40}] {pos}/{len} {msg} {per_sec} {eta}")
-    {
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>9} [{bar:40}] {pos}/{len} {msg} {eta}") {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.enable_steady_tick(Duration::from_millis(250));

@@ -57,6 +57,15 @@ impl Port for NetPort {
     }
 }
 
+/// What the instance does on the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Nothing: the command only works with the store. Contacts learn nothing of it.
+    Offline,
+    /// It connects to contacts, and listens there.
+    Online(Listen),
+}
+
 /// What to start.
 pub(crate) struct Start {
     pub(crate) dir: DataDir,
@@ -64,7 +73,7 @@ pub(crate) struct Start {
     pub(crate) id: Id,
     pub(crate) identity: LocalIdentity,
     pub(crate) runtime: RuntimeName,
-    pub(crate) listen: Listen,
+    pub(crate) network: Network,
     pub(crate) stop: Stop,
 }
 
@@ -83,7 +92,10 @@ impl Start {
             signer: Box::new(signer),
             storage: Box::new(store),
         };
-        let options = Options { listen: self.listen, ..Options::default() };
+        let options = match self.network {
+            Network::Offline => Options { offline: true, ..Options::default() },
+            Network::Online(listen) => Options { listen, ..Options::default() },
+        };
         let (handle, events) = match self.runtime {
             RuntimeName::Tokio => lama_net_tokio::start(parts, options)?,
             RuntimeName::Smol => lama_net_smol::start(parts, options)?,

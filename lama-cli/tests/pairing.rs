@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::Stdio;
 
-use common::{Instance, PATIENCE, Place, failure, json, paired, until};
+use common::{Instance, Place, failure, free_port, json, paired, until};
 use serde_json::Value;
 
 fn messages(instance: &Instance) -> Vec<Value> {
@@ -57,9 +57,10 @@ fn the_whole_path(runtime_a: &'static str, runtime_b: &'static str) {
     assert_eq!(fs::read(copy.join("sub/file.bin")).unwrap(), vec![7; 600_000]);
 
     // A restart, one in good order and one not, needs no invitation.
+    let port = running_a.port();
     running_b.stop();
     running_a.kill();
-    let (_running_a, _running_b) = (a.start(), b.start());
+    let (_running_a, _running_b) = (a.start_with(&["--port", &port]), b.start());
     until("they are connected again", || in_sync(&a, &b));
     b.json(&["send", "a@lama.local", "still here"]);
     until("it has arrived", || messages(&a).len() == messages(&b).len());
@@ -85,7 +86,8 @@ fn tokio_with_smol() {
 fn invite_piped_into_join_without_a_running_instance() {
     let place = Place::new();
     let (a, b) = (place.person("a@lama.local", "smol"), place.person("b@lama.local", "tokio"));
-    let mut invite = a.command(&["invite", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let port = free_port();
+    let mut invite = a.command(&["invite", "--port", &port]).stdout(Stdio::piped()).spawn().unwrap();
     let mut join = b.command(&["join"]);
     join.stdin(invite.stdout.take().unwrap());
     let contact = json(&mut join);
@@ -94,7 +96,7 @@ fn invite_piped_into_join_without_a_running_instance() {
     assert_eq!(a.json(&["contacts"])["contacts"][0]["state"], "active");
     // Queued while nobody runs, delivered when both do.
     assert_eq!(b.json(&["send", "a@lama.local", "for later"])["connected"], false);
-    let (_a, _b) = (a.start(), b.start());
+    let (_a, _b) = (a.start_with(&["--port", &port]), b.start());
     until("it has arrived", || messages(&a).iter().any(|message| message["text"] == "for later"));
 }
 
@@ -213,5 +215,4 @@ fn one_process_holds_a_data_directory_and_a_dead_socket_is_no_obstacle() {
     assert_eq!(a.json(&["status"])["running"], false);
     let _again = a.start();
     assert_eq!(a.json(&["status"])["running"], true);
-    let _ = PATIENCE;
 }

@@ -62,6 +62,9 @@ pub struct Options {
     pub linger: Duration,
     /// Events that wait for an application that does not fetch them: 4,096.
     pub event_buffer: usize,
+    /// Opens no connection, and leaves what was advertised as it is: for a program that only works with the store, while
+    /// the instance does not run. No.
+    pub offline: bool,
 }
 
 impl Default for Options {
@@ -73,6 +76,7 @@ impl Default for Options {
             dial_deadline: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             event_buffer: 4096,
+            offline: false,
         }
     }
 }

@@ -146,7 +146,9 @@ impl<R: Runtime> Future for EventLoop<R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.woken.register(cx.waker());
-        if let Some(bound) = this.bound.take() {
+        if let Some(bound) = this.bound.take()
+            && !this.options.offline
+        {
             this.listen(bound);
         }
         for _ in 0..PASSES {
@@ -258,6 +260,11 @@ impl<R: Runtime> EventLoop<R> {
         let runtime = self.runtime.clone();
         let arrivals = self.door.arrivals.clone();
         let deadline = self.options.dial_deadline;
+        if self.options.offline {
+            let result = Err(DialError::NotAllowed);
+            let _ = arrivals.unbounded_send(Arrival::Dialled { ticket, result });
+            return;
+        }
         self.runtime.spawn(async move {
             let result = dial::dial(&runtime, &url, rules, deadline).await;
             let _ = arrivals.unbounded_send(Arrival::Dialled { ticket, result });

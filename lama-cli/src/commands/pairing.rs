@@ -7,6 +7,7 @@ use std::time::Duration;
 use lama_host::HostError;
 use lama_invite::qr::{Qr, Style};
 use lama_invite::{DialRules, parse};
+use lama_net::Listen;
 use lama_node::{Event, NodeError};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -18,6 +19,7 @@ use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::output::Output;
+use crate::start::Network;
 use crate::{identity, render, text};
 
 /// The environment variable with an invitation.
@@ -31,7 +33,7 @@ const MAX_LINK: u64 = 16 * 1024;
 
 /// Makes an invitation, shows it, and waits for it unless an instance runs that does.
 pub(super) fn invite(global: &Global, invite: &Invite, output: Output) -> Result<(), Failure> {
-    let mut backend = Backend::open(global, prefer(invite.listen.port))?;
+    let mut backend = Backend::open(global, Network::Online(prefer(invite.listen.port)))?;
     let local = backend.local();
     let request = Request::Invite {
         confirm: invite.policy == PolicyName::Confirm,
@@ -86,7 +88,7 @@ pub(super) fn join(global: &Global, join: &Join, output: Output) -> Result<(), F
     // Everything that can be said about it without the network is said before anything is started.
     let rules = DialRules { lan: join.lan, ..DialRules::default() };
     parse(&link, crate::wall(), Some(me), rules).map_err(NodeError::from)?;
-    let mut backend = Backend::open(global, lama_net::Listen::Nowhere)?;
+    let mut backend = Backend::open(global, Network::Online(Listen::Nowhere))?;
     let local = backend.local();
     let synced = local.as_ref().map(|live| live.events.subscribe());
     let request = Request::Join { link: link.to_string(), lan: join.lan, timeout: join.timeout.as_secs() };

@@ -63,8 +63,9 @@ pub(super) fn show(output: Output, live: &Live, node: &mut Other, dirs: [&Path; 
         text.push_str(&format!("  {line}\n"));
     }
     text.push_str("\nlook further, also while this runs:\n");
+    let program = std::env::args().next().unwrap_or_else(|| "lama".to_owned());
     for dir in dirs {
-        text.push_str(&format!("  lama --data {} log\n", dir.display()));
+        text.push_str(&format!("  {program} --data {} log\n", dir.display()));
     }
     text.push_str("  (or contacts, status, pending, id, send EMAIL TEXT, save ID DIR)\n");
     output.text(&text);

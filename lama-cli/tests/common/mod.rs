@@ -105,6 +105,11 @@ impl Instance {
     }
 }
 
+/// A port that nobody listens on.
+pub fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
 /// A running instance; killed if the test fails.
 pub struct Running {
     child: Child,
@@ -127,6 +132,11 @@ impl Running {
                 return line["event"].clone();
             }
         }
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> String {
+        self.url().rsplit_once(':').unwrap().1.to_owned()
     }
 
     pub fn url(&self) -> String {
