@@ -42,10 +42,7 @@ fn parts(dir: &Path, email: &str, seed: u8) -> Parts {
     let identity = LocalIdentity::create(email, "bench", seeded(1), wall).unwrap();
     let engine = Redb::open(&dir.join(format!("{seed}.redb")), RedbOptions::default()).unwrap();
     let store = Store::open(engine, lama_store::Config::default(), seeded(2), Opening::Normal).unwrap();
-    let mut config = lama_node::Config::default();
-    // Nothing here waits for a person.
-    config.backoff_first = Duration::from_millis(50);
-    Parts::new(config, identity, store)
+    Parts::new(lama_node::Config::default(), identity, store)
 }
 
 /// Small objects, the objects that hold them together, and the root of all.

@@ -1,4 +1,5 @@
 //! What the tests over real sockets share: both runtimes behind one trait, and nodes that are easily made.
+#![allow(clippy::disallowed_methods)] // A test reads the clock to lose patience.
 #![allow(dead_code, unreachable_pub, unused_imports)] // No test program needs all of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -47,7 +47,7 @@ impl Who {
         let first = self.identity();
         let other = LocalIdentity::create(first.public().person.email.clone(), name, seed(), wall()).unwrap();
         let (mut public, noise, sign, _) = other.into_parts();
-        public.person_keys = first.public().person_keys.clone();
+        public.person_keys = first.public().person_keys;
         let head = first.public().log_head;
         let body = CertBody::new(&public.person_keys, &public.instance_keys, head, wall().unix_seconds());
         let (_, _, _, person) = first.into_parts();
