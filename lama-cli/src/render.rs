@@ -203,7 +203,9 @@ pub(crate) fn event(event: &Value) -> Option<String> {
         "session_started" => format!("connected with {}", text("email")),
         "session_ended" => format!("the connection with {} ended: {}", text("email"), text("reason")),
         "link_refused" => format!("a connection was refused: {}", text("reason")),
-        "dial_failed" => format!("{} was not reached: {}", text("url"), text("cause")),
+        // Once: it goes on trying for as long as the other side is away.
+        "dial_failed" if event.get("failures").and_then(Value::as_u64) > Some(1) => return None,
+        "dial_failed" => format!("{} was not reached: {}; trying again", text("url"), text("cause")),
         "pairing_pending" => {
             let code = inner("pairing", "check_code");
             let code = if code.is_empty() { String::new() } else { format!("; check code {code}") };

@@ -121,6 +121,8 @@ fn link() -> Result<Zeroizing<String>, Failure> {
 fn tell(event: &Value, output: Output) {
     if output.is_json() {
         output.json_line(&json!({ "event": event }));
+    } else if event.get("type").and_then(Value::as_str) == Some("paired") {
+        // The answer says so.
     } else if let Some(line) = render::event(event) {
         output.note(&line);
     }

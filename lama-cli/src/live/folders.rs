@@ -14,6 +14,7 @@ use super::Live;
 use super::work::{contact, contacts, unexpected};
 use crate::api;
 use crate::failure::{Exit, Failure};
+use crate::text::count;
 
 /// How long between two looks at a watched folder.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -40,7 +41,7 @@ pub(super) fn share(
     loop {
         if let Some((made, changes)) = tree.look(&mut |pieces| put(live, pieces))? {
             let note = match last {
-                None => format!("shared folder {} with {} files", tree.name(), made.files),
+                None => format!("shared folder {} with {}", tree.name(), count(made.files, "file")),
                 Some(_) => summary(tree.name(), &changes.written, changes.removed.len()),
             };
             let new = grant(live, made.root, &with, &note)?;
