@@ -1,4 +1,5 @@
 //! The demo as a user starts it: it ends by itself with `--once`, goes on without, resumes, and stops on Ctrl-C.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
 

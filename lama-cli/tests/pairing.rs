@@ -1,4 +1,5 @@
 //! Two real processes become contacts, talk, share, restart: on both runtimes and mixed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
 
