@@ -161,7 +161,7 @@ fn both_ends_write_at_once_without_standing_still<A: Host, B: Host>() {
         poll_fn(|cx| link.poll_close(cx)).await.ok();
         poll_fn(|cx| link.poll_drained(cx)).await;
     }
-    pair::<A, B, _, _, _>(|link| both_ways(link), |link| both_ways(link));
+    pair::<A, B, _, _, _>(both_ways, both_ways);
 }
 
 fn a_dial_says_why_nobody_was_reached<A: Host, B: Host>() {
