@@ -10,7 +10,7 @@ use lama_store::Stats;
 use crate::api::{Group, PeerState, PeerStatus, Reply, Status};
 use crate::hub::Peer;
 use crate::node::Node;
-use crate::session::Gate;
+use crate::session::{Gate, is_complete};
 
 impl Node {
     /// The answer to [`crate::Command::Status`].
@@ -38,7 +38,8 @@ impl Node {
             .unwrap_or_default();
         let state = match live {
             Some(live) if live.group == Group::Pairing || live.gate != Gate::Open => PeerState::Pairing,
-            Some(live) if live.in_sync => PeerState::InSync,
+            // Both ends agreed, and what came since has been exchanged.
+            Some(live) if live.in_sync && is_complete(&Self::progress_of(live)) => PeerState::InSync,
             Some(_) => PeerState::Syncing,
             None if peer.dialling.is_some() => PeerState::Connecting,
             None if peer.again.is_some() => PeerState::Waiting,

@@ -96,7 +96,6 @@ impl Node {
         match event {
             ChumEvent::Progress(progress) => {
                 live.progress = progress;
-                live.in_sync &= is_complete(&progress);
                 let due = live.reported.is_none_or(|last| now.since(last) >= REPORT_EVERY);
                 if due || is_complete(&progress) {
                     live.reported = Some(now);
@@ -113,7 +112,10 @@ impl Node {
                 self.flush_lazy(id);
                 self.event(Event::InSync { session, peer, count, fingerprint });
             }
-            ChumEvent::OutOfSync { .. } => self.event(Event::OutOfSync { peer }),
+            ChumEvent::OutOfSync { .. } => {
+                live.in_sync = false;
+                self.event(Event::OutOfSync { peer });
+            }
             // Reported with the batch.
             ChumEvent::SetAside { .. } => {}
             ChumEvent::RefusedHere { objects } => {
@@ -230,7 +232,7 @@ impl Node {
 }
 
 /// Whether nothing is known to be missing in either direction.
-fn is_complete(progress: &Progress) -> bool {
+pub(crate) fn is_complete(progress: &Progress) -> bool {
     [progress.received, progress.sent].iter().all(|flow| flow.total == Some(flow.done))
 }
 

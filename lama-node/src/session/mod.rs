@@ -8,5 +8,6 @@ mod link;
 mod live;
 mod responder;
 
+pub(crate) use chum::is_complete;
 pub(crate) use link::{Link, Stage, Way};
 pub(crate) use live::{Gate, Live};
