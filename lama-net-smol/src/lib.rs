@@ -5,11 +5,10 @@
 //!
 //! ```no_run
 //! use lama_net_smol::{Listen, Options, Parts};
-//! # fn parts() -> Parts { unimplemented!() }
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(parts: Parts) -> Result<(), Box<dyn std::error::Error>> {
 //! let options = Options { listen: Listen::Prefer(8765), ..Options::default() };
 //! // On a thread of its own; or `prepare` the same and spawn the future on smol's global executor.
-//! let (handle, mut events) = lama_net_smol::start(parts(), options)?;
+//! let (handle, mut events) = lama_net_smol::start(parts, options)?;
 //! let status = handle.command(lama_node::Command::Status).await?;
 //! while let Some(event) = events.next().await {
 //!     println!("{event:?}");

@@ -15,7 +15,6 @@
 //! use lama_net::{Options, Parts, Runtime};
 //! use lama_node::{Command, Event};
 //!
-//! # fn parts() -> Parts { unimplemented!() }
 //! async fn until_stopped<R: Runtime>(runtime: R, parts: Parts) -> Result<(), Box<dyn std::error::Error>> {
 //!     let (handle, mut events, event_loop) = lama_net::prepare(runtime.clone(), parts, Options::default())?;
 //!     runtime.spawn(async { drop(event_loop.await) });
