@@ -171,6 +171,8 @@ pub enum IdentityError {
     NotCertified,
     /// A clock further ahead than allowed.
     ClockAhead,
+    /// A version by somebody who may not write it: neither the owner nor one whom he lets.
+    NotAuthorised,
     /// A field breaks a rule of its type.
     Field {
         /// Which field.
@@ -227,6 +229,7 @@ impl IdentityError {
             Self::Revoked => "revoked",
             Self::NotCertified => "not-certified",
             Self::ClockAhead => "clock-ahead",
+            Self::NotAuthorised => "not-authorised",
             Self::Field { .. } => "field",
             Self::Email { .. } => "email",
             Self::PersonKeyAbsent => "person-key-absent",
@@ -279,6 +282,9 @@ impl fmt::Display for IdentityError {
             Self::Revoked => "the key was revoked by its person",
             Self::NotCertified => "the person's log does not certify this key",
             Self::ClockAhead => "the object's clock is too far ahead: compare the clocks of both devices",
+            Self::NotAuthorised => {
+                "its author may not write this; ask its owner to do it, or to name the author an admin"
+            }
             Self::Field { field, rule } => return write!(f, "{field} {rule}"),
             Self::Email { rule } => return write!(f, "the e-mail address cannot be used: {rule}"),
             Self::PersonKeyAbsent => {

@@ -38,6 +38,7 @@ mod fixed;
 mod keys;
 mod local;
 mod log;
+mod merge;
 mod object;
 mod person;
 mod seal;
@@ -62,6 +63,7 @@ pub use log::{
     Certified, HeadChange, LogEntry, LogHead, MAX_LOG, MAX_REASON, PersonLog, REVOCATION_LABEL,
     ROTATION_LABEL, Revocation, Revoked, Rotation,
 };
+pub use merge::{History, Merge, MergeConfig, Merged, merge};
 pub use object::{Object, TypeName, TypeTag};
 pub use person::{Email, Instance, InstanceId, MAX_NAME, Person, PersonId};
 pub use seal::SEAL_OVERHEAD;
