@@ -52,7 +52,7 @@ impl View {
         self.head.seq += 1;
         self.head.count += 1;
         self.head.fingerprint.add(&self.key, &id);
-        self.log.push(Entry { seq: self.head.seq, id, source_is_peer, object });
+        self.log.push(Entry { seq: self.head.seq, id, source_is_peer, gone: false, object });
     }
 
     fn answer(&mut self, job: Output) -> Option<Input> {

@@ -79,7 +79,7 @@ fn refused() -> Value {
     let objects = |count: &str, rest: &str| format!("010000000100000064{count}{rest}");
     let cases = [
         ("no bytes", String::new()),
-        ("an unknown type", "05".to_owned()),
+        ("an unknown type", "06".to_owned()),
         ("HELLO again", "10".to_owned() + &"00".repeat(44)),
         ("ACK, too short", "02000000".to_owned()),
         ("ACK of what was not sent", "0200000001".to_owned()),
@@ -95,6 +95,8 @@ fn refused() -> Value {
         ("an object that is not canonical", objects("0001", "041801")),
         ("a sequence number beyond the head", "0100000065000000640001036 1".replace(' ', "")),
         ("a head that fell", "010000000100000063000103 61".replace(' ', "")),
+        ("GONE without an id", "050000000100000064".to_owned()),
+        ("GONE with an id of an unknown codec", "05000000010000006470".to_owned() + &"00".repeat(32)),
         ("REFUSED though nothing was sent", "0471".to_owned() + &"00".repeat(32) + "01"),
     ];
     let case = |(name, message): (&str, String)| {
@@ -121,6 +123,12 @@ fn short() -> Value {
         "synced": {
             "own": 1_000, "peer": 2_000, "count": 2_900, "fingerprint": fingerprint.to_string(),
             "message": built(|out| synced.write(out)),
+        },
+        "gone": {
+            "upto": 7, "head": 9, "ids": [ids[0].to_string(), ids[1].to_string()],
+            "message": built(|out| {
+                wire::write_gone(7, 9, ids.into_iter(), out);
+            }),
         },
         "refused": {
             "objects": [

@@ -113,6 +113,7 @@ pub enum Output {
         ticket: Ticket,
         /// The objects in the order in which they came: children before parents. Each id was computed from the
         /// bytes, each encoding is canonical. They are slices of larger buffers: copy what is kept for long.
+        /// Empty bytes stand for an id that the peer says is GONE: it is in his set, its object is not to be had.
         objects: Vec<(Cid, Bytes)>,
         /// The life of the peer's log in which `after` and `upto` count.
         epoch: Epoch,

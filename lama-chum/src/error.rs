@@ -75,6 +75,8 @@ pub enum ChumError {
     RefusedUnsent,
     /// REFUSED with an id of an unknown codec, or without an id.
     RefusedMalformed,
+    /// GONE with an id of an unknown codec.
+    GoneMalformed,
 
     // The caller misused the machine.
     /// An answer to an effect that is not under way.
@@ -150,6 +152,7 @@ impl ChumError {
             Self::AckBeyondSent => "chum-ack-beyond-sent",
             Self::RefusedUnsent => "chum-refused-unsent",
             Self::RefusedMalformed => "chum-refused-malformed",
+            Self::GoneMalformed => "chum-gone-malformed",
             Self::UnknownTicket(_) => "chum-unknown-ticket",
             Self::PageOutOfOrder => "chum-page-out-of-order",
             Self::ObjectUnsendable => "chum-object-unsendable",
@@ -185,6 +188,7 @@ impl ChumError {
             Self::AckBeyondSent => "the peer acknowledged what was not sent",
             Self::RefusedUnsent => "the peer refused more objects than were sent",
             Self::RefusedMalformed => "the peer refused something that is no object id",
+            Self::GoneMalformed => "the peer said of something that is no object id that it is gone",
             Self::UnknownTicket(_) => "an answer came for an effect that is not under way",
             Self::PageOutOfOrder => "a page does not follow on its scan",
             Self::ObjectUnsendable => "the store gave an object that is empty or larger than 1 MiB",

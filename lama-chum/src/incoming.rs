@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::Cid;
 
-use crate::wire::read_objects;
+use crate::wire::{ObjectsHeader, read_gone, read_objects};
 use crate::{ChumError, Config, WINDOW_BYTES, WINDOW_OBJECTS};
 
 /// A number of messages: what the credit counts, and what progress counts.
@@ -117,23 +117,39 @@ impl Incoming {
 
     /// Takes an OBJECTS message.
     pub(crate) fn objects(&mut self, message: &Bytes) -> Result<(), ChumError> {
+        self.has_credit(message.len())?;
         let mut object_bytes = 0_usize;
         let batch = &mut self.batch;
-        // The credit is looked at first, so that a stream without end costs nothing beyond it.
-        if self.unacked.len.saturating_add(message.len()) > WINDOW_BYTES && self.unacked.len > 0 {
-            return Err(ChumError::CreditExceeded);
-        }
         let header = read_objects(message, |id, object| {
             object_bytes = object_bytes.saturating_add(object.len());
             batch.push((id, object));
         })?;
+        self.took(header, message.len(), object_bytes)
+    }
+
+    /// Takes a GONE message.
+    pub(crate) fn gone(&mut self, message: &[u8]) -> Result<(), ChumError> {
+        self.has_credit(message.len())?;
+        let batch = &mut self.batch;
+        let header = read_gone(message, |id| batch.push((id, Bytes::new())))?;
+        self.took(header, message.len(), 0)
+    }
+
+    /// The credit is looked at first, so that a stream without end costs nothing beyond it.
+    fn has_credit(&self, len: usize) -> Result<(), ChumError> {
+        let over = self.unacked.len.saturating_add(len) > WINDOW_BYTES && self.unacked.len > 0;
+        if over { Err(ChumError::CreditExceeded) } else { Ok(()) }
+    }
+
+    /// Counts a message and moves on in the peer's log.
+    fn took(&mut self, header: ObjectsHeader, len: usize, object_bytes: usize) -> Result<(), ChumError> {
         if header.upto <= self.received {
             return Err(ChumError::SequenceWentBack);
         }
         if header.head < self.head {
             return Err(ChumError::HeadWentBack);
         }
-        let load = Load { len: message.len(), objects: header.count, object_bytes };
+        let load = Load { len, objects: header.count, object_bytes };
         self.unacked.add(load);
         if self.unacked.objects > WINDOW_OBJECTS {
             return Err(ChumError::CreditExceeded);

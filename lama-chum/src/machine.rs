@@ -112,6 +112,10 @@ impl Chum {
                 self.incoming.objects(message)?;
                 self.agreement.objects_came(self.incoming.received());
             }
+            wire::GONE => {
+                self.incoming.gone(message)?;
+                self.agreement.objects_came(self.incoming.received());
+            }
             wire::ACK => self.acked(wire::read_ack(message)?)?,
             wire::SYNCED => {
                 let claim = Synced::read(message)?;
@@ -139,6 +143,10 @@ impl Chum {
         }
         self.hellos.theirs = Some(theirs);
         let (sending, receiving) = (start(&ours, &theirs), start(&theirs, &ours));
+        // Where sending starts, the peer has everything before: by its cursor, or because the sets are equal.
+        if sending.from > 0 {
+            self.outputs.push_back(Output::Acked(Cursor { epoch: ours.head.epoch, upto: sending.from }));
+        }
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
         self.incoming.begin(receiving.from, theirs.head.seq);
         let cursor = Cursor { epoch: theirs.head.epoch, upto: receiving.from };

@@ -3,10 +3,11 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use lama_core::Ticket;
+use lama_identity::Cid;
 
-use crate::wire::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len};
+use crate::wire::{self, MAX_GONE, MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len, gone_len};
 use crate::{ChumError, Config, Entry, MAX_OBJECT};
 
 /// One OBJECTS message that is not acknowledged.
@@ -121,6 +122,10 @@ impl Outgoing {
             if known || entry.seq <= self.scanned {
                 continue;
             }
+            if entry.gone {
+                self.queue.push_back(Entry { object: Bytes::new(), ..entry });
+                continue;
+            }
             if entry.object.is_empty() && entry.source_is_peer {
                 continue;
             }
@@ -154,6 +159,9 @@ impl Outgoing {
     /// Writes one message if there is an object to send and credit for it.
     pub(crate) fn write(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
         let Some(first) = self.queue.front() else { return false };
+        if first.gone {
+            return self.write_gone(head, config, out);
+        }
         let from = self.sent;
         if !self.flight.is_empty()
             && !self.has_credit(OBJECTS_HEADER + framed_len(first.object.len()), 1, config)
@@ -170,7 +178,7 @@ impl Outgoing {
             let fits = len <= config.room
                 && objects <= usize::from(u16::MAX)
                 && self.has_credit(len, objects, config);
-            if !(objects == 1 || fits) {
+            if entry.gone || !(objects == 1 || fits) {
                 break;
             }
             writer.push(entry.id.codec(), &entry.object);
@@ -184,11 +192,36 @@ impl Outgoing {
         let objects = usize::from(writer.count());
         let len = writer.finish(self.sent, head);
         debug_assert!(len <= MAX_MESSAGE, "one object never takes more");
-        self.flight.push_back(Flight { from, upto: self.sent, len, objects, object_bytes });
-        self.flight_bytes = self.flight_bytes.saturating_add(len);
-        self.flight_objects = self.flight_objects.saturating_add(objects);
-        self.objects_sent = self.objects_sent.saturating_add(objects as u64);
+        self.fly(Flight { from, upto: self.sent, len, objects, object_bytes });
         true
+    }
+
+    /// Writes one GONE with the tombstones at the front of the queue.
+    fn write_gone(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
+        let from = self.sent;
+        let fits = |count: &usize| {
+            let len = gone_len(*count);
+            (len <= config.room && self.has_credit(len, *count, config))
+                || (*count == 1 && self.flight.is_empty())
+        };
+        let waiting = self.queue.iter().take_while(|entry| entry.gone).count().min(MAX_GONE);
+        let count = (1..=waiting).take_while(fits).last().unwrap_or(0);
+        let Some(last) = count.checked_sub(1).and_then(|last| self.queue.get(last)) else { return false };
+        self.last_object = last.seq;
+        self.sent = last.seq;
+        let ids: Vec<Cid> = self.queue.drain(..count).map(|entry| entry.id).collect();
+        self.settle();
+        let len = wire::write_gone(self.sent, head, ids.into_iter(), out);
+        self.fly(Flight { from, upto: self.sent, len, objects: count, object_bytes: 0 });
+        true
+    }
+
+    /// A message is under way.
+    fn fly(&mut self, flight: Flight) {
+        self.flight_bytes = self.flight_bytes.saturating_add(flight.len);
+        self.flight_objects = self.flight_objects.saturating_add(flight.objects);
+        self.objects_sent = self.objects_sent.saturating_add(flight.objects as u64);
+        self.flight.push_back(flight);
     }
 
     fn has_credit(&self, len: usize, objects: usize, config: &Config) -> bool {

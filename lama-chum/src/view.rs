@@ -36,7 +36,10 @@ pub struct Entry {
     /// Whether the object came from the instance at the other end, to which it is therefore not sent (unless
     /// the [`crate::Output::Scan`] asked for the `whole` view). A store may leave such entries out altogether.
     pub source_is_peer: bool,
-    /// The object's exact bytes; may be empty only if `source_is_peer`.
+    /// Whether the object is not to be had any more: deleted, or withdrawn before this instance had it. The peer
+    /// is told the id alone.
+    pub gone: bool,
+    /// The object's exact bytes; may be empty only if `source_is_peer` or `gone`.
     pub object: Bytes,
 }
 

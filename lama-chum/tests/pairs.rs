@@ -81,6 +81,36 @@ fn both_ends_share_while_the_session_runs() {
     }
 }
 
+/// Objects are deleted at any moment: before they were read for sending, on their way, long after. Whatever of them
+/// arrives, both ends hold the same set, and what was deleted last is nowhere.
+#[test]
+fn what_is_deleted_is_told_and_both_sets_stay_equal() {
+    let (mut told, mut never) = (0, 0);
+    for seed in 1..200_u64 {
+        let mut rng = Rng(seed);
+        let mut pair = Pair::new(tight(), view(1, "a", 40, 150), view(2, "b", 30, 300), 2_000, seed);
+        let mut mine = objects("a", 40, 150);
+        while !mine.is_empty() {
+            for _ in 0..rng.below(30) {
+                pair.random_step().unwrap();
+            }
+            for _ in 0..rng.below(9).min(mine.len()) {
+                let (id, _) = mine.swap_remove(rng.below(mine.len()));
+                never += u32::from(!pair.sides[1].view.members.contains(&id));
+                pair.delete(0, id);
+                told += 1;
+            }
+        }
+        pair.settle().unwrap();
+        pair.assert_in_sync();
+        for (id, _) in objects("a", 40, 150) {
+            assert!(pair.sides.iter().all(|side| !side.view.objects.contains_key(&id)), "{id}");
+        }
+        assert_eq!(pair.sides[1].view.objects.len(), 30);
+    }
+    assert!(never > 1_000 && told > never + 1_000, "{never} of {told} before they arrived");
+}
+
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let run = || {

@@ -56,7 +56,7 @@ fn started(send: bool) -> Chum {
 
 fn entry(seq: u64) -> Entry {
     let (id, object) = object("own", seq, 50);
-    Entry { seq, id, source_is_peer: false, object }
+    Entry { seq, id, source_is_peer: false, gone: false, object }
 }
 
 fn scan(chum: &mut Chum) -> Ticket {
@@ -111,7 +111,7 @@ fn message_too_long() {
 
 #[test]
 fn unknown_message() {
-    for kind in [0, 5, 6, 15, 0x20, 0x2f, 0xff] {
+    for kind in [0, 6, 15, 0x20, 0x2f, 0xff] {
         refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
     }
 }
@@ -361,6 +361,47 @@ fn refused_malformed() {
         item[34] = reason;
         refuses(started(true), raw(&item), ChumError::RefusedMalformed);
     }
+}
+
+fn gone(upto: u64, head: u64, count: u64) -> Input {
+    message(|out| {
+        wire::write_gone(upto, head, (0..count).map(|n| object("gone", n, 50).0), out);
+    })
+}
+
+#[test]
+fn gone_malformed() {
+    let mut bytes = vec![wire::GONE, 0, 0, 0, 1, 0, 0, 0, 100];
+    bytes.extend([7; 33]);
+    for (codec, error) in [(0x70, true), (0, true), (0x55, false), (0x71, false)] {
+        bytes[9] = codec;
+        if error {
+            refuses(started(false), raw(&bytes), ChumError::GoneMalformed);
+        } else {
+            started(false).handle(NOW, raw(&bytes)).unwrap();
+        }
+    }
+    for len in [1, 9, 10, 41, 43] {
+        let short: Vec<u8> = bytes.iter().copied().chain([0]).take(len).collect();
+        refuses(started(false), raw(&short), ChumError::WrongLength { kind: wire::GONE, len });
+    }
+}
+
+#[test]
+fn gone_keeps_the_rules_of_objects() {
+    refuses(started(false), gone(101, 100, 1), ChumError::SequenceBeyondHead);
+    refuses(started(false), gone(1, 99, 1), ChumError::HeadWentBack);
+    let mut chum = started(false);
+    chum.handle(NOW, gone(3, 100, 2)).unwrap();
+    while chum.poll().is_some() {}
+    refuses(chum, gone(3, 100, 1), ChumError::SequenceWentBack);
+    let mut chum = started(false);
+    let most = wire::MAX_GONE as u64;
+    for upto in 1..=64 {
+        chum.handle(NOW, gone(upto, 100, most)).unwrap();
+    }
+    while chum.poll().is_some() {}
+    refuses(chum, gone(65, 100, 1), ChumError::CreditExceeded);
 }
 
 #[test]

@@ -93,7 +93,13 @@ impl<E: Engine> Store<E> {
                 return Ok(false);
             }
             page.next = entry.seq;
-            page.entries.push(Entry { seq: entry.seq, id: entry.id, source_is_peer: from_peer, object });
+            page.entries.push(Entry {
+                seq: entry.seq,
+                id: entry.id,
+                source_is_peer: from_peer,
+                gone: false,
+                object,
+            });
             Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries)
         })?;
         Ok(page)

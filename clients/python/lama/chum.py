@@ -11,9 +11,9 @@ from .handshake import hkdf_expand
 from .objects import DAG_CBOR, RAW, ProtocolError
 
 STREAM = 2
-OBJECTS, ACK, SYNCED, REFUSED = 1, 2, 3, 4
+OBJECTS, ACK, SYNCED, REFUSED, GONE = 1, 2, 3, 4, 5
 HELLO_LEN = 45
-MAX_REFUSED = 1024
+MAX_REFUSED = MAX_GONE = 1024
 NONE = bytes(8)
 
 
@@ -84,6 +84,7 @@ class Sync:
         self._claimed = None
         self._their_claim = (0, b"")  # (own, count and fingerprint)
         self.received: list[tuple[bytes, bytes]] = []  # (id, bytes)
+        self.gone: list[bytes] = []  # ids whose objects are not to be had any more
         self.acknowledged = 0
         for codec, data in mine:
             self.share(codec, data)
@@ -121,6 +122,8 @@ class Sync:
             self._read_hello(message)
         elif message[0] == OBJECTS:
             self._objects(message)
+        elif message[0] == GONE:
+            self._gone(message)
         elif message[0] == ACK and len(message) == 5:
             self._acked(struct.unpack(">I", message[1:])[0])
         elif message[0] == SYNCED and len(message) == 29:
@@ -162,6 +165,24 @@ class Sync:
             self.received.append((cid, data))
         if at != len(message):
             raise ProtocolError("bytes after the last object")
+        self._took(upto, head)
+
+    def _gone(self, message: bytes) -> None:
+        count, rest = divmod(len(message) - 9, 33)
+        if rest or not 0 < count <= MAX_GONE:
+            raise ProtocolError("GONE of another length")
+        upto, head = struct.unpack(">II", message[1:9])
+        if upto > head or upto <= self._their_upto:
+            raise ProtocolError("GONE contradicts itself or what came before")
+        for at in range(9, len(message), 33):
+            if message[at] not in (RAW, DAG_CBOR):
+                raise ProtocolError("GONE with an unknown codec")
+            cid = bytes([0x01, message[at], 0x12, 0x20]) + message[at + 1:at + 33]
+            self._append(cid)
+            self.gone.append(cid)
+        self._took(upto, head)
+
+    def _took(self, upto: int, head: int) -> None:
         self._their_upto, self._their_head = upto, head
         if upto > self._their_claim[0]:
             self._their_claim = (0, b"")

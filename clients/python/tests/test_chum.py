@@ -1,10 +1,13 @@
 """CHUM between two of these clients in memory, and its keyed hash against the reference."""
 
+import json
+import pathlib
 import unittest
 
 from lama import chum, objects
 from lama.objects import DAG_CBOR, RAW, ProtocolError
 
+VECTORS = pathlib.Path(__file__).resolve().parents[3] / "vectors" / "chum"
 PAIR_KEY = bytes(range(32))
 
 
@@ -34,6 +37,20 @@ class Chum(unittest.TestCase):
         for message in (b"\x10" + bytes(43), b"\x20" + bytes(44), b"\x02" + bytes(4)):
             with self.assertRaises(ProtocolError):
                 chum.Sync(PAIR_KEY, []).handle(message)
+
+    def test_gone(self):
+        vector = json.loads((VECTORS / "short.json").read_text())["gone"]
+        here = chum.Sync(PAIR_KEY, [])
+        hello = bytes([0x10]) + bytes([7] * 8) + (9).to_bytes(4, "big") + bytes(12) + (9).to_bytes(4, "big") + bytes(16)
+        here.handle(hello)
+        here.handle(bytes.fromhex(vector["message"]))
+        self.assertEqual([objects.cid_text(cid) for cid in here.gone], vector["ids"])
+        self.assertEqual(here.out[-1], b"\x02" + vector["upto"].to_bytes(4, "big"))
+        for message in (vector["message"][:-2], vector["message"][:18], "0500000007000000097171" + "00" * 31):
+            with self.assertRaises(ProtocolError):
+                other = chum.Sync(PAIR_KEY, [])
+                other.handle(hello)
+                other.handle(bytes.fromhex(message))
 
     def test_siphash(self):
         # Of nothing, under the key 00 01 .. 0f.

@@ -1,12 +1,14 @@
 //! What goes over the wire: one fixed header per message, then object bytes as they are. Big-endian throughout.
 //!
-//! The types 0x20 to 0x2f are kept for reconciliation, 0x05 for GONE. Nothing here knows the machine's state:
+//! The types 0x20 to 0x2f are kept for reconciliation. Nothing here knows the machine's state:
 //! what a message says is checked against it there.
 
+mod gone;
 mod hello;
 mod objects;
 mod short;
 
+pub use gone::{GONE_HEADER, MAX_GONE, gone_len, read_gone, write_gone};
 pub use hello::{HELLO_LEN, Hello};
 pub use objects::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsHeader, ObjectsWriter, framed_len, read_objects};
 pub use short::{MAX_REFUSED, Refused, Synced, ack, read_ack, read_refused, write_refused};
@@ -19,6 +21,8 @@ pub const ACK: u8 = 0x02;
 pub const SYNCED: u8 = 0x03;
 /// Type of REFUSED.
 pub const REFUSED: u8 = 0x04;
+/// Type of GONE.
+pub const GONE: u8 = 0x05;
 
 /// A big-endian `u32` at `at`; `None` beyond the end.
 fn u32_at(bytes: &[u8], at: usize) -> Option<u64> {

@@ -124,6 +124,14 @@ impl Pair {
         self.sides[side].chum.handle(now, Input::Grown(head)).unwrap();
     }
 
+    /// Deletes an object on one side while the session runs.
+    #[allow(dead_code)] // not every test that shares this module deletes
+    pub fn delete(&mut self, side: usize, id: lama_identity::Cid) {
+        let now = self.now();
+        let head = self.sides[side].view.delete(id, false);
+        self.sides[side].chum.handle(now, Input::Grown(head)).unwrap();
+    }
+
     fn note(&mut self, side: usize, what: &str, bytes: &[u8]) {
         self.trace.update([side as u8]);
         self.trace.update(what.as_bytes());

@@ -11,6 +11,8 @@ use super::pair_key;
 #[derive(Clone)]
 pub struct View {
     pub log: Vec<(Cid, bool)>,
+    /// Sequence numbers of entries that say an id is gone.
+    pub tombstones: BTreeSet<u64>,
     pub objects: BTreeMap<Cid, Bytes>,
     pub members: BTreeSet<Cid>,
     pub head: ViewHead,
@@ -30,6 +32,7 @@ impl View {
     pub fn new(epoch: u8) -> Self {
         Self {
             log: Vec::new(),
+            tombstones: BTreeSet::new(),
             objects: BTreeMap::new(),
             members: BTreeSet::new(),
             head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
@@ -60,6 +63,19 @@ impl View {
         self.head
     }
 
+    /// Deletes an object that may have been sent: it stays in the set.
+    pub fn delete(&mut self, id: Cid, from_peer: bool) -> ViewHead {
+        self.objects.remove(&id);
+        if self.members.insert(id) {
+            self.head.count += 1;
+            self.head.fingerprint.add(&self.fingerprinter, &id);
+        }
+        self.log.push((id, from_peer));
+        self.head.seq += 1;
+        self.tombstones.insert(self.head.seq);
+        self.head
+    }
+
     /// Answers a scan: entries, next, head.
     pub fn page(&self, after: u64, max_bytes: usize, whole: bool) -> (Vec<Entry>, u64, ViewHead) {
         let mut entries = Vec::new();
@@ -70,11 +86,20 @@ impl View {
                 break;
             }
             next = index as u64 + 1;
-            if (!from_peer || whole)
+            if (!from_peer || whole) && self.tombstones.contains(&next) {
+                let object = Bytes::new();
+                entries.push(Entry { seq: next, id, source_is_peer: from_peer, gone: true, object });
+            } else if (!from_peer || whole)
                 && let Some(object) = self.objects.get(&id)
             {
                 bytes += object.len();
-                entries.push(Entry { seq: next, id, source_is_peer: from_peer, object: object.clone() });
+                entries.push(Entry {
+                    seq: next,
+                    id,
+                    source_is_peer: from_peer,
+                    gone: false,
+                    object: object.clone(),
+                });
             }
         }
         (entries, next, self.head)
@@ -94,6 +119,10 @@ impl View {
         let before = self.head.seq;
         let mut outcome = ImportOutcome { before, ..ImportOutcome::default() };
         for (id, bytes) in objects {
+            if bytes.is_empty() {
+                self.delete(id, true);
+                continue;
+            }
             if let Some(&reason) = self.refuse.get(&id) {
                 outcome.refused.push((id, reason));
             } else {
