@@ -45,7 +45,7 @@ class Chum(unittest.TestCase):
         here.handle(hello)
         here.handle(bytes.fromhex(vector["message"]))
         self.assertEqual([objects.cid_text(cid) for cid in here.gone], vector["ids"])
-        self.assertEqual(here.out[-1], b"\x02" + vector["upto"].to_bytes(4, "big"))
+        self.assertIn(b"\x02" + vector["upto"].to_bytes(4, "big"), here.out)
         for message in (vector["message"][:-2], vector["message"][:18], "0500000007000000097171" + "00" * 31):
             with self.assertRaises(ProtocolError):
                 other = chum.Sync(PAIR_KEY, [])
