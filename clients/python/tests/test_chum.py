@@ -46,7 +46,7 @@ class Chum(unittest.TestCase):
         here.handle(bytes.fromhex(vector["message"]))
         self.assertEqual([objects.cid_text(cid) for cid in here.gone], vector["ids"])
         self.assertIn(b"\x02" + vector["upto"].to_bytes(4, "big"), here.out)
-        for message in (vector["message"][:-2], vector["message"][:18], "0500000007000000097171" + "00" * 31):
+        for message in (vector["message"][:-2], vector["message"][:18], "05000000070000000970" + "00" * 32):
             with self.assertRaises(ProtocolError):
                 other = chum.Sync(PAIR_KEY, [])
                 other.handle(hello)
