@@ -1,12 +1,13 @@
 //! Writes the test vectors of CHUM: `cargo run -p lama-chum --example vectors -- DIR` makes `DIR/chum/*.json`. The
 //! same bytes every time. `docs/protocol/chum.md` explains the fields.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use lama_chum::blob::{BlobConfig, Chunker, File, FolderBuilder};
+use lama_chum::recon;
 use lama_chum::wire::{self, Hello, ObjectsWriter, Synced};
 use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, PairKey, Refusal, ViewHead};
 use lama_core::{Instant, Machine, Now, WallTime};
@@ -189,6 +190,75 @@ fn blobs() -> Value {
     })
 }
 
+fn reconciliation() -> Value {
+    let pair_key: [u8; 32] = core::array::from_fn(|n| n as u8);
+    let keys = [0, 1].map(|salt| PairKey::new(pair_key).short_key(salt));
+    let ids: Vec<Cid> = (0..200).map(|n| Cid::of_chunk(format!("id {n}").as_bytes())).collect();
+    let short_ids: Vec<Value> = ids[..4]
+        .iter()
+        .map(|id| {
+            let of = |key: &recon::ShortKey| {
+                let short = key.short(id);
+                json!({ "short": format!("{short:016x}"), "check": format!("{:08x}", key.check(short)) })
+            };
+            json!({ "id": id.to_string(), "salt 0": of(&keys[0]), "salt 1": of(&keys[1]) })
+        })
+        .collect();
+    let mapping: Vec<Value> = ids[..12]
+        .iter()
+        .map(|id| {
+            let (short, mut cells) = (keys[0].short(id), Vec::new());
+            recon::each_cell(short, 0, recon::MAX_CELLS, |cell| cells.push(cell));
+            cells.sort_unstable();
+            json!({ "short": format!("{short:016x}"), "cells": cells })
+        })
+        .collect();
+    let shorts: Vec<u64> = ids.iter().map(|id| keys[0].short(id)).collect();
+    let sketch = |shorts: &[u64]| {
+        let mut sketch = recon::Sketch::default();
+        shorts.iter().for_each(|short| sketch.add(&keys[0], *short));
+        sketch
+    };
+    let (a, b) = (sketch(&shorts[..160]), sketch(&shorts[30..]));
+    let mut ranked = shorts.clone();
+    ranked.sort_unstable();
+    let scaled: Vec<u64> = ranked.iter().map(|short| recon::scale(*short, 200)).collect();
+    let plans: Vec<Value> = [
+        (10, 100),
+        (100, 1_000),
+        (4_001, 1_000_000),
+        (90_000, 1_000_000),
+        (500, 1_000),
+        (900_000, 800_000),
+    ]
+    .into_iter()
+    .map(|(estimate, smaller)| {
+        let plan = recon::Plan::new(estimate, smaller);
+        let how = if matches!(plan, recon::Plan::List { .. }) { "list" } else { "cells" };
+        json!({ "estimate": estimate, "smaller": smaller, "how": how, "ranges": 1_u32 << plan.ranges() })
+    })
+    .collect();
+    json!({
+        "pair_key": hex(&pair_key),
+        "ids are chunks of the text": "id 0, id 1, ... id 199",
+        "short ids": short_ids,
+        "mapping": mapping,
+        "sketches": {
+            "ids 0 to 159": built(|out| a.write(160, out)),
+            "ids 30 to 199": built(|out| b.write(170, out)),
+            "estimate of the difference": a.minus(&b).estimate(),
+        },
+        "cells 100 to 109 of ids 0 to 199": built(|out| {
+            recon::write_cells(&recon::cells(&keys[0], &shorts, 100, 110), 100, 200, out);
+        }),
+        "list of ids 0 to 199": {
+            "first": scaled[0], "last": scaled[199],
+            "bytes": built(|out| recon::write_list(0, scaled.iter().copied(), out)),
+        },
+        "plans": plans,
+    })
+}
+
 fn main() {
     let dir = PathBuf::from(std::env::args().nth(1).expect("a directory")).join("chum");
     std::fs::create_dir_all(&dir).unwrap();
@@ -199,6 +269,7 @@ fn main() {
         ("short", short()),
         ("fingerprint", fingerprints()),
         ("blob", blobs()),
+        ("reconciliation", reconciliation()),
     ] {
         let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
         std::fs::write(dir.join(format!("{name}.json")), text).unwrap();

@@ -34,13 +34,18 @@ impl PairKey {
     #[must_use]
     pub fn fingerprinter(&self) -> Fingerprinter {
         let mut key = [0; 16];
-        // Fails only for a key shorter than the hash or an output beyond 255 blocks: neither can be.
-        if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(&self.0) {
-            let _ = hkdf.expand(b"LAMA/chum/1 fingerprint", &mut key);
-        }
+        self.expand(&[b"LAMA/chum/1 fingerprint"], &mut key);
         let fingerprinter = Fingerprinter { hasher: SipHasher13::new_with_key(&key) };
         key.zeroize();
         fingerprinter
+    }
+
+    /// `HKDF-SHA256-Expand` of the pair key.
+    pub(crate) fn expand(&self, info: &[&[u8]], out: &mut [u8]) {
+        // Fails only for a key shorter than the hash or an output beyond 255 blocks: neither can be.
+        if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(&self.0) {
+            let _ = hkdf.expand_multi_info(info, out);
+        }
     }
 }
 

@@ -62,6 +62,7 @@ mod fingerprint;
 mod incoming;
 mod machine;
 mod outgoing;
+pub mod recon;
 mod start;
 mod view;
 pub mod wire;

@@ -1,0 +1,67 @@
+//! Short ids: 8 bytes for an id, under a key that only the pair has.
+
+use core::fmt;
+use core::hash::Hasher as _;
+
+use lama_identity::Cid;
+use siphasher::sip::SipHasher13;
+use zeroize::Zeroize;
+
+use super::mapping::mix;
+use crate::PairKey;
+
+/// Makes the short ids of one pair of instances under one salt.
+///
+/// From `HKDF-SHA256-Expand(prk = pair key, info = "LAMA/chum/1 short id" || salt (8 bytes, big-endian), 24)`
+/// come the 128-bit key of SipHash-1-3 (16 bytes) and the key of the checks (8 bytes, little-endian). Keyed,
+/// because whoever can compute short ids can craft ids that collide.
+#[derive(Clone)]
+pub struct ShortKey {
+    hasher: SipHasher13,
+    check: u64,
+}
+
+impl PairKey {
+    /// The key of this pair's short ids; salt 0 is that of maintained sketches.
+    #[must_use]
+    pub fn short_key(&self, salt: u64) -> ShortKey {
+        let mut key = [0; 24];
+        self.expand(&[b"LAMA/chum/1 short id", &salt.to_be_bytes()], &mut key);
+        let (mut sip, mut check) = ([0; 16], [0; 8]);
+        let (left, right) = key.split_at(16);
+        sip.copy_from_slice(left);
+        check.copy_from_slice(right);
+        let this = ShortKey { hasher: SipHasher13::new_with_key(&sip), check: u64::from_le_bytes(check) };
+        key.zeroize();
+        sip.zeroize();
+        check.zeroize();
+        this
+    }
+}
+
+impl ShortKey {
+    /// The short id of an id: SipHash-1-3 over its 33 bytes `digest || codec`.
+    #[must_use]
+    pub fn short(&self, id: &Cid) -> u64 {
+        let mut input = [0; 33];
+        let (digest, codec) = input.split_at_mut(32);
+        digest.copy_from_slice(id.digest());
+        codec.fill(id.codec() as u8);
+        let mut hasher = self.hasher;
+        hasher.write(&input);
+        hasher.finish()
+    }
+
+    /// The check of a short id: the high half of `mix(short ^ check key)`.
+    #[inline]
+    #[must_use]
+    pub const fn check(&self, short: u64) -> u32 {
+        (mix(short ^ self.check) >> 32) as u32
+    }
+}
+
+impl fmt::Debug for ShortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShortKey(..)")
+    }
+}
