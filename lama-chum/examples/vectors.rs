@@ -1,5 +1,5 @@
-//! Writes the test vectors of CHUM: `cargo run -p lama-chum --example vectors -- DIR` makes `DIR/chum/*.json`. The
-//! same bytes every time. `docs/protocol/chum.md` explains the fields.
+//! Writes the test vectors of CHUM: `cargo run -p lama-chum --example lama-chum-vectors -- DIR` makes
+//! `DIR/chum/*.json`. The same bytes every time. `docs/protocol/chum.md` explains the fields.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! Writes the test vectors of handshake and session: `cargo run -p lama-handshake --example vectors -- DIR` makes
-//! `DIR/handshake/*.json`. The same bytes every time. `docs/protocol/handshake.md` and `session.md` explain the fields.
+//! Writes the test vectors of handshake and session: `cargo run -p lama-handshake --example lama-handshake-vectors -- DIR`
+//! makes `DIR/handshake/*.json`. The same bytes every time. `docs/protocol/handshake.md` and `session.md` explain the
+//! fields.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::PathBuf;

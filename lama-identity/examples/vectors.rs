@@ -1,6 +1,6 @@
-//! Writes the test vectors of objects and identity: `cargo run -p lama-identity --example vectors -- DIR` makes
-//! `DIR/identity/*.json` and `DIR/dag-cbor/*.json`. The same bytes every time. `docs/protocol/identity.md` explains the
-//! fields; `vectors/dag-cbor/check.py` judges the encoding with another implementation.
+//! Writes the test vectors of objects and identity: `cargo run -p lama-identity --example lama-identity-vectors -- DIR`
+//! makes `DIR/identity/*.json` and `DIR/dag-cbor/*.json`. The same bytes every time. `docs/protocol/identity.md` explains
+//! the fields; `vectors/dag-cbor/check.py` judges the encoding with another implementation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 #[path = "../tests/common/mod.rs"]

@@ -1,4 +1,4 @@
-//! Writes the test vectors of the invitation format: `cargo run -p lama-invite --example vectors -- DIR` makes
+//! Writes the vectors of the invitation format: `cargo run -p lama-invite --example lama-invite-vectors -- DIR` makes
 //! `DIR/invite/*.json`. The same bytes every time. `docs/protocol/invitation.md` explains the fields.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

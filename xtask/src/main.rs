@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask <test|tidy|bench|ci|vectors>`. A laptop and CI run the same.
+//! The developer's commands: `cargo xtask <test|tidy|bench|ci|vectors|soak>`. A laptop and CI run the same.
 //!
 //! This crate decides what "green" means and in which order it is found out: cheap checks first, each crate
 //! built once for each profile. It refuses to know the protocol: vectors, benches and tests live in the
@@ -8,6 +8,7 @@
 
 mod bench;
 mod run;
+mod soak;
 mod suite;
 mod tidy;
 mod vectors;
@@ -22,7 +23,9 @@ usage: cargo xtask COMMAND
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
-  vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives";
+  vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
+  soak [PART [AMOUNT]]
+                      what takes hours: storms (seeds), kills (rounds), fuzz (seconds a target), mutants (seconds a mutant)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +35,9 @@ fn main() -> ExitCode {
         ["test" | "ci", "--quick"] => suite::run(true),
         ["tidy"] => tidy::run(),
         ["bench", filter @ ..] => bench::run(filter),
+        ["soak"] => soak::run(None, None),
+        ["soak", part] => soak::run(Some(part), None),
+        ["soak", part, amount] => soak::run(Some(part), Some(amount)),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => vectors::check(),
         [] | ["help" | "--help" | "-h"] => {

@@ -29,16 +29,28 @@ fn command(program: &str, args: &[&str]) -> Command {
 
 /// Runs a program with its output shown; an exit code other than 0 is a failure.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
-    let line = format!("{program} {}", args.join(" "));
+    run_with(&[], program, args)
+}
+
+fn run_with(variables: &[(&str, &str)], program: &str, args: &[&str]) -> Result<(), Failure> {
+    let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    let line = format!("{set}{program} {}", args.join(" "));
     println!("==> {line}");
-    let status =
-        command(program, args).status().map_err(|error| format!("cannot start `{line}`: {error}"))?;
+    let status = command(program, args)
+        .envs(variables.iter().copied())
+        .status()
+        .map_err(|error| format!("cannot start `{line}`: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
 }
 
 /// Runs cargo with its output shown.
 pub(crate) fn cargo(args: &[&str]) -> Result<(), Failure> {
     run("cargo", args)
+}
+
+/// Runs cargo with variables of the environment set, its output shown.
+pub(crate) fn cargo_with(variables: &[(&str, &str)], args: &[&str]) -> Result<(), Failure> {
+    run_with(variables, "cargo", args)
 }
 
 /// Runs a program quietly and gives what it wrote to standard output.

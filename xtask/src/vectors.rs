@@ -1,7 +1,7 @@
 //! `cargo xtask vectors [--check]`: the test vectors under `vectors/`, as the code gives them.
 //!
-//! A crate that specifies something has an example named `vectors`; started with a directory it writes its files
-//! there, always the same bytes.
+//! A crate that specifies something has an example `examples/vectors.rs`, named after the crate; started with a
+//! directory it writes its files there, always the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,7 +46,7 @@ fn directory(name: &str) -> Option<&str> {
     name.split_once('/').map(|(directory, _)| directory)
 }
 
-/// Crates with an example named `vectors`.
+/// Crates with such an example.
 fn crates() -> Vec<String> {
     let Ok(entries) = fs::read_dir(run::root()) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -62,7 +62,8 @@ fn generate(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
     let dir = dir.to_str().ok_or("the target directory's path is not UTF-8")?;
     for name in crates() {
-        run::cargo(&["run", "--quiet", "--locked", "--package", &name, "--example", "vectors", "--", dir])?;
+        let example = format!("{name}-vectors");
+        run::cargo(&["run", "--quiet", "--locked", "--package", &name, "--example", &example, "--", dir])?;
     }
     Ok(())
 }
