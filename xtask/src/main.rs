@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod icount;
 mod run;
 mod soak;
 mod suite;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
+  bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
                       what takes hours: storms (seeds), kills (rounds), fuzz (seconds a target), mutants (seconds a mutant)";
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         ["test" | "ci"] => suite::run(false),
         ["test" | "ci", "--quick"] => suite::run(true),
         ["tidy"] => tidy::run(),
+        ["bench", "icount"] => icount::run(false),
+        ["bench", "icount", "--update"] => icount::run(true),
         ["bench", filter @ ..] => bench::run(filter),
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),
