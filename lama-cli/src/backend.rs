@@ -104,8 +104,8 @@ pub(crate) fn start(
     stop: Stop,
 ) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
-    let identity = identity::unlock(dir, global.passphrase_fd)?;
-    Start { dir: dir.clone(), lock, id, identity, runtime: global.runtime, network, stop }.run()
+    let (identity, storage_key) = identity::unlock(dir, &lock, global.passphrase_fd)?;
+    Start { dir: dir.clone(), lock, id, identity, storage_key, runtime: global.runtime, network, stop }.run()
 }
 
 fn remote(

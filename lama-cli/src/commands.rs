@@ -24,6 +24,10 @@ use crate::signal::Stop;
 use crate::start::Network;
 use crate::{demo, identity, render, text};
 
+/// What it means to have no passphrase.
+const UNPROTECTED: &str =
+    "no passphrase: whoever can read this directory has the keys, and with them what the store seals\n";
+
 /// The longest message that is read from standard input.
 const MAX_MESSAGE: u64 = 64 * 1024;
 
@@ -34,8 +38,9 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Init(init) => {
             let id = identity::init(global, init, crate::wall())?;
             output.answer(&id, |id| {
+                let plain = if id.passphrase { "" } else { UNPROTECTED };
                 format!(
-                    "{} is ready in {}\nnext: `lama invite` here, or `lama join` with an invitation\n",
+                    "{} is ready in {}\n{plain}next: `lama invite` here, or `lama join` with an invitation\n",
                     text::escape(&id.email),
                     id.data
                 )
@@ -49,7 +54,8 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         }
         Command::Passphrase(change) => {
             identity::change(global, change)?;
-            output.answer(&api::Done { done: true }, |_| "the keys are sealed anew\n".to_owned());
+            let plain = if change.no_passphrase { UNPROTECTED } else { "" };
+            output.answer(&api::Done { done: true }, |_| format!("the keys are sealed anew\n{plain}"));
             Ok(())
         }
         Command::Invite(invite) => pairing::invite(global, invite, output),

@@ -76,13 +76,16 @@ impl From<HostError> for Failure {
         tracing::debug!(?error, "refused");
         let exit = match &error {
             HostError::NoDataDir(_) => Exit::NoInstance,
-            HostError::Locked(_) | HostError::PassphraseNeeded | HostError::PassphraseUnfit(_) => {
-                Exit::Locked
-            }
+            HostError::Locked(_)
+            | HostError::BackupLocked
+            | HostError::PassphraseNeeded
+            | HostError::PassphraseUnfit(_) => Exit::Locked,
             HostError::AlreadyInitialised(_)
             | HostError::Exposed { .. }
             | HostError::NotOurs(_)
             | HostError::InUse(_)
+            | HostError::NotABackup(_)
+            | HostError::FileExists(_)
             | HostError::NewerVersion { .. }
             | HostError::Blob(_)
             | HostError::NotEmpty(_)

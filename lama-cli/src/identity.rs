@@ -7,6 +7,8 @@ use lama_host::keyfile::{self, Cost, Protection, Secret};
 use lama_host::passphrase::{self, Passphrase};
 use lama_host::{DataDir, Disk, HostError, Lock, data_dir, entropy, files};
 use lama_identity::{Email, LocalIdentity};
+use lama_store::StorageKey;
+use zeroize::Zeroizing;
 
 use crate::api::Id;
 use crate::args::{Global, Init, NewPassphrase};
@@ -14,6 +16,8 @@ use crate::failure::{Exit, Failure};
 
 /// Under which name the identity's secrets stand in the key file.
 const SECRET: &str = "identity";
+/// Under which name the key of the store stands there.
+const STORAGE: &str = "storage";
 
 /// Where the new passphrase may come from, beside a descriptor and the prompt.
 const NEW_VARIABLE: &str = "LAMA_NEW_PASSPHRASE";
@@ -61,7 +65,7 @@ pub(crate) fn create(
     now: WallTime,
 ) -> Result<Id, Failure> {
     let identity = LocalIdentity::create(email, name, entropy::seed()?, now)?;
-    let secrets: [Secret; 1] = [(SECRET.to_owned(), identity.danger_export()?)];
+    let secrets: [Secret; 2] = [(SECRET.to_owned(), identity.danger_export()?), new_storage_key()?];
     let id = describe(dir, &identity, now, passphrase.is_some());
     // The description first: the key file is what makes the directory hold an instance.
     write_id(dir, &id)?;
@@ -82,20 +86,45 @@ pub(crate) fn id(dir: &DataDir) -> Result<Id, Failure> {
     Ok(id)
 }
 
-/// Opens the keys, with whatever passphrase they need.
-pub(crate) fn unlock(dir: &DataDir, passphrase_fd: Option<u32>) -> Result<LocalIdentity, Failure> {
+/// Opens the keys, with whatever passphrase they need: the identity, and what the store is sealed under.
+pub(crate) fn unlock(
+    dir: &DataDir,
+    _lock: &Lock,
+    passphrase_fd: Option<u32>,
+) -> Result<(LocalIdentity, StorageKey), Failure> {
     let passphrase = match keyfile::protection(&mut Disk, &dir.keys())? {
         Protection::None => None,
         Protection::Passphrase => Some(passphrase::obtain(passphrase_fd, "Passphrase: ", false)?),
     };
     let (owner, secrets) = keyfile::open(&mut Disk, &dir.keys(), passphrase.as_ref())?;
     let damaged = || HostError::Locked(lama_host::error::LockedCause::Corrupt);
-    let (_, secret) = secrets.into_iter().find(|(name, _)| name == SECRET).ok_or_else(damaged)?;
-    let identity = LocalIdentity::danger_import(&secret).map_err(|_| damaged())?;
+    let find = |name: &str| secrets.iter().find(|(id, _)| id == name).map(|(_, secret)| secret);
+    let identity = LocalIdentity::danger_import(find(SECRET).ok_or_else(damaged)?).map_err(|_| damaged())?;
     if identity.person_id().as_bytes() != &owner {
         return Err(HostError::Locked(lama_host::error::LockedCause::OtherOwner).into());
     }
-    Ok(identity)
+    let storage = match find(STORAGE) {
+        Some(key) => storage_key(key)?,
+        None => {
+            // A key file from before the store was sealed. The key is durable before anything is sealed under it.
+            let (name, key) = new_storage_key()?;
+            let cost = Cost::default();
+            keyfile::add(&mut Disk, &dir.keys(), passphrase.as_ref(), cost, (name, key.clone()))?;
+            storage_key(&key)?
+        }
+    };
+    Ok((identity, storage))
+}
+
+fn new_storage_key() -> Result<Secret, Failure> {
+    let key = StorageKey::from_seed(entropy::seed()?);
+    Ok((STORAGE.to_owned(), Zeroizing::new(key.danger_expose().to_vec())))
+}
+
+fn storage_key(bytes: &[u8]) -> Result<StorageKey, Failure> {
+    let bytes: &[u8; 32] =
+        bytes.try_into().map_err(|_| HostError::Locked(lama_host::error::LockedCause::Corrupt))?;
+    Ok(StorageKey::new(Zeroizing::new(*bytes)))
 }
 
 /// Changes or takes away the passphrase.

@@ -7,7 +7,7 @@ use lama_host::{DataDir, Lock, entropy};
 use lama_identity::LocalIdentity;
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
 use lama_node::{Command, NodeError, NodeIdentity, Reply, WhichKey};
-use lama_store::{Opening, Redb, RedbOptions, Store};
+use lama_store::{Opening, Redb, RedbOptions, StorageKey, Store};
 use smol::future::block_on;
 
 use crate::api::Id;
@@ -72,6 +72,7 @@ pub(crate) struct Start {
     pub(crate) lock: Lock,
     pub(crate) id: Id,
     pub(crate) identity: LocalIdentity,
+    pub(crate) storage_key: StorageKey,
     pub(crate) runtime: RuntimeName,
     pub(crate) network: Network,
     pub(crate) stop: Stop,
@@ -80,7 +81,7 @@ pub(crate) struct Start {
 impl Start {
     /// Opens the store, binds the sockets and runs the node on a thread of its own.
     pub(crate) fn run(self) -> Result<Running, Failure> {
-        let store = open_store(&self.dir)?;
+        let store = open_store(&self.dir, &self.storage_key)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
@@ -115,9 +116,9 @@ impl Start {
 }
 
 /// The store on disk.
-fn open_store(dir: &DataDir) -> Result<Store<Redb>, Failure> {
-    let engine = Redb::open(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
-    let store = Store::open(engine, lama_store::Config::default(), entropy::seed()?, Opening::Normal);
+fn open_store(dir: &DataDir, key: &StorageKey) -> Result<Store<Redb>, Failure> {
+    let (options, config) = (RedbOptions::default(), lama_store::Config::default());
+    let store = Store::open_file(&dir.store(), options, config, key, entropy::seed()?, Opening::Normal);
     Ok(store.map_err(NodeError::from)?)
 }
 

@@ -45,6 +45,16 @@ pub enum HostError {
     PassphraseUnfit(&'static str),
     /// Caller or disk: the key file does not open; the cause is for logs, not for people.
     Locked(LockedCause),
+    /// Caller: the file is not a backup.
+    NotABackup(PathBuf),
+    /// Caller or disk: the first chunk of a backup does not open.
+    BackupLocked,
+    /// Disk: a backup ends early.
+    BackupCut,
+    /// Disk: a backup is damaged after a sound beginning.
+    BackupDamaged,
+    /// Caller: what is to be written is there already.
+    FileExists(PathBuf),
     /// Limit: the format's version is newer than this program.
     NewerVersion {
         /// The file.
@@ -98,6 +108,11 @@ impl HostError {
             Self::PassphraseNeeded => "passphrase_needed",
             Self::PassphraseUnfit(_) => "passphrase_unfit",
             Self::Locked(_) => "locked",
+            Self::NotABackup(_) => "backup_foreign",
+            Self::BackupLocked => "backup_locked",
+            Self::BackupCut => "backup_cut",
+            Self::BackupDamaged => "backup_damaged",
+            Self::FileExists(_) => "file_exists",
             Self::NewerVersion { .. } => "newer_version",
             Self::Blob(error) => error.code(),
             Self::NotEmpty(_) => "not_empty",
@@ -145,6 +160,25 @@ impl fmt::Display for HostError {
                 "the keys do not open: the passphrase is wrong or the key file is damaged; try again, or restore the \
                  key file from a backup",
             ),
+            Self::NotABackup(path) => write!(
+                f,
+                "{} is not a backup that `lama store export` made; name the right file",
+                path.display()
+            ),
+            Self::BackupLocked => f.write_str(
+                "the backup does not open: the passphrase is wrong or its beginning is damaged; try again, or use another \
+                 copy of it",
+            ),
+            Self::BackupCut => f.write_str(
+                "the backup ends early: it was not written or copied to its end; use another copy; nothing was taken \
+                 from this one",
+            ),
+            Self::BackupDamaged => f.write_str(
+                "the backup is damaged; use another copy; nothing was taken from this one",
+            ),
+            Self::FileExists(path) => {
+                write!(f, "{} exists, and nothing is overwritten; name another file", path.display())
+            }
             Self::NewerVersion { path, version } => write!(
                 f,
                 "{} has format version {version}, which is newer than this program; update it",

@@ -44,7 +44,7 @@ impl Default for Cost {
 }
 
 /// The dearest key file that is opened at all: 1 GiB, 16 passes. A forged file cannot ask for more.
-const DEAREST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
+pub(crate) const DEAREST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
 
 /// The most bytes a key file may have.
 const MAX_FILE: usize = 1024 * 1024;
@@ -121,6 +121,23 @@ pub fn open<F: Files>(
     Ok((header.owner, secrets))
 }
 
+/// Puts one more secret into the key file, or another one under its name. A new master key is drawn, as in [`change`].
+///
+/// # Errors
+/// As [`open`] and [`store`]. Whatever happens, the file holds the secrets of before or those and the new one.
+pub fn add<F: Files>(
+    files: &mut F,
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    cost: Cost,
+    secret: Secret,
+) -> Result<(), HostError> {
+    let (owner, mut secrets) = open(files, path, passphrase)?;
+    secrets.retain(|(id, _)| *id != secret.0);
+    secrets.push(secret);
+    store(files, path, &owner, passphrase, cost, &secrets)
+}
+
 /// Changes the passphrase (`None`: takes it away). The master key is replaced too and every secret sealed anew, so an
 /// old copy of the file with the old passphrase opens nothing that comes later.
 ///
@@ -153,15 +170,18 @@ fn load<F: Files>(files: &mut F, path: &Path) -> Result<Body, HostError> {
 /// The key that wraps the master key. Without a passphrase it is the salt: then the permissions are the protection,
 /// and the format stays one.
 fn wrapping_key(header: &Header, passphrase: Option<&Passphrase>) -> Result<Zeroizing<[u8; 32]>, HostError> {
-    let mut key = Zeroizing::new(header.salt);
-    let Some(passphrase) = passphrase else { return Ok(key) };
-    let damaged = HostError::Locked(LockedCause::Corrupt);
-    let Cost { memory_kib, passes, lanes } = header.cost;
-    let params = Params::new(memory_kib, passes, lanes, Some(32)).map_err(|_| damaged.clone())?;
+    let Some(passphrase) = passphrase else { return Ok(Zeroizing::new(header.salt)) };
+    stretch(passphrase, &header.salt, header.cost).ok_or(HostError::Locked(LockedCause::Corrupt))
+}
+
+/// What Argon2id makes of a passphrase; `None`: there is no such cost.
+pub(crate) fn stretch(passphrase: &Passphrase, salt: &[u8; 32], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).ok()?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(passphrase.as_bytes(), &header.salt, &mut *key)
-        .map_err(|_| damaged)?;
-    Ok(key)
+        .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
+        .ok()?;
+    Some(key)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod control;
 pub mod data_dir;
 pub mod entropy;

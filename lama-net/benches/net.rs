@@ -22,7 +22,7 @@ use lama_invite::{DialRules, LAMA_BASE, Policy};
 use lama_net::{Events, Handle, Link, Listen, MAX_MESSAGE, Options, Parts, Runtime, dial, upgrade};
 use lama_net_tokio::Tokio;
 use lama_node::{Command, Event, Reply};
-use lama_store::{Opening, Redb, RedbOptions, Store};
+use lama_store::{Opening, Redb, RedbOptions, StorageKey, Store};
 use tungstenite::protocol::Role;
 use zeroize::Zeroizing;
 
@@ -157,7 +157,14 @@ fn parts(dir: &Path, email: &str, seed: u8) -> Parts {
     let wall = WallTime::from_unix_seconds(since.as_secs());
     let identity = LocalIdentity::create(email, "bench", seeded(1), wall).unwrap();
     let engine = Redb::open(&dir.join(format!("{seed}.redb")), RedbOptions::default()).unwrap();
-    let store = Store::open(engine, lama_store::Config::default(), seeded(2), Opening::Normal).unwrap();
+    let store = Store::open(
+        engine,
+        lama_store::Config::default(),
+        &StorageKey::danger_fixed([2; 32]),
+        seeded(2),
+        Opening::Normal,
+    )
+    .unwrap();
     Parts::new(lama_node::Config::default(), identity, store)
 }
 

@@ -17,7 +17,7 @@ use lama_identity::{Cid, Email, LocalIdentity};
 use lama_invite::{DialRules, LAMA_BASE, Policy};
 use lama_net::{Listen, Options, Parts};
 use lama_node::{Command, Event, Reply};
-use lama_store::{Opening, Redb, RedbOptions, Store};
+use lama_store::{Opening, Redb, RedbOptions, StorageKey, Store};
 use zeroize::Zeroizing;
 
 /// Octets of one object.
@@ -41,7 +41,14 @@ fn parts(dir: &Path, email: &str, seed: u8) -> Parts {
     let wall = WallTime::from_unix_seconds(since.as_secs());
     let identity = LocalIdentity::create(email, "bench", seeded(1), wall).unwrap();
     let engine = Redb::open(&dir.join(format!("{seed}.redb")), RedbOptions::default()).unwrap();
-    let store = Store::open(engine, lama_store::Config::default(), seeded(2), Opening::Normal).unwrap();
+    let store = Store::open(
+        engine,
+        lama_store::Config::default(),
+        &StorageKey::danger_fixed([2; 32]),
+        seeded(2),
+        Opening::Normal,
+    )
+    .unwrap();
     Parts::new(lama_node::Config::default(), identity, store)
 }
 

@@ -93,8 +93,10 @@ pub fn prepare<R: Runtime>(
 ) -> Result<(Handle, Events, EventLoop<R>), NetError> {
     let bound = options.listen.bind()?;
     let seed = runtime.entropy().map_err(|_| NetError::NoEntropy)?;
+    let mut storage = parts.storage;
+    storage.set_owner(parts.identity.public.clone()).map_err(NodeError::from)?;
     let node = Node::new(parts.config, parts.identity, seed, runtime.now())?;
-    let store = StoreThread::start(parts.storage)?;
+    let store = StoreThread::start(storage)?;
     let (handle, calls, ended) = handle(options.event_buffer);
     let (subscriber, events) = subscription(options.event_buffer);
     let (arrived, arrivals) = mpsc::unbounded();

@@ -8,6 +8,7 @@ use std::thread;
 
 use futures_channel::mpsc as answers;
 use lama_core::Ticket;
+use lama_identity::PublicIdentity;
 use lama_store::{Engine, Reply, Request, Store, StoreError};
 
 use crate::NetError;
@@ -22,6 +23,12 @@ pub trait Storage: Send + 'static {
     /// One result for each request, in order. What it writes is durable when it returns.
     fn execute(&mut self, requests: &[Request]) -> Results;
 
+    /// Says whose store it is, before anything is asked of it (see [`Store::set_owner`]).
+    ///
+    /// # Errors
+    /// The engine's.
+    fn set_owner(&mut self, owner: PublicIdentity) -> Result<(), StoreError>;
+
     /// Ends the store's life in good order.
     ///
     /// # Errors
@@ -32,6 +39,10 @@ pub trait Storage: Send + 'static {
 impl<E: Engine + Send + 'static> Storage for Store<E> {
     fn execute(&mut self, requests: &[Request]) -> Results {
         Self::execute(self, requests)
+    }
+
+    fn set_owner(&mut self, owner: PublicIdentity) -> Result<(), StoreError> {
+        Self::set_owner(self, owner).map(drop)
     }
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {

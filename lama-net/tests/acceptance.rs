@@ -415,6 +415,36 @@ fn both_reconnect_after_a_restart_without_a_new_invitation<A: Host, B: Host>() {
     in_sync(&b, a.person);
 }
 
+/// Alice's disk is replaced by a backup that is older than her last message: Bob brings it back, and it is hers.
+fn what_one_wrote_after_the_backup_comes_back_from_the_contact<A: Host, B: Host>() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Who::new(ALICE, "desk");
+    let disk = dir.path().join("alice");
+    let a = Running::<A>::start(&alice, &Disk::File(disk.clone()), listening());
+    let b = Running::<B>::start(&Who::new(BOB, "desk"), &Disk::file(dir.path(), "bob"), dialling());
+    pair(&a, &b);
+    send(&a, b.person, "in the backup");
+    receives(&b, a.person, "in the backup");
+    in_sync(&a, b.person);
+    let port = a.port();
+    a.shutdown();
+    let backup = std::fs::read(&disk).unwrap();
+    let again = || Options { listen: Listen::Port(port), ..Options::default() };
+    let a = Running::<A>::start(&alice, &Disk::File(disk.clone()), again());
+    send(&a, b.person, "after the backup");
+    receives(&b, a.person, "after the backup");
+    a.shutdown();
+    std::fs::write(&disk, backup).unwrap();
+    let a = Running::<A>::start(&alice, &Disk::Restored(disk), again());
+    assert_eq!(log(&a, b.person), [(a.person, "in the backup".to_owned())]);
+    a.eventually("what the backup did not have", |a| {
+        log(a, b.person).contains(&(a.person, "after the backup".to_owned())).then_some(())
+    });
+    send(&a, b.person, "life goes on");
+    receives(&b, a.person, "life goes on");
+    assert_eq!(log(&a, b.person), log(&b, a.person));
+}
+
 /// Not "the connection broke": the end of a session is proved, too.
 fn a_shutdown_is_told_to_the_other_side<A: Host, B: Host>() {
     let a = Running::<A>::new(ALICE, listening());
@@ -528,6 +558,7 @@ on_both_and_mixed!(
     of_two_joiners_with_one_token_exactly_one_wins,
     messages_contacts_and_access_rights_arrive_both_ways,
     both_reconnect_after_a_restart_without_a_new_invitation,
+    what_one_wrote_after_the_backup_comes_back_from_the_contact,
     a_shutdown_is_told_to_the_other_side,
     a_stranger_who_asks_for_chum_is_refused_without_learning_anything,
     the_same_person_on_both_sides_is_refused_with_both_names,

@@ -14,10 +14,11 @@
 //! use lama_core::{Now, Seed};
 //! use lama_node::{Command, Config, Event, Input, Node, NodeIdentity, Output};
 //! # use lama_identity::LocalIdentity;
-//! # use lama_store::{Memory, Opening, Store};
+//! # use lama_store::{Memory, Opening, StorageKey, Store};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (seed, now) = (Seed::danger_fixed([1; 32]), Now::default());
-//! # let mut store = Store::open(Memory::default(), Default::default(), Seed::danger_fixed([2; 32]), Opening::Normal)?;
+//! # let key = StorageKey::danger_fixed([3; 32]);
+//! # let mut store = Store::open(Memory::default(), Default::default(), &key, Seed::danger_fixed([2; 32]), Opening::Normal)?;
 //! # let me = LocalIdentity::create("ada@lama.local".parse()?, "desk", Seed::danger_fixed([3; 32]), now.wall)?;
 //! let (public, noise, sign, person) = me.into_parts();
 //! let mut node = Node::new(Config::default(), NodeIdentity { public, noise }, seed, now)?;

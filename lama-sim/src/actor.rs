@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lama_core::{Now, Seed, Ticket, Tickets, WallTime};
 use lama_identity::{Email, LocalIdentity, PersonId, PublicIdentity, Signature};
 use lama_node::{Config, Event, Node, NodeError, NodeIdentity, Reply, WhichKey};
-use lama_store::{Opening, Request, Store, StoreError};
+use lama_store::{Opening, Request, StorageKey, Store, StoreError};
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -104,8 +104,15 @@ impl Actor {
         let identity = LocalIdentity::danger_import(&self.keys).expect("the keys are intact");
         let (public, noise, _, _) =
             LocalIdentity::danger_import(&self.keys).expect("the keys are intact").into_parts();
-        let store = Store::open(self.disk.clone(), self.config.store, rng.seed(), Opening::Normal)
-            .expect("the disk holds a sound store");
+        let mut store = Store::open(
+            self.disk.clone(),
+            self.config.store,
+            &StorageKey::danger_fixed([7; 32]),
+            rng.seed(),
+            Opening::Normal,
+        )
+        .expect("the disk holds a sound store");
+        store.set_owner(public.clone()).expect("the owner can be told");
         let node =
             Node::new(self.config.node.clone(), NodeIdentity { public, noise }, rng.seed(), self.local(now))
                 .expect("the identity is sound");

@@ -15,7 +15,8 @@ use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
 use lama_store::conformance::fixture::{Dice, contact, peer, person};
 use lama_store::{
-    Config, Engine, Import, Memory, Object, Opening, Read, Redb, RedbOptions, Reply, Request, Store, Write,
+    Config, Engine, Import, Memory, Object, Opening, Read, Redb, RedbOptions, Reply, Request, StorageKey,
+    Store, Write,
 };
 
 /// Canonical objects of 200 bytes: `{"n": number, "$type$": "Note", "text": 169 characters}`.
@@ -68,7 +69,14 @@ fn line(what: &str, per_second: f64, more: &str) {
 }
 
 fn open<E: Engine>(engine: E) -> Store<E> {
-    Store::open(engine, Config::default(), Seed::danger_fixed([1; 32]), Opening::Normal).unwrap()
+    Store::open(
+        engine,
+        Config::default(),
+        &StorageKey::danger_fixed([2; 32]),
+        Seed::danger_fixed([1; 32]),
+        Opening::Normal,
+    )
+    .unwrap()
 }
 
 fn befriend<E: Engine>(store: &mut Store<E>, who: &LocalIdentity) {

@@ -66,6 +66,10 @@ pub enum StoreError {
     },
     /// The place holds something that is not a store.
     NotAStore,
+    /// The storage key is not the one under which the store was sealed.
+    WrongKey,
+    /// The file cannot be written (or not even read): permissions, a read-only file system.
+    NotWritable,
     /// There is no room left on the disk.
     Full,
     /// What is stored contradicts itself.
@@ -91,6 +95,8 @@ impl StoreError {
             Self::Locked => "store-locked",
             Self::NewerFormat { .. } => "store-newer-format",
             Self::NotAStore => "store-not-a-store",
+            Self::WrongKey => "store-wrong-key",
+            Self::NotWritable => "store-not-writable",
             Self::Full => "store-full",
             Self::Corrupt(_) => "store-corrupt",
             Self::Engine(_) => "store-engine",
@@ -150,6 +156,12 @@ impl fmt::Display for StoreError {
             ),
             Self::NotAStore => f.write_str(
                 "the file is not a LAMA store, or is damaged beyond recognition; name another directory",
+            ),
+            Self::WrongKey => f.write_str(
+                "the store was sealed under another key: the key file and the store belong to different instances or backups; put back the two that belong together",
+            ),
+            Self::NotWritable => f.write_str(
+                "the system does not let this program write the store's file: it is read-only, lies on a read-only file system, or belongs to another user; make it writable and try again",
             ),
             Self::Full => {
                 f.write_str("there is no room left on the disk; nothing was written; make room and try again")

@@ -13,6 +13,7 @@ use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Direction, Engine, Table};
 use crate::layout::{after_prefix, kind, meta};
 use crate::records;
+use crate::seal::Sealer;
 use crate::view::View;
 
 /// What is known of one instance of another person.
@@ -102,7 +103,7 @@ pub(crate) struct Hot {
 
 impl Hot {
     /// Reads everything.
-    pub(crate) fn load(engine: &impl Engine) -> Result<Self, StoreError> {
+    pub(crate) fn load(engine: &impl Engine, sealer: &Sealer) -> Result<Self, StoreError> {
         let mut this = Self::default();
         each(engine, kind::EPOCH, &mut |_, value| {
             this.epoch = Reader(value).array()?;
@@ -141,7 +142,7 @@ impl Hot {
             this.contacts.insert(contact.id(), contact);
             Ok(())
         })?;
-        this.load_peers(engine)?;
+        this.load_peers(engine, sealer)?;
         engine.scan(Table::Log, &[], None, Direction::Down, &mut |key, _| {
             if let Ok(last) = Reader(key).array() {
                 this.pack.number = u64::from_be_bytes(last) + 1;
@@ -151,9 +152,10 @@ impl Hot {
         Ok(this)
     }
 
-    fn load_peers(&mut self, engine: &impl Engine) -> Result<(), StoreError> {
+    fn load_peers(&mut self, engine: &impl Engine, sealer: &Sealer) -> Result<(), StoreError> {
         each(engine, kind::PEER, &mut |key, value| {
-            let record = records::read_peer(value)?;
+            let value = sealer.must_open(&meta(kind::PEER, &[key]), value)?;
+            let record = records::read_peer(&value)?;
             let view = *self
                 .persons
                 .get(&record.person)

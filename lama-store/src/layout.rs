@@ -7,7 +7,7 @@
 //! | `Index` | digest 32, codec 1, view u32 BE | an empty slot: that view holds the id, too |
 //! | `Recent` | run number u64 BE | keys and slots of one commit that may not be in `Index` yet |
 //! | `Views` | view u32 BE, first sequence number u64 BE | a page of entries (see [`crate::view`]) |
-//! | `Meta` | a letter of [`kind`], then the key of that kind | a small record |
+//! | `Meta` | a letter of [`kind`], then the key of that kind | a small record; tokens, peers and settings sealed ([`crate::seal`]) |
 //!
 //! Objects and views are written in append order, many to a value; only the index has keys in random order, and
 //! those are collected in memory and merged into the tree by ranges, so that a page of the tree is written once
@@ -22,7 +22,7 @@ use crate::StoreError;
 use crate::codec::Reader;
 
 /// The format that this code writes and reads.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// First bytes of the format record.
 pub(crate) const MAGIC: &[u8; 10] = b"lama-store";
@@ -37,6 +37,10 @@ pub(crate) const SMALL_PAGE: usize = 4_000;
 pub(crate) mod kind {
     /// Format version.
     pub(crate) const FORMAT: u8 = b'!';
+    /// Nothing, sealed: tells whether the storage key is this store's.
+    pub(crate) const KEY: u8 = b'k';
+    /// Format from which the store was brought up to date, while pages of the file may hold what it no longer says.
+    pub(crate) const STALE: u8 = b'~';
     /// Epoch and whether the store was closed cleanly.
     pub(crate) const EPOCH: u8 = b'E';
     /// Counts of objects and bytes.
@@ -47,7 +51,7 @@ pub(crate) mod kind {
     pub(crate) const INSTANCE: u8 = b'i';
     /// View number u32 BE to the head of that view.
     pub(crate) const VIEW: u8 = b'v';
-    /// Instance number u32 BE to the peer record.
+    /// Instance number u32 BE to the peer record, sealed.
     pub(crate) const PEER: u8 = b'P';
     /// Instance number u32 BE to fingerprint and cursors.
     pub(crate) const PROGRESS: u8 = b'Q';
@@ -55,9 +59,9 @@ pub(crate) mod kind {
     pub(crate) const CONTACT: u8 = b'C';
     /// Person and slot to trust record.
     pub(crate) const TRUST: u8 = b'T';
-    /// Locator to token.
+    /// Locator to token, sealed.
     pub(crate) const TOKEN: u8 = b'K';
-    /// Name to setting.
+    /// Name to setting, sealed.
     pub(crate) const SETTING: u8 = b'S';
     /// Missing id and waiting id, nothing.
     pub(crate) const WAITING: u8 = b'W';

@@ -17,11 +17,12 @@
 //! use bytes::Bytes;
 //! use lama_core::Seed;
 //! use lama_identity::Cid;
-//! use lama_store::{Config, Memory, Opening, Read, Reply, Request, Store, StoreError, Write};
+//! use lama_store::{Config, Memory, Opening, Read, Reply, Request, StorageKey, Store, StoreError, Write};
 //!
 //! # fn main() -> Result<(), StoreError> {
 //! let seed = Seed::danger_fixed([1; 32]); // drawn by the host: names this life of the store
-//! let mut store = Store::open(Memory::default(), Config::default(), seed, Opening::Normal)?;
+//! let key = StorageKey::danger_fixed([2; 32]); // kept by the host in its key file
+//! let mut store = Store::open(Memory::default(), Config::default(), &key, seed, Opening::Normal)?;
 //! let chunk = Bytes::from_static(b"hello");
 //! let id = Cid::of_chunk(&chunk);
 //! let put = Request::Commit(vec![Write::Put { objects: vec![(id, chunk.clone())] }]);
@@ -43,6 +44,7 @@
 //! - No person's view holds an id twice, or an object whose links it does not hold as far as they may be followed.
 //! - No object takes effect (as channel entry, endpoint, access rule) without its author's verified signature.
 //! - Nothing is read or exchanged for a person who is no established contact.
+//! - No token, pair key or setting reaches an engine unsealed ([`StorageKey`]).
 //! - No cursor of another life is trusted: a store that was restored, or not closed, takes a new epoch.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -62,9 +64,11 @@ mod error;
 mod hot;
 mod import;
 mod layout;
+mod opening;
 mod read;
 mod recent;
 mod records;
+mod seal;
 mod share;
 mod store;
 mod typed;
@@ -75,6 +79,8 @@ pub use check::Checked;
 pub use config::Config;
 pub use engine::{Engine, Memory};
 #[cfg(feature = "redb")]
-pub use engine::{Redb, RedbOptions};
+pub use engine::{Redb, RedbOptions, Rewritten};
 pub use error::StoreError;
-pub use store::{Opening, Store};
+pub use opening::Opening;
+pub use seal::StorageKey;
+pub use store::Store;

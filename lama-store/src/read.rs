@@ -45,7 +45,10 @@ impl<E: Engine> Store<E> {
             Read::AllAccessRules => Reply::AccessRules(self.all_access_rules()?),
             Read::AccessRules(id) => Reply::AccessRules(self.access_rules(id)?),
             Read::View { person, after, limit } => Reply::View(self.view_ids(person, *after, *limit)?),
-            Read::Setting(name) => Reply::Setting(self.meta_get(&meta(kind::SETTING, &[name.as_bytes()]))?),
+            Read::Setting(name) => {
+                let found = self.sealed_get(&meta(kind::SETTING, &[name.as_bytes()]))?;
+                Reply::Setting(found.map(|value| Bytes::copy_from_slice(&value)))
+            }
             Read::Settings(prefix) => Reply::Settings(self.settings(prefix)?),
             Read::Stats => Reply::Stats(self.stats()),
         })
@@ -141,7 +144,7 @@ impl<E: Engine> Store<E> {
 
     fn settings(&self, prefix: &str) -> Result<Vec<(alloc::string::String, Bytes)>, StoreError> {
         let mut rows = Vec::new();
-        self.each_meta(&meta(kind::SETTING, &[prefix.as_bytes()]), &mut |rest, value| {
+        self.each_sealed(&meta(kind::SETTING, &[prefix.as_bytes()]), &mut |rest, value| {
             let rest =
                 core::str::from_utf8(rest).map_err(|_| StoreError::Corrupt("a setting's name is no text"))?;
             rows.push((alloc::format!("{prefix}{rest}"), Bytes::copy_from_slice(value)));

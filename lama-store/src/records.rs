@@ -6,10 +6,12 @@ use bytes::Bytes;
 use lama_chum::{Cursor, Fingerprint, PairKey};
 use lama_identity::{Contact, InstanceId, Object as _, PersonId, cbor};
 use lama_invite::{Locator, TokenRecord};
+use zeroize::Zeroizing;
 
+use crate::access::EachRow;
 use crate::api::{Committed, PeerRecord, Secret32, TrustRecord};
 use crate::codec::{Reader, Writer};
-use crate::engine::{Engine, Table};
+use crate::engine::Engine;
 use crate::hot::{Peer, Progress};
 use crate::layout::{kind, meta};
 use crate::{Store, StoreError};
@@ -30,13 +32,11 @@ pub(crate) fn read_contact(value: &[u8]) -> Result<Contact, StoreError> {
     Contact::from_bytes(value).map_err(|_| StoreError::Corrupt("a contact cannot be read"))
 }
 
-fn peer_bytes(peer: &PeerRecord) -> Vec<u8> {
-    Writer::default()
-        .raw(&peer.instance.0)
-        .raw(&peer.person.0)
-        .raw(peer.pair_key.expose())
-        .bytes(&peer.body)
-        .0
+fn peer_bytes(peer: &PeerRecord) -> Zeroizing<Vec<u8>> {
+    // As much room as is needed: a vector that grows leaves copies behind.
+    let mut row = Writer(Vec::with_capacity(peer.body.len() + 112));
+    row = row.raw(&peer.instance.0).raw(&peer.person.0).raw(peer.pair_key.expose()).bytes(&peer.body);
+    Zeroizing::new(row.0)
 }
 
 /// Reads a peer record.
@@ -66,13 +66,14 @@ fn read_trust(key: &[u8], value: &[u8]) -> Result<TrustRecord, StoreError> {
 impl<E: Engine> Store<E> {
     /// The record of a token as it stands.
     pub(crate) fn token(&self, locator: &Locator) -> Result<Option<TokenRecord>, StoreError> {
-        self.meta_get(&meta(kind::TOKEN, &[locator.as_bytes()]))?.map(|value| read_token(&value)).transpose()
+        let row = self.sealed_get(&meta(kind::TOKEN, &[locator.as_bytes()]))?;
+        row.map(|value| read_token(&value)).transpose()
     }
 
     /// All tokens.
     pub(crate) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
         let mut rows = Vec::new();
-        self.each_meta(&[kind::TOKEN], &mut |_, value| {
+        self.each_sealed(&[kind::TOKEN], &mut |_, value| {
             rows.push(read_token(value)?);
             Ok(true)
         })?;
@@ -83,9 +84,9 @@ impl<E: Engine> Store<E> {
     pub(crate) fn put_token(&mut self, token: &TokenRecord) -> Result<(), StoreError> {
         let row =
             cbor::encode(token).map_err(|_| StoreError::Misuse("the token's record has no encoding"))?;
+        let row = Zeroizing::new(Vec::from(row));
         check_length("bytes of a token's record", row.len(), MAX_BODY)?;
-        self.meta_put(meta(kind::TOKEN, &[token.locator.as_bytes()]), row);
-        Ok(())
+        self.sealed_put(meta(kind::TOKEN, &[token.locator.as_bytes()]), &row)
     }
 
     pub(crate) fn put_contact(
@@ -143,7 +144,7 @@ impl<E: Engine> Store<E> {
         if self.hot.owner_of(number) != Some(view) {
             return Err(StoreError::UnknownPeer(record.instance));
         }
-        self.meta_put(meta(kind::PEER, &[&number.to_be_bytes()]), peer_bytes(record));
+        self.sealed_put(meta(kind::PEER, &[&number.to_be_bytes()]), &peer_bytes(record))?;
         if let Some(peer) = self.hot.peers.get_mut(&number)
             && peer.record.pair_key == record.pair_key
         {
@@ -205,9 +206,31 @@ impl<E: Engine> Store<E> {
         check_length("bytes of a setting", value.map_or(0, Bytes::len), MAX_SETTING)?;
         let key = meta(kind::SETTING, &[name.as_bytes()]);
         match value {
-            Some(value) => self.group.batch.put(Table::Meta, key, value.clone()),
-            None => self.group.batch.remove(Table::Meta, key),
+            Some(value) => self.sealed_put(key, value),
+            None => {
+                self.meta_remove(key);
+                Ok(())
+            }
         }
+    }
+
+    /// Writes a record that holds a secret.
+    fn sealed_put(&mut self, key: Vec<u8>, value: &[u8]) -> Result<(), StoreError> {
+        let row = self.sealer.seal(&key, value)?;
+        self.meta_put(key, row);
         Ok(())
+    }
+
+    /// Reads a record that holds a secret.
+    pub(crate) fn sealed_get(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.meta_get(key)?.map(|row| self.sealer.must_open(key, &row)).transpose()
+    }
+
+    /// Visits the sealed records of `Meta` whose key begins with `prefix`, with the rest of the key.
+    pub(crate) fn each_sealed(&self, prefix: &[u8], visit: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.each_meta(prefix, &mut |rest, row| {
+            let value = self.sealer.must_open(&[prefix, rest].concat(), row)?;
+            visit(rest, &value)
+        })
     }
 }

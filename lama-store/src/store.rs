@@ -3,29 +3,19 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-use lama_chum::{Epoch, NO_EPOCH};
+use lama_chum::Epoch;
 use lama_core::Seed;
 use lama_identity::PublicIdentity;
 
 use crate::api::{Committed, Reply, Request, Write};
-use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::{Hot, Progress};
-use crate::layout::{FORMAT, IndexKey, MAGIC, Slot, kind, meta};
+use crate::layout::{IndexKey, Slot, kind, meta};
+use crate::opening::{self, Opening, put_epoch};
 use crate::recent::Recent;
+use crate::seal::{Sealer, StorageKey};
 use crate::view::View;
 use crate::{Config, StoreError};
-
-/// Which life of a store begins with opening it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Opening {
-    /// The one that was closed, or that crashed.
-    #[default]
-    Normal,
-    /// A copy was put back: whatever others know of its log may be wrong, so it takes a new epoch.
-    Restored,
-}
 
 /// What was written since the last durable commit. All of it can be read already.
 #[derive(Debug, Default)]
@@ -42,6 +32,7 @@ pub(crate) struct Group {
 pub struct Store<E> {
     pub(crate) engine: E,
     pub(crate) config: Config,
+    pub(crate) sealer: Sealer,
     pub(crate) hot: Hot,
     pub(crate) recent: Recent,
     pub(crate) group: Group,
@@ -53,36 +44,26 @@ pub struct Store<E> {
 }
 
 impl<E: Engine> Store<E> {
-    /// Opens a store; an empty engine becomes a new one. `seed` is used if a new epoch is needed.
+    /// Opens a store; an empty engine becomes a new one, and a store of an older format is brought up to date.
+    /// `key` is what its secrets are sealed under; `seed` is used if a new epoch is needed.
     ///
     /// # Errors
-    /// [`StoreError::NotAStore`], [`StoreError::NewerFormat`], [`StoreError::Corrupt`], and the engine's.
-    pub fn open(mut engine: E, config: Config, seed: Seed, opening: Opening) -> Result<Self, StoreError> {
-        let fresh = check_format(&engine)?;
-        let read_only = engine.is_read_only();
-        if fresh && read_only {
-            return Err(StoreError::NotAStore);
-        }
-        if !read_only {
-            let (old, clean) = read_epoch(&engine)?;
-            let keep = clean || !config.new_epoch_after_crash;
-            let epoch = if keep && opening == Opening::Normal && old != NO_EPOCH {
-                old
-            } else {
-                draw_epoch(&seed, old)
-            };
-            let mut batch = Batch::default();
-            if fresh {
-                let row = Writer::default().raw(MAGIC).num(FORMAT.into()).0;
-                batch.put(Table::Meta, meta(kind::FORMAT, &[]), row);
-            }
-            put_epoch(&mut batch, epoch, false);
-            engine.commit(&batch)?;
-        }
-        let (hot, recent) = (Hot::load(&engine)?, Recent::load(&engine)?);
+    /// [`StoreError::NotAStore`], [`StoreError::NewerFormat`], [`StoreError::WrongKey`], [`StoreError::Corrupt`], and
+    /// the engine's.
+    pub fn open(
+        mut engine: E,
+        config: Config,
+        key: &StorageKey,
+        seed: Seed,
+        opening: Opening,
+    ) -> Result<Self, StoreError> {
+        let sealer = Sealer::new(key);
+        opening::begin(&mut engine, &config, &sealer, &seed, opening)?;
+        let (hot, recent) = (Hot::load(&engine, &sealer)?, Recent::load(&engine)?);
         Ok(Self {
             engine,
             config,
+            sealer,
             hot,
             recent,
             group: Group::default(),
@@ -103,12 +84,24 @@ impl<E: Engine> Store<E> {
         &self.engine
     }
 
+    /// Whether the file may still hold, in pages that are free now, what was sealed when the store was brought up to
+    /// date. Copying it into a new file ([`crate::engine::copy`]) ends that.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn is_stale(&self) -> Result<bool, StoreError> {
+        opening::is_stale(&self.engine)
+    }
+
     /// Executes requests in order and answers each, in the same order.
     ///
     /// All commits of a call share one durable commit of the engine: the more requests a host collects while the
     /// last call was under way, the cheaper each becomes. A commit that fails leaves no trace and does not
     /// disturb the others.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
+        if self.broken.is_some() {
+            self.recover();
+        }
         let mut replies = Vec::with_capacity(requests.len());
         let mut first = 0;
         for (at, request) in requests.iter().enumerate() {
@@ -290,15 +283,30 @@ impl<E: Engine> Store<E> {
                 self.recent.apply(&plan, group.index);
                 self.waiting.clear();
             }
-            Err(_) => self.reload(),
+            Err(_) => self.recover(),
         }
         done
+    }
+
+    /// After a failure of the engine, of which nobody knows what reached the disk: takes what is durable.
+    fn recover(&mut self) {
+        match self.engine.recover().and_then(|()| Recent::load(&self.engine)) {
+            Ok(recent) => {
+                self.recent = recent;
+                self.broken = None;
+                self.reload();
+            }
+            Err(error) => {
+                self.group = Group::default();
+                self.broken = Some(error);
+            }
+        }
     }
 
     /// Forgets the group and reads back what is durable.
     fn reload(&mut self) {
         self.group = Group::default();
-        match Hot::load(&self.engine) {
+        match Hot::load(&self.engine, &self.sealer) {
             Ok(mut hot) => {
                 for (number, progress) in &self.waiting {
                     if let Some(peer) = hot.peers.get_mut(number) {
@@ -326,57 +334,6 @@ impl<E: Engine> Store<E> {
         }
         Ok(())
     }
-}
-
-/// Whether the engine is empty.
-fn check_format(engine: &impl Engine) -> Result<bool, StoreError> {
-    let mut found = None;
-    engine.read(Table::Meta, &meta(kind::FORMAT, &[]), &mut |value| {
-        found = Some(Bytes::copy_from_slice(value))
-    })?;
-    let Some(found) = found else {
-        let mut empty = true;
-        for table in Table::ALL {
-            engine.scan(table, &[], None, crate::engine::Direction::Up, &mut |_, _| {
-                empty = false;
-                false
-            })?;
-        }
-        return if empty { Ok(true) } else { Err(StoreError::NotAStore) };
-    };
-    let mut reader = Reader(&found);
-    if reader.raw(MAGIC.len()).ok() != Some(MAGIC) {
-        return Err(StoreError::NotAStore);
-    }
-    let found = reader.num32()?;
-    if found > FORMAT {
-        return Err(StoreError::NewerFormat { found, supported: FORMAT });
-    }
-    Ok(false)
-}
-
-fn read_epoch(engine: &impl Engine) -> Result<(Epoch, bool), StoreError> {
-    let mut found = Ok((NO_EPOCH, false));
-    engine.read(Table::Meta, &meta(kind::EPOCH, &[]), &mut |value| {
-        let mut reader = Reader(value);
-        found = reader.array().and_then(|epoch| Ok((epoch, reader.u8()? == 1)));
-    })?;
-    found
-}
-
-fn put_epoch(batch: &mut Batch, epoch: Epoch, clean: bool) {
-    let row = Writer::default().raw(&epoch).u8(clean.into()).0;
-    batch.put(Table::Meta, meta(kind::EPOCH, &[]), row);
-}
-
-/// A new epoch: neither "none" nor the old one.
-fn draw_epoch(seed: &Seed, old: Epoch) -> Epoch {
-    let bytes = seed.derive("LAMA/store epoch");
-    bytes
-        .chunks_exact(8)
-        .filter_map(|chunk| chunk.try_into().ok())
-        .find(|epoch| *epoch != NO_EPOCH && *epoch != old)
-        .unwrap_or([1; 8])
 }
 
 fn fail_commits(requests: &[Request], replies: &mut [Result<Reply, StoreError>], error: &StoreError) {

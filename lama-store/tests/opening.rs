@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 use lama_core::Seed;
-use lama_store::conformance::fixture::note;
+use lama_store::conformance::fixture::{note, storage_key};
 use lama_store::engine::{Batch, Table};
 use lama_store::{Config, Engine as _, Opening, Read, Redb, RedbOptions, Reply, Store, StoreError, Write};
 
 fn open(engine: Redb) -> Result<Store<Redb>, StoreError> {
-    Store::open(engine, Config::default(), Seed::danger_fixed([1; 32]), Opening::Normal)
+    Store::open(engine, Config::default(), &storage_key(), Seed::danger_fixed([1; 32]), Opening::Normal)
 }
 
 fn options() -> RedbOptions {
@@ -52,7 +52,7 @@ fn a_newer_format_says_so() {
     batch.put(Table::Meta, *b"!", b"lama-store\x07".to_vec());
     engine.commit(&batch).unwrap();
     let error = open(engine).unwrap_err();
-    assert_eq!(error, StoreError::NewerFormat { found: 7, supported: 1 });
+    assert_eq!(error, StoreError::NewerFormat { found: 7, supported: 2 });
     assert!(error.to_string().contains("newer program"), "{error}");
 }
 

@@ -5,7 +5,7 @@
 use lama_chum::Cursor;
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
-use lama_store::conformance::fixture::{Dice, contact, linked, peer, person};
+use lama_store::conformance::fixture::{Dice, contact, linked, peer, person, storage_key};
 use lama_store::{
     Config, Engine, Import, Memory, Object, Opening, Read, Redb, RedbOptions, Reply, Request, Store,
     StoreError, Write,
@@ -117,7 +117,7 @@ impl Generator {
 }
 
 fn open<E: Engine>(engine: E, config: Config) -> Store<E> {
-    Store::open(engine, config, Seed::danger_fixed([1; 32]), Opening::Normal).unwrap()
+    Store::open(engine, config, &storage_key(), Seed::danger_fixed([1; 32]), Opening::Normal).unwrap()
 }
 
 /// The longest run in commits, and how many of them changed something.

@@ -219,3 +219,19 @@ fn a_change_replaces_the_master_key_and_may_take_the_passphrase_away() {
     let after = &disk.files[&path].now;
     assert_ne!(before[before.len() - 64..], after[after.len() - 64..]);
 }
+
+#[test]
+fn a_secret_is_added_and_the_others_stay() {
+    let mut disk = FailingDisk::default();
+    let path = PathBuf::from("keys");
+    let phrase = pass("phrase");
+    store(&mut disk, &path, &OWNER, Some(&phrase), CHEAP, &secrets()).unwrap();
+    let added = ("storage".to_owned(), Zeroizing::new(vec![9; 32]));
+    add(&mut disk, &path, Some(&phrase), CHEAP, added.clone()).unwrap();
+    let expected = [secrets(), vec![added.clone()]].concat();
+    assert_eq!(open(&mut disk, &path, Some(&phrase)).unwrap(), (OWNER, expected.clone()));
+    // Another one under the same name takes its place; and a change of the passphrase keeps it as it is.
+    add(&mut disk, &path, Some(&phrase), CHEAP, added).unwrap();
+    change(&mut disk, &path, Some(&phrase), None, CHEAP).unwrap();
+    assert_eq!(open(&mut disk, &path, None).unwrap(), (OWNER, expected));
+}

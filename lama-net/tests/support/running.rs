@@ -10,7 +10,7 @@ use lama_core::{Seed, WallTime};
 use lama_identity::{CertBody, Email, InstanceCert, InstanceId, LocalIdentity, PersonId};
 use lama_net::{Events, Handle, NetError, Options, Parts, Storage};
 use lama_node::{Command, Event, NodeError, Reply};
-use lama_store::{Memory, Opening, Redb, RedbOptions, Store};
+use lama_store::{Memory, Opening, Redb, RedbOptions, StorageKey, Store};
 
 use super::Host;
 
@@ -69,6 +69,8 @@ impl Who {
 pub enum Disk {
     Memory,
     File(PathBuf),
+    /// A file that was put back from a backup.
+    Restored(PathBuf),
 }
 
 impl Disk {
@@ -103,6 +105,7 @@ impl<H: Host> Running<H> {
         let (person, instance) = (identity.person_id(), identity.instance_id());
         let noise = *identity.noise().public().as_bytes();
         let config = lama_store::Config::default();
+        let key = StorageKey::danger_fixed([3; 32]);
         let parts = |storage: Box<dyn Storage>| {
             let mut parts = Parts::new(lama_node::Config::default(), identity, Nothing);
             parts.storage = storage;
@@ -110,12 +113,14 @@ impl<H: Host> Running<H> {
         };
         let parts = match disk {
             Disk::Memory => {
-                let store = Store::open(Memory::default(), config, seed(), Opening::Normal).unwrap();
+                let store = Store::open(Memory::default(), config, &key, seed(), Opening::Normal).unwrap();
                 parts(Box::new(store))
             }
-            Disk::File(path) => {
+            Disk::File(path) | Disk::Restored(path) => {
+                let restored = matches!(disk, Disk::Restored(_));
+                let opening = if restored { Opening::Restored } else { Opening::Normal };
                 let engine = Redb::open(path, RedbOptions::default()).unwrap();
-                parts(Box::new(Store::open(engine, config, seed(), Opening::Normal).unwrap()))
+                parts(Box::new(Store::open(engine, config, &key, seed(), opening).unwrap()))
             }
         };
         let (handle, events) = H::start(parts, options)?;
@@ -204,6 +209,10 @@ impl Storage for Nothing {
         _: &[lama_store::Request],
     ) -> Vec<Result<lama_store::Reply, lama_store::StoreError>> {
         Vec::new()
+    }
+
+    fn set_owner(&mut self, _: lama_identity::PublicIdentity) -> Result<(), lama_store::StoreError> {
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<(), lama_store::StoreError> {

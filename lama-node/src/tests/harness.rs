@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use lama_core::{Instant, Now, Seed, Ticket, WallTime};
 use lama_identity::{LocalIdentity, PersonId, PersonSecrets, SignSecret};
 use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Source};
-use lama_store::{Memory, Opening, Store};
+use lama_store::{Memory, Opening, StorageKey, Store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -112,8 +112,7 @@ impl World {
     ) -> usize {
         let exported = identity.danger_export().unwrap();
         let seed = self.seed();
-        let store =
-            Store::open(Memory::default(), lama_store::Config::default(), seed, Opening::Normal).unwrap();
+        let store = open(Memory::default(), seed, &identity);
         let (public, noise, sign, person) = identity.into_parts();
         let seed = self.seed();
         let node = Node::new(config.clone(), NodeIdentity { public, noise }, seed, self.clock()).unwrap();
@@ -408,7 +407,7 @@ impl World {
         let identity = LocalIdentity::danger_import(&self.actors[id].exported).unwrap();
         let engine = self.actors[id].store.take().unwrap().close().unwrap();
         let (a, b) = (self.seed(), self.seed());
-        let store = Store::open(engine, lama_store::Config::default(), a, Opening::Normal).unwrap();
+        let store = open(engine, a, &identity);
         let (public, noise, sign, person) = identity.into_parts();
         let config = self.actors[id].config.clone();
         let node = Node::new(config, NodeIdentity { public, noise }, b, self.clock()).unwrap();
@@ -434,4 +433,11 @@ impl World {
         let reply = self.ask(from, Command::Send { to, channel: None, text: text.to_string() });
         assert!(matches!(reply, Ok(Reply::Sent { .. })), "{reply:?}");
     }
+}
+
+fn open(engine: Memory, seed: Seed, owner: &LocalIdentity) -> Store<Memory> {
+    let (config, key) = (lama_store::Config::default(), StorageKey::danger_fixed([7; 32]));
+    let mut store = Store::open(engine, config, &key, seed, Opening::Normal).unwrap();
+    store.set_owner(owner.public().clone()).unwrap();
+    store
 }

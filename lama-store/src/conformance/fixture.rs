@@ -11,12 +11,13 @@ use lama_identity::{
     Cid, Contact, ContactState, InstanceId, LocalIdentity, PersonId, Reference, Signable, TrustOrigin,
     Unsigned, cbor,
 };
+use lama_invite::{Draft, Invitation, Policy, Route, TokenRecord};
 use serde::Serialize;
 
 use super::Place;
 use crate::{
     Committed, Config, Engine, Import, Object, Opening, Page, PeerHead, PeerRecord, Read, Reply, Request,
-    Secret32, Store, StoreError, Write,
+    Secret32, StorageKey, Store, StoreError, Write,
 };
 
 /// When everything happens, unless a test says otherwise.
@@ -50,12 +51,33 @@ impl Dice {
     }
 }
 
+/// What the secrets of the stores are sealed under.
+pub fn storage_key() -> StorageKey {
+    StorageKey::danger_fixed([0x5e; 32])
+}
+
 /// A person with one instance.
 pub fn person(name: &str) -> LocalIdentity {
     let mut seed = [0; 32];
     seed[..name.len()].copy_from_slice(name.as_bytes());
     let email = alloc::format!("{name}@lama.local").parse().unwrap();
     LocalIdentity::create(email, "desk", Seed::danger_fixed(seed), NOW).unwrap()
+}
+
+/// The record of a token that was just issued.
+pub fn token() -> TokenRecord {
+    let me = person("me");
+    let draft = Draft {
+        r_static: *me.public().noise(),
+        r_person_id: me.person_id(),
+        r_person_pin: me.public().pin(),
+        routes: vec![Route::direct("ws://localhost:8765").unwrap()],
+        policy: Policy::Auto,
+        lifetime: None,
+    };
+    let invitation =
+        Invitation::create(draft, &lama_invite::Config::default(), NOW, Seed::danger_fixed([3; 32])).unwrap();
+    TokenRecord::issued(&invitation, "for one", NOW)
 }
 
 /// What others hold of a person.
@@ -132,7 +154,8 @@ impl<P: Place> World<P> {
     pub fn open(&mut self, opening: Opening) -> Result<(), StoreError> {
         self.seed += 1;
         let engine = self.place.open()?;
-        self.store = Some(Store::open(engine, self.config, Seed::danger_fixed([self.seed; 32]), opening)?);
+        let seed = Seed::danger_fixed([self.seed; 32]);
+        self.store = Some(Store::open(engine, self.config, &storage_key(), seed, opening)?);
         Ok(())
     }
 

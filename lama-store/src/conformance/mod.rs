@@ -18,6 +18,7 @@ pub mod channels;
 pub mod engines;
 pub mod fixture;
 pub mod records;
+pub mod sealed;
 pub mod sharing;
 pub mod taking;
 
@@ -77,6 +78,10 @@ macro_rules! store_conformance {
                 contacts_trust_peers_and_settings_come_back, a_removed_contact_takes_his_records_along,
                 the_epoch_lives_until_a_crash_or_a_restore, limits_of_records_are_kept,
                 a_newer_format_is_refused_and_so_is_what_is_no_store);
+            $crate::conformance_tests!(sealed, $place, sealed:
+                secrets_reach_no_engine_in_clear, another_key_is_told_and_changes_nothing,
+                a_sealed_row_opens_in_its_own_place_alone, a_store_of_format_1_is_brought_up_to_date,
+                a_copy_holds_what_the_store_says);
             $crate::conformance_tests!(taking, $place, taking:
                 objects_put_here_are_read_back, objects_of_every_size_come_back, an_object_put_twice_is_stored_once,
                 what_an_own_object_links_to_must_be_here, an_import_is_in_the_view_once_with_its_source,

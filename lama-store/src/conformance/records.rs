@@ -8,28 +8,13 @@ use bytes::Bytes;
 use lama_chum::Cursor;
 use lama_core::Seed;
 use lama_identity::ContactState;
-use lama_invite::{Draft, Invitation, Policy, Route, StateTag, TokenRecord, TokenState, Use};
+use lama_invite::{StateTag, TokenRecord, TokenState, Use};
 
 use super::Place;
-use super::fixture::{NOW, contact, group, linked, note, peer, person, setting, world};
+use super::fixture::{NOW, contact, group, linked, note, peer, person, setting, storage_key, token, world};
 use crate::engine::{Batch, Table};
 use crate::layout::{kind, meta};
 use crate::{Config, Engine, Opening, Read, Reply, Request, Store, StoreError, TrustRecord, Write};
-
-fn token() -> TokenRecord {
-    let me = person("me");
-    let draft = Draft {
-        r_static: *me.public().noise(),
-        r_person_id: me.person_id(),
-        r_person_pin: me.public().pin(),
-        routes: vec![Route::direct("ws://localhost:8765").unwrap()],
-        policy: Policy::Auto,
-        lifetime: None,
-    };
-    let invitation =
-        Invitation::create(draft, &lama_invite::Config::default(), NOW, Seed::danger_fixed([3; 32])).unwrap();
-    TokenRecord::issued(&invitation, "for one", NOW)
-}
 
 fn tokens<P: Place>(world: &mut super::fixture::World<P>) -> Vec<TokenRecord> {
     let Reply::Tokens(tokens) = world.ask(Read::Tokens) else { panic!() };
@@ -218,11 +203,12 @@ pub fn a_newer_format_is_refused_and_so_is_what_is_no_store<P: Place>() {
         let mut batch = Batch::default();
         batch.put(Table::Meta, key, value);
         engine.commit(&batch).unwrap();
-        Store::open(engine, Config::default(), Seed::danger_fixed([1; 32]), Opening::Normal).map(|_| ())
+        Store::open(engine, Config::default(), &storage_key(), Seed::danger_fixed([1; 32]), Opening::Normal)
+            .map(|_| ())
     };
     let format = meta(kind::FORMAT, &[]);
-    let newer = StoreError::NewerFormat { found: 2, supported: 1 };
-    assert_eq!(open(format.clone(), b"lama-store\x02".to_vec()), Err(newer));
+    let newer = StoreError::NewerFormat { found: 3, supported: 2 };
+    assert_eq!(open(format.clone(), b"lama-store\x03".to_vec()), Err(newer));
     assert_eq!(open(format, b"other-store\x01".to_vec()), Err(StoreError::NotAStore));
     assert_eq!(open(b"stray".to_vec(), vec![]), Err(StoreError::NotAStore));
 }

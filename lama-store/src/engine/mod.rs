@@ -1,5 +1,6 @@
 //! What the store asks of an engine: ordered keys, atomic and durable batches. Nothing else.
 
+mod copy;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;
@@ -9,9 +10,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+pub use self::copy::copy;
 pub use self::memory::Memory;
 #[cfg(feature = "redb")]
-pub use self::redb::{Redb, RedbOptions};
+pub use self::redb::{Redb, RedbOptions, Rewritten};
 use crate::StoreError;
 
 /// A key space of its own. Which keys and values stand in each is fixed in [`crate::layout`].
@@ -123,6 +125,14 @@ pub trait Engine {
     /// # Errors
     /// As [`Engine::read`], and [`StoreError::ReadOnly`]. Nothing was changed.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// After a failed commit: goes back to the last durable one, where that can be reached now.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    fn recover(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Whether [`Engine::commit`] is refused because the engine was opened for reading.
     fn is_read_only(&self) -> bool {

@@ -4,16 +4,21 @@ extern crate std;
 
 use alloc::string::ToString;
 use core::fmt;
-use std::io;
+use std::boxed::Box;
 use std::path::Path;
+use std::{fs, io};
 
+use ::redb::backends::FileBackend;
 use ::redb::{
-    CommitError, Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, StorageBackend,
-    StorageError, TableDefinition, TableError, TransactionError, WriteTransaction,
+    Builder, CommitError, CompactionError, Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable,
+    ReadableDatabase, StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
+    WriteTransaction,
 };
 
+use lama_core::Seed;
+
 use super::{Batch, Direction, Engine, Table, Visit};
-use crate::StoreError;
+use crate::{Config, Opening, StorageKey, Store, StoreError};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -35,6 +40,15 @@ pub struct RedbOptions {
     pub cache_bytes: usize,
 }
 
+/// Lengths of a file in bytes, before and after [`Redb::rewrite`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
 impl Default for RedbOptions {
     fn default() -> Self {
         Self { cache_bytes: 64 << 20 }
@@ -44,24 +58,34 @@ impl Default for RedbOptions {
 enum Access {
     Write(Database),
     Read(ReadOnlyDatabase),
+    /// After a failure of the disk, until it can be opened again.
+    Gone(StoreError),
 }
+
+/// Opens the database again after a failure of the disk: redb itself refuses everything from then on.
+type Reopen = Box<dyn FnMut() -> Result<Database, StoreError> + Send>;
 
 /// A redb database in a file, or on any [`StorageBackend`] (a browser's file, a backend that injects faults).
 pub struct Redb {
     // Before `database`: a snapshot that outlives its database would keep it from closing.
     snapshot: Option<[Rows; 5]>,
     database: Access,
+    reopen: Option<Reopen>,
 }
 
 impl Redb {
-    /// Opens the file for reading and writing, and creates it if it is not there.
+    /// Opens the file for reading and writing, and creates it, readable by its owner alone, if it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::NotAStore`], [`StoreError::Engine`].
+    /// [`StoreError::Locked`], [`StoreError::NotAStore`], [`StoreError::Full`], [`StoreError::NotWritable`],
+    /// [`StoreError::Engine`].
     pub fn open(path: &Path, options: RedbOptions) -> Result<Self, StoreError> {
-        let database =
-            Database::builder().set_cache_size(options.cache_bytes).create(path).map_err(open_error)?;
-        Self::prepare(database)
+        let path = path.to_path_buf();
+        Self::reopening(Box::new(move || {
+            let file = file_options().open(&path).map_err(|error| io_error(&error))?;
+            let backend = FileBackend::new(file).map_err(open_error)?;
+            builder(options).create_with_backend(backend).map_err(open_error)
+        }))
     }
 
     /// Opens a file that is there, for reading: other processes may do so at the same time.
@@ -69,11 +93,9 @@ impl Redb {
     /// # Errors
     /// As [`Redb::open`]; a file that was not closed cleanly must be opened for writing once.
     pub fn open_read_only(path: &Path, options: RedbOptions) -> Result<Self, StoreError> {
-        let mut builder = Database::builder();
-        let database =
-            builder.set_cache_size(options.cache_bytes).open_read_only(path).map_err(open_error)?;
-        let mut this = Self { snapshot: None, database: Access::Read(database) };
-        this.refresh()?;
+        let database = builder(options).open_read_only(path).map_err(open_error)?;
+        let mut this = Self { snapshot: None, database: Access::Read(database), reopen: None };
+        this.look()?;
         Ok(this)
     }
 
@@ -82,14 +104,73 @@ impl Redb {
     /// # Errors
     /// As [`Redb::open`].
     pub fn with_backend(backend: impl StorageBackend, options: RedbOptions) -> Result<Self, StoreError> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(options.cache_bytes);
-        Self::prepare(builder.create_with_backend(backend).map_err(open_error)?)
+        let database = builder(options).create_with_backend(backend).map_err(open_error)?;
+        Self::prepare(database, None)
     }
 
-    fn prepare(database: Database) -> Result<Self, StoreError> {
-        let mut this = Self { snapshot: None, database: Access::Write(database) };
-        match this.refresh() {
+    /// Opens a database on a backend that `make` can make again: after a failure of the disk the database goes on
+    /// where the last durable commit left it, as one in a file does.
+    ///
+    /// # Errors
+    /// As [`Redb::open`].
+    pub fn with_backends<B: StorageBackend>(
+        mut make: impl FnMut() -> B + Send + 'static,
+        options: RedbOptions,
+    ) -> Result<Self, StoreError> {
+        Self::reopening(Box::new(move || builder(options).create_with_backend(make()).map_err(open_error)))
+    }
+
+    /// Copies the store in the file at `path` into a new file and puts that in its place: no page of it holds what
+    /// the store no longer says, and no room is left over. Needs room for both. The file must not be open.
+    ///
+    /// # Errors
+    /// As [`Redb::open`]. Whatever happens, the store at `path` is the old one or the new one, whole.
+    pub fn rewrite(path: &Path, options: RedbOptions) -> Result<Rewritten, StoreError> {
+        let fresh = path.with_extension("new");
+        let done = Self::rewrite_into(path, &fresh, options);
+        if done.is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+        done
+    }
+
+    fn rewrite_into(path: &Path, fresh: &Path, options: RedbOptions) -> Result<Rewritten, StoreError> {
+        let system = |error: io::Error| io_error(&error);
+        // What an earlier run left behind that was stopped.
+        match fs::remove_file(fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(system(error)),
+            _ => {}
+        }
+        let before = fs::metadata(path).map_err(system)?.len();
+        let from = Self::open(path, options)?;
+        let mut to = Self::open(fresh, options)?;
+        super::copy(&from, &mut to)?;
+        if let Access::Write(database) = &mut to.database {
+            to.snapshot = None;
+            database.compact().map_err(|error| match error {
+                CompactionError::Storage(error) => storage_error(error),
+                other => StoreError::Engine(other.to_string()),
+            })?;
+        }
+        drop((from, to));
+        let file = fs::File::open(fresh).map_err(system)?;
+        file.sync_all().map_err(system)?;
+        let after = file.metadata().map_err(system)?.len();
+        fs::rename(fresh, path).map_err(system)?;
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(system)?;
+        }
+        Ok(Rewritten { before, after })
+    }
+
+    fn reopening(mut reopen: Reopen) -> Result<Self, StoreError> {
+        let database = reopen()?;
+        Self::prepare(database, Some(reopen))
+    }
+
+    fn prepare(database: Database, reopen: Option<Reopen>) -> Result<Self, StoreError> {
+        let mut this = Self { snapshot: None, database: Access::Write(database), reopen };
+        match this.look() {
             // A new file has no tables; an empty commit creates them.
             Err(StoreError::NotAStore) => this.commit(&Batch::default())?,
             other => other?,
@@ -97,10 +178,33 @@ impl Redb {
         Ok(this)
     }
 
-    fn refresh(&mut self) -> Result<(), StoreError> {
+    /// Opens the database again if a failure of the disk has ended it.
+    fn revive(&mut self) -> Result<(), StoreError> {
+        let Access::Gone(error) = &self.database else { return Ok(()) };
+        let reopen = self.reopen.as_mut().ok_or_else(|| error.clone())?;
+        self.database = Access::Write(reopen()?);
+        self.look()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let Access::Write(database) = &self.database else { return Err(StoreError::ReadOnly) };
+        // An open snapshot would keep the pages that this commit frees from being used again.
+        self.snapshot = None;
+        let mut write = database.begin_write().map_err(transaction_error)?;
+        // Keeps the allocator's state in the file, so that opening after a crash does not walk all of it.
+        write.set_quick_repair(true);
+        Self::apply(&write, batch)?;
+        write.commit().map_err(|error| match error {
+            CommitError::Storage(error) => storage_error(error),
+            other => StoreError::Engine(other.to_string()),
+        })
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
         let read = match &self.database {
             Access::Write(database) => database.begin_read(),
             Access::Read(database) => database.begin_read(),
+            Access::Gone(error) => return Err(error.clone()),
         }
         .map_err(transaction_error)?;
         let open = |table| read.open_table(definition(table)).map_err(table_error);
@@ -110,10 +214,11 @@ impl Redb {
     }
 
     fn rows(&self, table: Table) -> Result<&Rows, StoreError> {
-        let [meta, log, index, recent, views] = self
-            .snapshot
-            .as_ref()
-            .ok_or(StoreError::Corrupt("an earlier commit failed; open the store again"))?;
+        let [meta, log, index, recent, views] =
+            self.snapshot.as_ref().ok_or_else(|| match &self.database {
+                Access::Gone(error) => error.clone(),
+                _ => StoreError::Corrupt("an earlier commit failed; open the store again"),
+            })?;
         Ok(match table {
             Table::Meta => meta,
             Table::Log => log,
@@ -135,6 +240,35 @@ impl Redb {
             }
         }
         Ok(())
+    }
+}
+
+impl Store<Redb> {
+    /// Opens the store in the file at `path`; see [`Store::open`]. A store of an older format is brought up to date
+    /// and then copied into a new file ([`Redb::rewrite`]), since free pages of the old one hold in clear what is
+    /// sealed now. If there is no room for the copy it is made the next time; until then [`Store::is_stale`] says so.
+    ///
+    /// # Errors
+    /// As [`Redb::open`] and [`Store::open`].
+    pub fn open_file(
+        path: &Path,
+        options: RedbOptions,
+        config: Config,
+        key: &StorageKey,
+        seed: Seed,
+        opening: Opening,
+    ) -> Result<Self, StoreError> {
+        let again = seed.child("LAMA/store again");
+        let store = Self::open(Redb::open(path, options)?, config, key, seed, opening)?;
+        if !store.is_stale()? {
+            return Ok(store);
+        }
+        drop(store.close()?);
+        match Redb::rewrite(path, options) {
+            Ok(_) | Err(StoreError::Full) => {}
+            Err(error) => return Err(error),
+        }
+        Self::open(Redb::open(path, options)?, config, key, again, Opening::Normal)
     }
 }
 
@@ -172,21 +306,23 @@ impl Engine for Redb {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let Access::Write(database) = &self.database else { return Err(StoreError::ReadOnly) };
-        // An open snapshot would keep the pages that this commit frees from being used again.
-        self.snapshot = None;
-        let result = (|| {
-            let mut write = database.begin_write().map_err(transaction_error)?;
-            // Keeps the allocator's state in the file, so that opening after a crash does not walk all of it.
-            write.set_quick_repair(true);
-            Self::apply(&write, batch)?;
-            write.commit().map_err(|error| match error {
-                CommitError::Storage(error) => storage_error(error),
-                other => StoreError::Engine(other.to_string()),
-            })
-        })();
-        let refreshed = self.refresh();
-        result.and(refreshed)
+        self.revive()?;
+        let result = self.write(batch);
+        if matches!(result, Ok(()) | Err(StoreError::ReadOnly)) {
+            return result.and(self.look());
+        }
+        if let (Err(error), true) = (&result, self.reopen.is_some()) {
+            // Closes the file, so that it can be opened again now or, if that fails, at the next commit.
+            self.database = Access::Gone(error.clone());
+            let _ = self.revive();
+        } else {
+            let _ = self.look();
+        }
+        result
+    }
+
+    fn recover(&mut self) -> Result<(), StoreError> {
+        self.revive()
     }
 
     fn is_read_only(&self) -> bool {
@@ -203,13 +339,37 @@ impl Engine for Redb {
                 ));
             }
         }
-        self.refresh()
+        self.look()
     }
 }
 
 impl fmt::Debug for Redb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redb").field("read_only", &self.is_read_only()).finish_non_exhaustive()
+    }
+}
+
+fn builder(options: RedbOptions) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Read, write, make; nobody else may read it.
+fn file_options() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn io_error(error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => StoreError::NotWritable,
+        io::ErrorKind::InvalidData => StoreError::NotAStore,
+        _ => StoreError::Engine(error.to_string()),
     }
 }
 
@@ -220,9 +380,7 @@ fn open_error(error: DatabaseError) -> StoreError {
         DatabaseError::RepairAborted => {
             StoreError::Engine("the store was not closed cleanly; open it once for writing".to_string())
         }
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            StoreError::NotAStore
-        }
+        DatabaseError::Storage(StorageError::Io(error)) => io_error(&error),
         DatabaseError::Storage(error) => storage_error(error),
         other => StoreError::Engine(other.to_string()),
     }
@@ -230,7 +388,10 @@ fn open_error(error: DatabaseError) -> StoreError {
 
 fn storage_error(error: StorageError) -> StoreError {
     match error {
-        StorageError::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full,
+        StorageError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            StoreError::Corrupt("a page of the database file is damaged")
+        }
+        StorageError::Io(error) => io_error(&error),
         StorageError::Corrupted(_) => StoreError::Corrupt("a page of the database file is damaged"),
         other => StoreError::Engine(other.to_string()),
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
-use lama_store::conformance::fixture::{Dice, contact, ids, linked, note, notes, peer, person};
+use lama_store::conformance::fixture::{Dice, contact, ids, linked, note, notes, peer, person, storage_key};
 use lama_store::{Config, Engine, Import, Object, Opening, Read, Reply, Store, Write};
 
 /// Few entries in memory, so that merging goes on all the time.
@@ -24,7 +24,7 @@ pub const CONFIG: Config = Config {
 const LAST: &str = "last";
 
 pub fn open<E: Engine>(engine: E, seed: u8) -> Store<E> {
-    Store::open(engine, CONFIG, Seed::danger_fixed([seed; 32]), Opening::Normal).unwrap()
+    Store::open(engine, CONFIG, &storage_key(), Seed::danger_fixed([seed; 32]), Opening::Normal).unwrap()
 }
 
 /// The persons of the workload.
