@@ -33,6 +33,8 @@ pub(crate) enum Request {
     Save { id: String, into: String },
     /// Answer: [`Status`].
     Status,
+    /// Walks the whole store. Answer: [`Checked`].
+    Check,
     /// Ends the instance. Answer: [`Done`].
     Stop,
 }
@@ -212,6 +214,44 @@ pub(crate) struct Status {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     pub(crate) peers: Vec<Peer>,
+}
+
+/// What an integrity walk went through; all of it was sound.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checked {
+    pub(crate) sound: bool,
+    /// Records in the object log.
+    pub(crate) records: u64,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    /// Entries in all views.
+    pub(crate) entries: u64,
+}
+
+/// Lengths of the store's file in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Compacted {
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+}
+
+/// A backup that was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exported {
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    /// Rows of the store in it.
+    pub(crate) rows: u64,
+}
+
+/// An instance that was made from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Imported {
+    pub(crate) id: Id,
+    /// Rows of the store.
+    pub(crate) rows: u64,
+    /// Invitations that were open when the backup was made, and are no more.
+    pub(crate) revoked: u64,
 }
 
 /// Nothing but success.

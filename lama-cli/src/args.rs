@@ -20,7 +20,7 @@ Secrets come by environment, standard input or prompt: LAMA_PASSPHRASE or --pass
 standard input for an invitation.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no instance here, 4 refused by this machine, 5 keys locked, 6 refused by \
-the rules, 7 peer not reached, 8 timed out, 130 interrupted.";
+the rules, 7 peer not reached, 8 timed out, 9 store damaged, 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -95,6 +95,9 @@ pub(crate) enum Command {
     Save(Save),
     /// Show peers, path, what is to be sent and received, and state
     Status,
+    /// The store at rest: check, compact, back up, restore
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Two instances on this machine, one on smol and one on tokio: pair, talk, share a folder, stay in sync
     Demo(Demo),
 }
@@ -224,6 +227,41 @@ pub(crate) struct Save {
     pub(crate) id: String,
     /// The folder to write into; made if missing, nothing in it is overwritten
     pub(crate) into: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read everything, hash it again and hold every index against it; also while the instance runs
+    Check,
+    /// Give room back that is not used any more; needs room for a copy
+    Compact,
+    /// Write all that this instance is, keys included, into one file under a passphrase of its own
+    Export(Export),
+    /// Make this instance from a backup, in an empty data directory
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The file to write; nothing is overwritten
+    pub(crate) file: PathBuf,
+    /// Read the backup's passphrase from the first line of this file descriptor [default: LAMA_BACKUP_PASSPHRASE or a
+    /// prompt]
+    #[arg(long, value_name = "FD")]
+    pub(crate) backup_passphrase_fd: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Read the backup's passphrase from the first line of this file descriptor [default: LAMA_BACKUP_PASSPHRASE or a
+    /// prompt]
+    #[arg(long, value_name = "FD")]
+    pub(crate) backup_passphrase_fd: Option<u32>,
+    /// Protect the restored keys by file permissions alone
+    #[arg(long)]
+    pub(crate) no_passphrase: bool,
 }
 
 #[derive(Debug, Args)]

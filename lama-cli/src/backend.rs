@@ -104,7 +104,8 @@ pub(crate) fn start(
     stop: Stop,
 ) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
-    let (identity, storage_key) = identity::unlock(dir, &lock, global.passphrase_fd)?;
+    let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
+    let (identity, storage_key) = (keys.identity()?, keys.storage()?);
     Start { dir: dir.clone(), lock, id, identity, storage_key, runtime: global.runtime, network, stop }.run()
 }
 

@@ -14,7 +14,7 @@ use lama_net::Listen;
 use serde_json::json;
 
 use crate::api::{self, Request};
-use crate::args::{Cli, Command, Global, Run, Send, Share};
+use crate::args::{Cli, Command, Global, Run, Send, Share, StoreCommand};
 use crate::backend::{self, Backend};
 use crate::failure::Failure;
 use crate::live::{Served, event_row};
@@ -22,7 +22,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{demo, identity, render, text};
+use crate::{atrest, backup, demo, identity, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
@@ -63,6 +63,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Run(run_args) => run(global, run_args, output),
         Command::Send(send_args) => send(global, send_args, output),
         Command::Share(share_args) => share(global, share_args, output),
+        Command::Store(command) => store(global, command, output),
         Command::Demo(demo_args) => demo::run(global, demo_args, output),
         simple => ask_and_show(global, simple, output),
     }
@@ -112,6 +113,35 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
     };
     let closed = backend.close();
     shown.and(closed)
+}
+
+fn store(global: &Global, command: &StoreCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        StoreCommand::Check => {
+            let mut backend = Backend::open(global, Network::Offline)?;
+            let checked = backend.ask(&Request::Check, &mut |_| {});
+            let checked = checked.map(|checked| output.answer(&checked, render::checked));
+            let closed = backend.close();
+            checked.and(closed)
+        }
+        StoreCommand::Compact => {
+            output.answer(&atrest::compact(global)?, |sizes| {
+                format!("{} before, {} now\n", text::bytes(sizes.before), text::bytes(sizes.after))
+            });
+            Ok(())
+        }
+        StoreCommand::Export(export) => {
+            output.answer(&backup::export(global, export)?, |made| {
+                let size = text::bytes(made.bytes);
+                format!("{size} in {}\nit holds the keys: keep its passphrase apart from it\n", made.file)
+            });
+            Ok(())
+        }
+        StoreCommand::Import(import) => {
+            output.answer(&backup::import(global, import, crate::wall())?, render::imported);
+            Ok(())
+        }
+    }
 }
 
 fn done(backend: &mut Backend, request: &Request, output: Output) -> Result<(), Failure> {

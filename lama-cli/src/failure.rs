@@ -17,6 +17,7 @@ pub(crate) enum Exit {
     RefusedByRule,
     Unreached,
     TimedOut,
+    Damaged,
     Interrupted,
 }
 
@@ -31,6 +32,7 @@ impl Exit {
             Self::RefusedByRule => 6,
             Self::Unreached => 7,
             Self::TimedOut => 8,
+            Self::Damaged => 9,
             Self::Interrupted => 130,
         }
     }

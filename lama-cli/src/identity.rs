@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lama_core::WallTime;
+use lama_host::error::LockedCause;
 use lama_host::keyfile::{self, Cost, Protection, Secret};
 use lama_host::passphrase::{self, Passphrase};
 use lama_host::{DataDir, Disk, HostError, Lock, data_dir, entropy, files};
@@ -86,45 +87,60 @@ pub(crate) fn id(dir: &DataDir) -> Result<Id, Failure> {
     Ok(id)
 }
 
-/// Opens the keys, with whatever passphrase they need: the identity, and what the store is sealed under.
-pub(crate) fn unlock(
-    dir: &DataDir,
-    _lock: &Lock,
-    passphrase_fd: Option<u32>,
-) -> Result<(LocalIdentity, StorageKey), Failure> {
-    let passphrase = match keyfile::protection(&mut Disk, &dir.keys())? {
-        Protection::None => None,
-        Protection::Passphrase => Some(passphrase::obtain(passphrase_fd, "Passphrase: ", false)?),
-    };
-    let (owner, secrets) = keyfile::open(&mut Disk, &dir.keys(), passphrase.as_ref())?;
-    let damaged = || HostError::Locked(lama_host::error::LockedCause::Corrupt);
-    let find = |name: &str| secrets.iter().find(|(id, _)| id == name).map(|(_, secret)| secret);
-    let identity = LocalIdentity::danger_import(find(SECRET).ok_or_else(damaged)?).map_err(|_| damaged())?;
-    if identity.person_id().as_bytes() != &owner {
-        return Err(HostError::Locked(lama_host::error::LockedCause::OtherOwner).into());
-    }
-    let storage = match find(STORAGE) {
-        Some(key) => storage_key(key)?,
-        None => {
+/// What a key file holds.
+#[derive(Default)]
+pub(crate) struct Keys {
+    pub(crate) owner: [u8; 32],
+    pub(crate) secrets: Vec<Secret>,
+}
+
+impl Keys {
+    /// Opens the keys, with whatever passphrase they need.
+    pub(crate) fn open(dir: &DataDir, _lock: &Lock, passphrase_fd: Option<u32>) -> Result<Self, Failure> {
+        let passphrase = match keyfile::protection(&mut Disk, &dir.keys())? {
+            Protection::None => None,
+            Protection::Passphrase => Some(passphrase::obtain(passphrase_fd, "Passphrase: ", false)?),
+        };
+        let (owner, secrets) = keyfile::open(&mut Disk, &dir.keys(), passphrase.as_ref())?;
+        let mut keys = Self { owner, secrets };
+        if keys.find(STORAGE).is_none() {
             // A key file from before the store was sealed. The key is durable before anything is sealed under it.
-            let (name, key) = new_storage_key()?;
-            let cost = Cost::default();
-            keyfile::add(&mut Disk, &dir.keys(), passphrase.as_ref(), cost, (name, key.clone()))?;
-            storage_key(&key)?
+            let secret = new_storage_key()?;
+            keyfile::add(&mut Disk, &dir.keys(), passphrase.as_ref(), Cost::default(), secret.clone())?;
+            keys.secrets.push(secret);
         }
-    };
-    Ok((identity, storage))
+        Ok(keys)
+    }
+
+    /// The person and the instance.
+    pub(crate) fn identity(&self) -> Result<LocalIdentity, Failure> {
+        let secret = self.find(SECRET).ok_or_else(damaged)?;
+        let identity = LocalIdentity::danger_import(secret).map_err(|_| damaged())?;
+        if identity.person_id().as_bytes() != &self.owner {
+            return Err(HostError::Locked(LockedCause::OtherOwner).into());
+        }
+        Ok(identity)
+    }
+
+    /// What the store is sealed under.
+    pub(crate) fn storage(&self) -> Result<StorageKey, Failure> {
+        let bytes: &[u8; 32] =
+            self.find(STORAGE).and_then(|key| key.as_slice().try_into().ok()).ok_or_else(damaged)?;
+        Ok(StorageKey::new(Zeroizing::new(*bytes)))
+    }
+
+    fn find(&self, name: &str) -> Option<&Zeroizing<Vec<u8>>> {
+        self.secrets.iter().find(|(id, _)| id == name).map(|(_, secret)| secret)
+    }
+}
+
+fn damaged() -> HostError {
+    HostError::Locked(LockedCause::Corrupt)
 }
 
 fn new_storage_key() -> Result<Secret, Failure> {
     let key = StorageKey::from_seed(entropy::seed()?);
     Ok((STORAGE.to_owned(), Zeroizing::new(key.danger_expose().to_vec())))
-}
-
-fn storage_key(bytes: &[u8]) -> Result<StorageKey, Failure> {
-    let bytes: &[u8; 32] =
-        bytes.try_into().map_err(|_| HostError::Locked(lama_host::error::LockedCause::Corrupt))?;
-    Ok(StorageKey::new(Zeroizing::new(*bytes)))
 }
 
 /// Changes or takes away the passphrase.
@@ -139,12 +155,12 @@ pub(crate) fn change(global: &Global, change: &NewPassphrase) -> Result<(), Fail
     let fd = change.new_passphrase_fd;
     let new = new_passphrase(change.no_passphrase, fd, || match std::env::var(NEW_VARIABLE) {
         Ok(text) if fd.is_none() => Passphrase::new(text),
-        _ => passphrase::ask_or_read(fd, "New passphrase: "),
+        _ => passphrase::ask_or_read(fd, "New passphrase: ", true),
     })?;
     Ok(keyfile::change(&mut Disk, &dir.keys(), old.as_ref(), new.as_ref(), Cost::default())?)
 }
 
-fn new_passphrase(
+pub(crate) fn new_passphrase(
     none: bool,
     fd: Option<u32>,
     obtain: impl FnOnce() -> Result<Passphrase, HostError>,

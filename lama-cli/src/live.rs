@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lama_host::control;
 use lama_node::{Command, Event, NodeError, Reply};
+use lama_store::StoreError;
 use serde_json::Value;
 
 use crate::api::{Id, Request};
@@ -99,6 +100,10 @@ fn stopped() -> Failure {
 impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
         let exit = match error.bucket() {
+            _ if matches!(error, NodeError::Store(StoreError::Corrupt(_))) => Exit::Damaged,
+            _ if matches!(error, NodeError::Store(StoreError::Locked | StoreError::NewerFormat { .. })) => {
+                Exit::RefusedHere
+            }
             lama_node::Bucket::Peer | lama_node::Bucket::Misuse | lama_node::Bucket::Limit => {
                 Exit::RefusedByRule
             }

@@ -9,7 +9,9 @@
 
 mod api;
 mod args;
+mod atrest;
 mod backend;
+mod backup;
 mod commands;
 mod demo;
 mod failure;

@@ -28,6 +28,31 @@ pub(crate) fn id(id: &Id) -> String {
     )
 }
 
+pub(crate) fn checked(checked: &api::Checked) -> String {
+    format!(
+        "sound: {} with {}, {}, {} of views\n",
+        count(checked.objects, "object"),
+        bytes(checked.bytes),
+        count(checked.records, "record"),
+        match checked.entries {
+            1 => "1 entry".to_owned(),
+            entries => format!("{entries} entries"),
+        },
+    )
+}
+
+pub(crate) fn imported(imported: &api::Imported) -> String {
+    let open = match imported.revoked {
+        0 => String::new(),
+        revoked => format!("{} that was open is taken back\n", count(revoked, "invitation")),
+    };
+    format!(
+        "{} is restored in {}\n{open}start it here alone: the instance it was made from must not run again\n",
+        escape(&imported.id.email),
+        imported.id.data
+    )
+}
+
 pub(crate) fn contacts(list: &Contacts) -> String {
     if list.contacts.is_empty() {
         return "no contacts yet; `lama invite` on one side, `lama join` on the other\n".to_owned();

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use lama_host::{DataDir, Lock, entropy};
+use lama_host::{DataDir, Lock};
 use lama_identity::LocalIdentity;
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
 use lama_node::{Command, NodeError, NodeIdentity, Reply, WhichKey};
-use lama_store::{Opening, Redb, RedbOptions, StorageKey, Store};
+use lama_store::{Opening, StorageKey};
 use smol::future::block_on;
 
 use crate::api::Id;
 use crate::args::RuntimeName;
+use crate::atrest;
 use crate::failure::{Exit, Failure};
 use crate::live::{Events, Live, Port};
 use crate::signal::Stop;
@@ -81,7 +82,7 @@ pub(crate) struct Start {
 impl Start {
     /// Opens the store, binds the sockets and runs the node on a thread of its own.
     pub(crate) fn run(self) -> Result<Running, Failure> {
-        let store = open_store(&self.dir, &self.storage_key)?;
+        let store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
@@ -113,13 +114,6 @@ impl Start {
         };
         Ok(Running { live: Arc::new(live), handle, _lock: self.lock })
     }
-}
-
-/// The store on disk.
-fn open_store(dir: &DataDir, key: &StorageKey) -> Result<Store<Redb>, Failure> {
-    let (options, config) = (RedbOptions::default(), lama_store::Config::default());
-    let store = Store::open_file(&dir.store(), options, config, key, entropy::seed()?, Opening::Normal);
-    Ok(store.map_err(NodeError::from)?)
 }
 
 /// Hands every event to all who listen in this process.

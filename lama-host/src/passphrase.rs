@@ -77,15 +77,15 @@ fn ask_terminal(prompt: &str, twice: bool) -> Result<Passphrase, HostError> {
     Ok(first)
 }
 
-/// A new passphrase from descriptor `fd`, or asked for twice on the terminal; not from the environment variable, which
-/// holds the old one.
+/// A passphrase from descriptor `fd`, or asked for on the terminal, `twice` if it is a new one; not from the environment
+/// variable, which holds another one.
 ///
 /// # Errors
 /// As [`obtain`].
-pub fn ask_or_read(fd: Option<u32>, prompt: &str) -> Result<Passphrase, HostError> {
+pub fn ask_or_read(fd: Option<u32>, prompt: &str, twice: bool) -> Result<Passphrase, HostError> {
     match fd {
         Some(fd) => from_descriptor(fd),
-        None => ask_terminal(prompt, true),
+        None => ask_terminal(prompt, twice),
     }
 }
 

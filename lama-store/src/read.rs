@@ -51,6 +51,7 @@ impl<E: Engine> Store<E> {
             }
             Read::Settings(prefix) => Reply::Settings(self.settings(prefix)?),
             Read::Stats => Reply::Stats(self.stats()),
+            Read::Check => return Err(StoreError::Misuse("the walk needs the store for itself")),
         })
     }
 

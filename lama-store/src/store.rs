@@ -7,7 +7,7 @@ use lama_chum::Epoch;
 use lama_core::Seed;
 use lama_identity::PublicIdentity;
 
-use crate::api::{Committed, Reply, Request, Write};
+use crate::api::{Committed, Read, Reply, Request, Write};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::{Hot, Progress};
 use crate::layout::{IndexKey, Slot, kind, meta};
@@ -107,6 +107,7 @@ impl<E: Engine> Store<E> {
         for (at, request) in requests.iter().enumerate() {
             let reply = match (&self.broken, request) {
                 (Some(error), _) => Err(error.clone()),
+                (None, Request::Read(Read::Check)) => self.check().map(Reply::Checked),
                 (None, Request::Read(read)) => self.settle().and_then(|()| self.read(read)),
                 (None, Request::Commit(writes)) => self.apply(writes),
             };

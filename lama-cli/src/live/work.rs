@@ -50,6 +50,10 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         }
         Request::Save { id, into } => value(&folders::save(live, &id, Path::new(&into))?),
         Request::Status => value(&status(live)?),
+        Request::Check => match live.call(Command::CheckStore)? {
+            Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),
+            other => Err(unexpected(&other)),
+        },
         Request::Stop => {
             live.stop.set();
             Ok(done(Reply::Done))

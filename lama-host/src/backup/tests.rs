@@ -4,11 +4,14 @@ use super::*;
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
+/// Tag, name, value.
+type Plain = (u8, Vec<u8>, Vec<u8>);
+
 fn pass(text: &str) -> Passphrase {
     Passphrase::new(text.to_owned()).unwrap()
 }
 
-fn items() -> Vec<(u8, Vec<u8>, Vec<u8>)> {
+fn items() -> Vec<Plain> {
     vec![
         (1, b"name".to_vec(), b"the secret".to_vec()),
         (2, Vec::new(), Vec::new()),
@@ -17,7 +20,7 @@ fn items() -> Vec<(u8, Vec<u8>, Vec<u8>)> {
     ]
 }
 
-fn write(items: &[(u8, Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+fn write(items: &[Plain]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), &pass("phrase"), CHEAP).unwrap();
     for (tag, name, value) in items {
         writer.item(*tag, name, value).unwrap();
@@ -27,7 +30,7 @@ fn write(items: &[(u8, Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8], phrase: &str) -> Result<Vec<(u8, Vec<u8>, Vec<u8>)>, HostError> {
+fn read(bytes: &[u8], phrase: &str) -> Result<Vec<Plain>, HostError> {
     let mut reader = Reader::new(bytes, Path::new("file"), &pass(phrase))?;
     let mut found = Vec::new();
     while let Some(item) = reader.next_item()? {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lama_core::{Seed, WallTime};
 use lama_identity::{ChannelId, Cid, PersonId};
 use lama_invite::{DialRules, Locator, Policy};
+use lama_store::Checked;
 use zeroize::Zeroizing;
 
 use super::info::{
@@ -136,6 +137,9 @@ pub enum Command {
     },
     /// How things stand: [`Reply::Status`].
     Status,
+    /// Walks the whole store, which does nothing else meanwhile: [`Reply::StoreChecked`], or
+    /// [`lama_store::StoreError::Corrupt`] with the first contradiction.
+    CheckStore,
     /// Ends all sessions in an authenticated way: [`Reply::Done`], then [`super::Event::Stopped`], the last
     /// output. Later commands are answered with [`crate::NodeError::Stopped`].
     Shutdown,
@@ -165,6 +169,7 @@ impl Command {
             Self::Object { .. } => "object",
             Self::Connect { .. } => "connect",
             Self::Status => "status",
+            Self::CheckStore => "check-store",
             Self::Shutdown => "shutdown",
         }
     }
@@ -224,6 +229,8 @@ pub enum Reply {
     Object(Option<Bytes>),
     /// How things stand.
     Status(Box<Status>),
+    /// The store is sound; this is what was looked at.
+    StoreChecked(Checked),
 }
 
 impl fmt::Debug for Reply {
@@ -245,6 +252,7 @@ impl fmt::Debug for Reply {
             Self::Object(None) => f.write_str("Object(None)"),
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
+            Self::StoreChecked(checked) => f.debug_tuple("StoreChecked").field(checked).finish(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Roots { rules: Vec<AccessRow> },
     /// Statistics.
     Status,
+    /// The store is sound.
+    Check,
 }
 
 impl Node {
@@ -79,6 +81,7 @@ impl Node {
                 return self.read_roots(reply, with, rows);
             }
             (Answer::Status, StoreReply::Stats(stats)) => self.status(stats),
+            (Answer::Check, StoreReply::Checked(checked)) => Reply::StoreChecked(checked),
             _ => Reply::Done,
         };
         self.reply(reply, Ok(answered));

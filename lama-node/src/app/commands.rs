@@ -45,6 +45,7 @@ impl Node {
             Command::Object { id } => self.ask(reply, Read::Object(id), Answer::Object),
             Command::Connect { person } => self.connect(reply, person),
             Command::Status => self.ask(reply, Read::Stats, Answer::Status),
+            Command::CheckStore => self.ask(reply, Read::Check, Answer::Check),
             Command::Shutdown => {
                 self.shut_down(reply);
                 Ok(())

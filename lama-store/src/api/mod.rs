@@ -80,6 +80,8 @@ pub enum Reply {
     Settings(Vec<(alloc::string::String, Bytes)>),
     /// For [`Read::Stats`].
     Stats(Stats),
+    /// For [`Read::Check`]: what the walk went through; nothing contradicts itself.
+    Checked(crate::Checked),
 }
 
 /// What one durable commit did, beyond what it was told to do.

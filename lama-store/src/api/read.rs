@@ -84,6 +84,8 @@ pub enum Read {
     Settings(String),
     /// Sizes and counts.
     Stats,
+    /// The integrity walk ([`Store::check`](crate::Store::check)): reads the whole store.
+    Check,
 }
 
 /// A stretch of a view log towards one instance.

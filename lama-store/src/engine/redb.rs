@@ -331,15 +331,18 @@ impl Engine for Redb {
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.snapshot = None;
-        if let Access::Write(database) = &mut self.database {
-            let sound = database.check_integrity().map_err(open_error)?;
-            if !sound {
-                return Err(StoreError::Corrupt(
-                    "the database file was damaged, and has been repaired as far as possible",
-                ));
-            }
+        let sound = match &mut self.database {
+            Access::Write(database) => database.check_integrity().map_err(open_error),
+            _ => Ok(true),
+        };
+        // Whatever it says, what can be read is read on.
+        let looked = self.look();
+        if !sound? {
+            return Err(StoreError::Corrupt(
+                "the database file was damaged, and has been repaired as far as possible",
+            ));
         }
-        self.look()
+        looked
     }
 }
 

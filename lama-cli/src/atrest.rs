@@ -1,0 +1,43 @@
+//! The store at rest: opening, checking and compacting it, without an instance at work.
+
+use std::path::Path;
+
+use lama_host::{DataDir, entropy};
+use lama_node::NodeError;
+use lama_store::{Checked, Opening, Redb, RedbOptions, StorageKey, Store};
+
+use crate::api;
+use crate::args::Global;
+use crate::backend;
+use crate::failure::Failure;
+use crate::identity::{Keys, data_path};
+
+/// The store in a file.
+pub(crate) fn open_store(path: &Path, key: &StorageKey, opening: Opening) -> Result<Store<Redb>, Failure> {
+    let (options, config) = (RedbOptions::default(), lama_store::Config::default());
+    let store = Store::open_file(path, options, config, key, entropy::seed()?, opening);
+    Ok(store.map_err(NodeError::from)?)
+}
+
+/// Copies the store into a new file, so that what it no longer says is gone and its room is given back.
+pub(crate) fn compact(global: &Global) -> Result<api::Compacted, Failure> {
+    let dir = DataDir::open(&data_path(global)?)?;
+    let lock = backend::lock(&dir)?;
+    let keys = Keys::open(&dir, &lock, global.passphrase_fd)?;
+    // Opened once, so that a store of an older format is brought up to date and a wrong key is told.
+    let store = open_store(&dir.store(), &keys.storage()?, Opening::Normal)?;
+    drop(store.close().map_err(NodeError::from)?);
+    let sizes = Redb::rewrite(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
+    Ok(api::Compacted { before: sizes.before, after: sizes.after })
+}
+
+/// What an integrity walk found nothing wrong with.
+pub(crate) fn row(checked: &Checked) -> api::Checked {
+    api::Checked {
+        sound: true,
+        records: checked.records,
+        objects: checked.objects,
+        bytes: checked.bytes,
+        entries: checked.entries,
+    }
+}
