@@ -18,7 +18,7 @@ use lama_invite::{DialRules, Policy};
 use lama_node::{Command, Reply};
 use lama_sim::{ActorConfig, World, WorldConfig};
 use lama_store::conformance::fixture::{contact, peer, person};
-use lama_store::{Config, Import, Memory, Object, Opening, Read, Store, Write};
+use lama_store::{Config, Import, Memory, Object, Opening, Read, StorageKey, Store, Write};
 
 /// What is measured, once its input is there.
 type Work = Box<dyn FnMut()>;
@@ -138,7 +138,14 @@ fn open() -> Work {
 fn store() -> (Store<Memory>, LocalIdentity) {
     let who = person("eve");
     let seed = Seed::danger_fixed([1; 32]);
-    let mut store = Store::open(Memory::default(), Config::default(), seed, Opening::Normal).unwrap();
+    let mut store = Store::open(
+        Memory::default(),
+        Config::default(),
+        &StorageKey::danger_fixed([7; 32]),
+        seed,
+        Opening::Normal,
+    )
+    .unwrap();
     let record = peer(who.person_id(), who.instance_id(), 7);
     store.commit(vec![Write::Contact(contact(&who, ContactState::Active)), Write::Peer(record)]).unwrap();
     (store, who)
