@@ -283,7 +283,7 @@ impl fmt::Display for HandshakeError {
             Self::SamePerson(person) => write!(
                 f,
                 "both sides belong to the same person ({person}); instances of one person do not connect to each \
-                 other in this version: certify the second one by file (`lama instance request`, `lama instance certify`)"
+                 other in this version: let both connect to contacts, or use an instance of another person (`lama --data DIR init OTHER@EMAIL`)"
             ),
             Self::Rejected(code) => write!(f, "the peer refused: {code}"),
             Self::AuthIdentity(cause) => write!(f, "{}: {cause}", self.text()),

@@ -8,7 +8,7 @@ use lama_core::Instant;
 use crate::{Config, HandshakeError};
 
 /// The timers of one session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Liveness {
     ping_every: Duration,
     dead_after: Duration,
@@ -20,6 +20,8 @@ pub(crate) struct Liveness {
     answered: u64,
     sent_at: Instant,
     ping_due: bool,
+    /// A PING whose answer is awaited with less patience: its number, and until when.
+    probe: Option<(u64, Instant)>,
     round_trip: Option<Duration>,
     /// State of the jitter's generator.
     jitter: u64,
@@ -36,6 +38,7 @@ impl Liveness {
             answered: 0,
             sent_at: now,
             ping_due: false,
+            probe: None,
             round_trip: None,
             jitter,
         };
@@ -55,9 +58,19 @@ impl Liveness {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
+    /// There is reason to doubt that the peer is still there: a PING leaves now, and without its answer by `until` the
+    /// peer is gone. A second doubt waits for the answer to the first.
+    pub(crate) fn probe(&mut self, until: Instant) {
+        if self.probe.is_none() {
+            self.probe = Some((self.sent.wrapping_add(1), until));
+            self.ping_due = true;
+        }
+    }
+
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
-        if now >= self.proved + self.dead_after {
+        let probed = self.probe.is_some_and(|(_, until)| now >= until);
+        if probed || now >= self.proved + self.dead_after {
             return Err(HandshakeError::PeerSilent);
         }
         if now >= self.next_ping {
@@ -68,7 +81,8 @@ impl Liveness {
     }
 
     pub(crate) fn due(&self) -> Instant {
-        self.next_ping.min(self.proved + self.dead_after)
+        let due = self.next_ping.min(self.proved + self.dead_after);
+        self.probe.map_or(due, |(_, until)| due.min(until))
     }
 
     pub(crate) const fn is_ping_due(&self) -> bool {
@@ -94,6 +108,7 @@ impl Liveness {
         }
         self.answered = number;
         self.proved = now;
+        self.probe = self.probe.filter(|(probe, _)| *probe > number);
         Ok(())
     }
 
@@ -140,6 +155,25 @@ mod tests {
         live.pong(body, at(59_999)).unwrap();
         assert_eq!(live.handle_timeout(at(119_998)), Ok(()));
         assert_eq!(live.handle_timeout(at(119_999)), Err(HandshakeError::PeerSilent));
+    }
+
+    #[test]
+    fn a_probe_is_answered_or_the_peer_is_silent() {
+        let mut live = Liveness::new(&Config::default(), 1, at(0));
+        let earlier = live.ping(at(1));
+        live.probe(at(5_000));
+        live.probe(at(9_000));
+        assert!(live.is_ping_due());
+        assert_eq!(live.due(), at(5_000));
+        // The answer to an earlier PING was perhaps on its way already: it proves nothing.
+        live.pong(earlier, at(2)).unwrap();
+        assert_eq!(live.due(), at(5_000));
+        let probe = live.ping(at(3));
+        assert_eq!(live.handle_timeout(at(4_999)), Ok(()));
+        assert_eq!(live.clone().handle_timeout(at(5_000)), Err(HandshakeError::PeerSilent));
+        live.pong(probe, at(4_999)).unwrap();
+        assert_eq!(live.handle_timeout(at(5_000)), Ok(()));
+        assert!(live.due() > at(5_000));
     }
 
     #[test]

@@ -264,7 +264,7 @@ fn same_person() {
     assert_eq!(*failed.error(), HandshakeError::SamePerson(bob.person_id()));
     assert_eq!(failed.error().reject_code(), Some(RejectCode::SamePerson));
     let text = failed.error().to_string();
-    assert!(text.contains("lama instance certify") && text.contains(&bob.person_id().to_string()));
+    assert!(text.contains("lama --data DIR init") && text.contains(&bob.person_id().to_string()));
     let mut reject = BytesMut::new();
     failed.reject(&mut reject);
     assert_eq!(forger.opener.open(&mut reject), Ok(RecordType::Reject));

@@ -220,7 +220,7 @@ impl fmt::Display for NodeError {
                 f,
                 "both sides belong to person {person}: this instance ({ours}) and the other one ({theirs}); \
                  instances of one person do not pair with each other: use an instance of another person \
-                 (`lama --data DIR init OTHER@EMAIL`), or certify this one by file (`lama instance request`)"
+                 (`lama --data DIR init OTHER@EMAIL`)"
             ),
             Self::NotReached { url, cause } => write!(
                 f,

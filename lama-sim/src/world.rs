@@ -167,6 +167,22 @@ impl World {
         self.job(at, Job::Start { actor: actor.0 });
     }
 
+    /// The actor's links break and only the actor hears of it: for the other ends they are silent from now on, as
+    /// behind a router that has forgotten them.
+    pub fn lose_links(&mut self, actor: ActorId) {
+        for link in 0..self.links.len() {
+            for end in 0..2 {
+                let this = &mut self.links[link].ends[end];
+                if this.actor == actor.0 && this.state != EndState::Gone {
+                    this.incoming.clear();
+                    this.state = EndState::Gone;
+                    self.links[link].ends[1 - end].incoming.clear();
+                    self.job(self.now.mono, Job::Down { link, end, cause: LinkCause::Lost });
+                }
+            }
+        }
+    }
+
     /// Kills the actor now, for good unless [`World::resume`] is called.
     pub fn stop(&mut self, actor: ActorId) {
         self.kill(actor.0);

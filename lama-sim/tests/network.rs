@@ -115,6 +115,44 @@ fn two_full_links_never_stop_each_other() {
     assert_eq!(texts(&mut scene.world, b, a).len(), 80);
 }
 
+/// A link that is dead for one side alone: the other side still holds it for a session when the first one dials again.
+/// Whoever of the two has the smaller id and whoever dialled, both are in touch again within seconds, not after the
+/// minute that silence alone takes.
+#[test]
+fn a_half_open_link_does_not_keep_the_peer_out() {
+    let mut closed_as_duplicates = 0;
+    for seed in 0..8 {
+        for loser in [false, true] {
+            let run = || half_open(seed, loser);
+            let (trace, duplicates) = run();
+            assert_eq!((trace, duplicates), run(), "seed {seed} runs the same way twice");
+            closed_as_duplicates += duplicates;
+        }
+    }
+    assert!(closed_as_duplicates > 0, "the rule about duplicates has to come into play");
+}
+
+fn half_open(seed: u64, first: bool) -> (u64, usize) {
+    let mut world = World::new(WorldConfig::default(), seed);
+    let actors = [0, 1].map(|n| {
+        let url = format!("ws://localhost:{}", 8765 + n);
+        world.add(ActorConfig::new(&format!("person{n}@lama.local"), Some(&url)))
+    });
+    world.run_for(Duration::from_secs(1));
+    pair(&mut world, actors[0], actors[1]);
+    world.run_for(Duration::from_secs(30));
+    let (loser, other) = if first { (actors[0], actors[1]) } else { (actors[1], actors[0]) };
+    world.lose_links(loser);
+    send(&mut world, loser, other, "are you there?".to_owned());
+    send(&mut world, other, loser, "are you?".to_owned());
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(texts(&mut world, other, loser).len(), 2, "seed {seed}, loser first: {first}");
+    assert_eq!(texts(&mut world, loser, other).len(), 2, "seed {seed}, loser first: {first}");
+    let ended =
+        |event: &&Event| matches!(event, Event::SessionEnded { reason: lama_node::EndReason::Replaced, .. });
+    (world.trace(), world.events(other).filter(ended).count())
+}
+
 /// From the open WebSocket to both persons authenticated: two round trips; to the first object: three.
 #[test]
 fn two_round_trips_to_both_persons_and_three_to_the_first_object() {
@@ -145,4 +183,11 @@ fn two_round_trips_to_both_persons_and_three_to_the_first_object() {
     println!("round trips: {:.2} to both persons, {:.2} to the first object", trips[0], trips[1]);
     assert!(trips[0] < 2.1, "both persons after {:.2} round trips", trips[0]);
     assert!(trips[1] < 3.1, "first object after {:.2} round trips", trips[1]);
+    // What the nodes count themselves, and show in the demo, is what the clock says.
+    for actor in [scene.inviter, scene.joiner] {
+        let Ok(Reply::Status(status)) = scene.world.ask(actor, Command::Status) else { panic!("no status") };
+        let traffic = status.peers.first().expect("they are contacts").traffic;
+        assert_eq!(traffic.authenticated_after, Some(2), "{traffic:?}");
+        assert_eq!(traffic.first_object_after, Some(3), "{traffic:?}");
+    }
 }

@@ -24,6 +24,14 @@ pub const REFUSED: u8 = 0x04;
 /// Type of GONE.
 pub const GONE: u8 = 0x05;
 
+/// Whether the peer waits for this message before it goes on: HELLO and everything of reconciliation. Objects,
+/// acknowledgements and reports (types below 0x10) pass the peer's own messages on the way. For the count of round
+/// trips.
+#[must_use]
+pub fn is_awaited(message: &[u8]) -> bool {
+    message.first().is_some_and(|kind| *kind >= 0x10)
+}
+
 /// A big-endian `u32` at `at`; `None` beyond the end.
 fn u32_at(bytes: &[u8], at: usize) -> Option<u64> {
     let end = at.checked_add(4)?;

@@ -402,6 +402,14 @@ impl Mux {
         result
     }
 
+    /// There is reason to doubt that the peer is still there, such as a second session of its own: a PING is the next
+    /// record but those that are more urgent, and without its answer within [`Config::step_timeout`] the session ends
+    /// with [`HandshakeError::PeerSilent`].
+    pub fn probe(&mut self, now: Now) {
+        self.now = self.now.max(now.mono);
+        self.liveness.probe(self.now + self.config.step_timeout);
+    }
+
     /// When [`Mux::handle_timeout`] wants to be called; `None` after the end.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -377,8 +377,8 @@ impl fmt::Display for RefuseReason {
                 return write!(
                     f,
                     "person {person} is on both sides; instances of one person do not connect to each other: \
-                     certify the second one by file (`lama instance request`, `lama instance certify`) and let \
-                     both connect to contacts"
+                     let both connect to contacts, or use an instance of another person (`lama --data DIR init \
+                     OTHER@EMAIL`)"
                 );
             }
             Self::Revoked { person } => return write!(f, "{person} has revoked that instance"),

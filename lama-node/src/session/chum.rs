@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use lama_chum::{Event as ChumEvent, Input, Output as ChumOutput, Progress, StoreFailure};
 use lama_core::{Machine as _, Ticket};
-use lama_handshake::CloseCode;
+use lama_handshake::{CloseCode, Receipt};
 use lama_identity::PersonId;
 use lama_store::{Import, Read, Reply, Request, StoreError, Write};
 
@@ -23,13 +23,15 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 impl Node {
     /// A CHUM message from the peer.
-    pub(super) fn chum_message(&mut self, id: LinkId, message: Bytes) {
+    pub(super) fn chum_message(&mut self, id: LinkId, message: Bytes, receipt: Receipt) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         if live.chum.is_some() {
+            // The machine bounds what it holds by a credit of its own.
+            live.mux.release(receipt);
             self.chum_input(id, Input::Message(message));
         } else if live.gate == Gate::Closing {
         } else if live.early.len() < MAX_EARLY {
-            live.early.push_back(message);
+            live.early.push_back((message, receipt));
         } else {
             let text = "CHUM went on though our HELLO has not been sent";
             let fault = crate::api::Fault::new("chum-before-hello", &text);

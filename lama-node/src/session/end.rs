@@ -204,7 +204,8 @@ impl Node {
 
     /// Only one session per pair of instances: of two from different dialers the one dialled by the smaller
     /// instance id stays, of two from the same dialer the newer one, and one with a new life of the peer's process
-    /// in any case. `true`: this one stays.
+    /// in any case. `true`: this one stays. Where an older one stays it is asked for a sign of life: perhaps the peer
+    /// dials because it has lost it.
     pub(super) fn one_session(&mut self, id: LinkId, person: PersonId, instance: InstanceId) -> bool {
         let ours = self.identity.public.instance_id();
         let Some((dialled, boot)) = self.session_of(id) else { return false };
@@ -217,6 +218,9 @@ impl Node {
         };
         if !stays {
             self.end_session(id, Some(CloseCode::Duplicate), EndReason::Replaced);
+            if let Some(other) = other {
+                self.probe(other);
+            }
             return false;
         }
         if let Some(other) = other {
@@ -241,6 +245,16 @@ impl Node {
             self.event(Event::InstanceCloned { peer });
         }
         true
+    }
+
+    /// Whether the peer is there is known within one step's time, not only when it has been silent for long.
+    fn probe(&mut self, id: LinkId) {
+        let now = self.clock.latest();
+        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) {
+            live.mux.probe(now);
+            self.ready.insert(id);
+            self.live_due(id);
+        }
     }
 
     fn session_of(&self, id: LinkId) -> Option<(bool, lama_handshake::BootId)> {

@@ -334,8 +334,8 @@ impl Node {
         }
         live.deadline = live.deadline.filter(|_| live.gate == Gate::Acknowledgement);
         let again = core::mem::replace(&mut live.head, HeadRead::Idle) == HeadRead::Again;
-        for message in core::mem::take(&mut live.early) {
-            self.chum_message(id, message);
+        for (message, receipt) in core::mem::take(&mut live.early) {
+            self.chum_message(id, message, receipt);
         }
         if again {
             self.read_head(id);

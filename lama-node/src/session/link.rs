@@ -63,6 +63,16 @@ impl Stage {
     }
 }
 
+/// What a frame that leaves means for the count of round trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The peer waits for it: what comes next may be the answer.
+    Passed,
+    /// The peer goes on without it: an acknowledgement, credit, objects. They pass what comes from the peer on the
+    /// way, and nothing is lost by that.
+    Kept,
+}
+
 /// Where a link comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
@@ -85,9 +95,9 @@ pub(crate) struct Link {
     /// Records of the peer that came while a local step was under way; bounded by what a peer may send then.
     pub(crate) early: Vec<BytesMut>,
     pub(crate) traffic: Traffic,
-    /// Changes of direction from sending to receiving: round trips since the link is open.
+    /// Round trips since the link is open: how often the peer's next step needed something that had left here.
     turns: u32,
-    sent_last: bool,
+    passed: bool,
     /// Whether the limits still count it.
     pub(crate) counted: bool,
     /// When a closing link is given up; set exactly once, when it is closed.
@@ -111,7 +121,7 @@ impl Link {
             early: Vec::new(),
             traffic: Traffic::default(),
             turns: 0,
-            sent_last: false,
+            passed: false,
             counted,
             give_up: None,
             down: false,
@@ -169,20 +179,19 @@ impl Link {
     }
 
     /// Counts a frame that came.
-    pub(crate) const fn count_in(&mut self, len: usize) {
+    pub(crate) fn count_in(&mut self, len: usize) {
         self.traffic.frames_in = self.traffic.frames_in.saturating_add(1);
         self.traffic.bytes_in = self.traffic.bytes_in.saturating_add(len as u64);
-        if self.sent_last {
-            self.sent_last = false;
+        if core::mem::take(&mut self.passed) {
             self.turns = self.turns.saturating_add(1);
         }
     }
 
     /// Counts a frame that leaves.
-    pub(crate) const fn count_out(&mut self, len: usize) {
+    pub(crate) fn count_out(&mut self, len: usize, turn: Turn) {
         self.traffic.frames_out = self.traffic.frames_out.saturating_add(1);
         self.traffic.bytes_out = self.traffic.bytes_out.saturating_add(len as u64);
-        self.sent_last = true;
+        self.passed |= turn == Turn::Passed;
     }
 
     /// Both persons are authenticated now.
@@ -311,14 +320,14 @@ impl Node {
         if !link.frames.is_empty() {
             let frame = link.frames.remove(0);
             out.extend_from_slice(&frame);
-            link.count_out(frame.len());
+            link.count_out(frame.len(), Turn::Passed);
             return true;
         }
-        let sent = self.live_poll_frame(id, out);
-        if sent && let Some(link) = self.links.get_mut(&id) {
-            link.count_out(out.len().saturating_sub(start));
+        let Some(turn) = self.live_poll_frame(id, out) else { return false };
+        if let Some(link) = self.links.get_mut(&id) {
+            link.count_out(out.len().saturating_sub(start), turn);
         }
-        sent
+        true
     }
 
     /// A deadline of a link has come.

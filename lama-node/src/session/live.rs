@@ -7,10 +7,11 @@ use alloc::string::String;
 use bytes::{Bytes, BytesMut};
 use lama_chum::{Chum, Cursor, Progress};
 use lama_core::{Instant, Machine as _};
-use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Received, Role, StreamId};
+use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Receipt, Received, Role, StreamId};
 use lama_identity::PersonId;
 
 use super::Stage;
+use super::link::Turn;
 use crate::api::{EndReason, Group, LinkId, PeerInfo, SessionId};
 use crate::hub::Timer;
 use crate::node::Node;
@@ -61,8 +62,9 @@ pub(crate) struct Live {
     pub(crate) chum: Option<Chum>,
     /// Whether the heads for CHUM have been asked for.
     pub(crate) opening: bool,
-    /// CHUM messages that came before our side was ready; bounded by the streams' credit.
-    pub(crate) early: VecDeque<Bytes>,
+    /// CHUM messages that came before our side was ready. Their receipts are kept with them, so they are bounded
+    /// by the stream's credit.
+    pub(crate) early: VecDeque<(Bytes, Receipt)>,
     pub(crate) head: HeadRead,
     /// What need not be durable and goes with the next commit.
     pub(crate) cursor: Option<Cursor>,
@@ -105,9 +107,8 @@ impl Node {
             Ok(Received::Nothing) => {}
             Ok(Received::Ready) => self.acknowledged(id),
             Ok(Received::Message { stream, message, receipt }) => {
-                live.mux.release(receipt);
                 if stream == CHUM_STREAM {
-                    self.chum_message(id, message);
+                    self.chum_message(id, message, receipt);
                 } else {
                     let error = HandshakeError::StreamUnknown(stream.number());
                     self.violated(id, &error);
@@ -132,13 +133,20 @@ impl Node {
         self.timers.set(Timer::Link(id), due);
     }
 
-    /// The next record of a live session.
-    pub(crate) fn live_poll_frame(&mut self, id: LinkId, out: &mut BytesMut) -> bool {
-        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return false };
+    /// The next record of a live session; with it, whether the peer cannot go on before it has come.
+    pub(crate) fn live_poll_frame(&mut self, id: LinkId, out: &mut BytesMut) -> Option<Turn> {
+        let live = self.links.get_mut(&id).and_then(|link| link.live_mut())?;
         let Live { mux, chum, gate, .. } = live;
         let may_sync = *gate != Gate::Closing;
+        let mut turn = Turn::Kept;
         let mut source = |stream: StreamId, _room: usize, out: &mut BytesMut| {
-            may_sync && stream == CHUM_STREAM && chum.as_mut().is_some_and(|chum| chum.poll_frame(out))
+            let start = out.len();
+            let any =
+                may_sync && stream == CHUM_STREAM && chum.as_mut().is_some_and(|chum| chum.poll_frame(out));
+            if any && out.get(start..).is_some_and(lama_chum::wire::is_awaited) {
+                turn = Turn::Passed;
+            }
+            any
         };
         let sent = mux.poll_frame(&mut source, out);
         if let Some(error) = mux.error() {
@@ -149,7 +157,7 @@ impl Node {
         } else if sent {
             self.live_due(id);
         }
-        sent
+        sent.then_some(turn)
     }
 
     /// The timer of a session has come.

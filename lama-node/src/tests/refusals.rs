@@ -30,7 +30,10 @@ fn the_same_person_on_both_sides_is_refused_and_told_what_to_do() {
     let Some(Err(error)) = world.answer(c, ticket) else { panic!() };
     assert!(matches!(error, NodeError::SamePerson { .. }));
     let text = error.to_string();
-    assert!(text.contains("phone") && text.contains("key ") && text.contains("lama instance"), "{text}");
+    assert!(
+        text.contains("phone") && text.contains("key ") && text.contains("lama --data DIR init"),
+        "{text}"
+    );
     // Nothing was dialled.
     assert!(world.trace.is_empty());
 }
