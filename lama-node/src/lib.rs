@@ -71,6 +71,7 @@ pub use api::{
     NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, RefuseReason,
     Reply, SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
 };
+pub use app::last_url;
 pub use config::Config;
 pub use error::{Bucket, NodeError};
 pub use lama_invite::Source;

@@ -7,11 +7,23 @@ use alloc::vec::Vec;
 use lama_identity::{
     Cid, OneInstanceEndpoint, Reference, Signature, Signer, TypeTag, Unsigned, Versioned, cbor,
 };
-use lama_store::{Reply as StoreReply, StoreError, Write};
+use lama_store::{Engine, Read, Reply as StoreReply, Store, StoreError, Write};
 
 use crate::api::{Event, WhichKey};
 use crate::hub::{ENDPOINT, Effect};
 use crate::node::Node;
+
+/// Where the instance of a store last said that it listens; `None`: nowhere, or never. For a host that wants to listen
+/// there again: contacts that only dial look for it there.
+///
+/// # Errors
+/// What the store says.
+pub fn last_url<E: Engine>(store: &mut Store<E>) -> Result<Option<String>, StoreError> {
+    let StoreReply::Settings(found) = store.ask(Read::Settings(ENDPOINT.into()))? else { return Ok(None) };
+    let value = found.into_iter().find(|(key, _)| key == ENDPOINT);
+    let decoded = value.and_then(|(_, value)| cbor::decode::<(Reference, String)>(&value).ok());
+    Ok(decoded.map(|(_, url)| url).filter(|url| !url.is_empty()))
+}
 
 impl Node {
     /// What is kept of the newest version.

@@ -11,5 +11,6 @@ mod shutdown;
 mod status;
 
 pub(crate) use answer::Answer;
+pub use endpoint::last_url;
 pub(crate) use posting::{POSTS, Posting};
 pub(crate) use shutdown::Shutdown;

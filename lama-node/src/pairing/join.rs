@@ -1,12 +1,13 @@
 //! The joiner's side: the intention is written down before anything is sent, and followed until it is decided.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use core::time::Duration;
 use lama_core::Ticket;
 use lama_handshake::Mode;
-use lama_identity::{PersonId, cbor};
+use lama_identity::{InstanceId, PersonId, cbor};
 use lama_invite::{DialRules, Invitation, InviteError, LinkOrigin, Locator, Policy};
 use lama_store::{Reply, StoreError, Write};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ struct Journal {
     opened: bool,
     denied: bool,
     #[serde(with = "serde_bytes")]
-    invitation: alloc::vec::Vec<u8>,
+    invitation: Vec<u8>,
 }
 
 /// A join that is not decided.
@@ -135,8 +136,10 @@ impl Node {
                 self.event(Event::KeyChanged { person, known: pinned, shown: Some(shown) });
                 return Err(NodeError::KeyChanged { person, known: pinned, shown });
             }
-            if known.is_active() && known.contact.instance_by_noise(invitation.r_static()).is_some() {
+            let instance = known.contact.instance_by_noise(invitation.r_static());
+            if let Some(instance) = instance.map(|known| known.keys.owner).filter(|_| known.is_active()) {
                 let contact = self.contact_info(known);
+                self.take_routes(person, instance, &invitation, rules);
                 self.reply(reply, Ok(NodeReply::Contact(alloc::boxed::Box::new(contact))));
                 return Ok(());
             }
@@ -150,6 +153,23 @@ impl Node {
         let key = setting(JOINS, locator.as_bytes());
         self.commit(alloc::vec![Write::Setting { key, value }], Effect::Journal { locator });
         Ok(())
+    }
+
+    /// A contact's new invitation says where the contact is now: the only way to tell one who dials and was away
+    /// when it moved. Whoever answers there still has to prove the known key.
+    fn take_routes(
+        &mut self,
+        person: PersonId,
+        instance: InstanceId,
+        invitation: &Invitation,
+        rules: DialRules,
+    ) {
+        let routes = invitation.dialable(rules).filter(|route| route.via.is_none());
+        let urls: Vec<String> = routes.map(|route| String::from(route.url.as_str())).collect();
+        // The first named becomes the first tried.
+        for url in urls.iter().rev() {
+            self.learn_url(person, instance, url);
+        }
     }
 
     /// The intention is written down.

@@ -4,6 +4,7 @@ use std::string::ToString as _;
 use std::vec;
 
 use lama_identity::{Cid, cbor};
+use lama_invite::Policy;
 
 use super::{World, secs};
 use crate::{Command, Event, NodeError, PeerState, Reply};
@@ -113,6 +114,28 @@ fn a_peer_that_moved_while_nobody_was_connected_is_learned_from_its_introduction
     world.run(secs(5));
     let Ok(Reply::Endpoints(endpoints)) = world.ask(a, Command::Endpoints { person: pb }) else { panic!() };
     assert_eq!(endpoints[0].url, "ws://localhost:3002");
+}
+
+/// One side only dials, and the other has moved while it was away: nobody but a person can tell it.
+#[test]
+fn an_invitation_of_a_contact_says_where_it_is_now() {
+    let mut world = World::new();
+    let (a, b) = (world.add("ada@lama.local", Some(A)), world.add("ben@lama.local", None));
+    world.pair(a, b);
+    world.actors[a].url = None;
+    world.cut_all();
+    world.run(secs(1));
+    world.listen(a, Some("ws://localhost:3003"));
+    world.say(a, b, "I have moved");
+    world.run(secs(300));
+    let pa = world.person(a);
+    assert!(world.texts(b, pa).is_empty(), "nobody has told it");
+    let (_, link) = world.invite(a, Policy::Auto);
+    let ticket = world.join(b, &link);
+    world.run(secs(90));
+    assert!(world.answer(b, ticket).unwrap().is_ok());
+    assert_eq!(world.texts(b, pa), ["I have moved"]);
+    assert_eq!((world.contacts(a).len(), world.contacts(b).len()), (1, 1));
 }
 
 #[test]
