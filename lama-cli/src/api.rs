@@ -168,6 +168,12 @@ pub(crate) struct Shared {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) with: Vec<String>,
+    /// Files that are not shared: a name that cannot be stored everywhere, or no right to read them.
+    #[serde(default)]
+    pub(crate) left_out: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub(crate) left_out_first: Vec<String>,
 }
 
 /// What was written by `lama save`.

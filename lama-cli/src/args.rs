@@ -34,6 +34,9 @@ pub(crate) struct Global {
     /// Answer in JSON on standard output, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Nothing on standard error but errors
+    #[arg(long, short, global = true, env = "LAMA_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) quiet: bool,
     /// No progress bars on standard error
     #[arg(long, global = true, env = "LAMA_NO_PROGRESS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_progress: bool,
@@ -126,9 +129,10 @@ pub(crate) struct NewPassphrase {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listen {
-    /// Where to listen on this machine; another free port is taken, and said, if this one is in use
-    #[arg(long, value_name = "PORT", env = "LAMA_PORT", default_value_t = 8765)]
-    pub(crate) port: u16,
+    /// Where to listen on this machine; another free port is taken, and said, if this one is in use [default: where it
+    /// listened last, the first time 8765]
+    #[arg(long, value_name = "PORT", env = "LAMA_PORT")]
+    pub(crate) port: Option<u16>,
 }
 
 #[derive(Debug, Args)]

@@ -22,11 +22,13 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{atrest, backup, demo, identity, render, text};
+use crate::{args, atrest, backup, demo, identity, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
     "no passphrase: whoever can read this directory has the keys, and with them what the store seals\n";
+/// Where an instance listens the first time.
+const PORT: u16 = 8765;
 
 /// The longest message that is read from standard input.
 const MAX_MESSAGE: u64 = 64 * 1024;
@@ -185,7 +187,7 @@ fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
 fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> {
     let request =
         Request::Share { path: absolute(&share.path)?, with: share.with.clone(), watch: share.watch };
-    let network = if share.watch { Network::Online(Listen::Nowhere) } else { Network::Offline };
+    let network = if share.watch { Network::Usual(None) } else { Network::Offline };
     let mut backend = Backend::open(global, network)?;
     let mut progress = Progress::new(output);
     let shared = backend.ask(&request, &mut |event| {
@@ -207,9 +209,9 @@ fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> 
 fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
     let stop = Stop::on_signals();
-    let listen = if run.no_listen { Listen::Nowhere } else { prefer(run.listen.port) };
+    let network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
     let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, Network::Online(listen), stop.clone())?;
+    let running = backend::start(global, &dir, lock, network, stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
@@ -244,18 +246,27 @@ fn announce(status: &api::Status, run: &Run, output: Output) {
         output.json_line(status);
         return;
     }
-    let taken = !run.no_listen && run.listen.port != 0;
-    let wanted = format!(":{}", run.listen.port);
-    if taken && !status.urls.iter().any(|url| url.ends_with(&wanted)) {
-        output.note(&format!("port {} is taken by another program; another one was chosen", run.listen.port));
+    let wanted = run.listen.port.unwrap_or(PORT);
+    let (free, suffix) = (run.no_listen || wanted == 0, format!(":{wanted}"));
+    if !free && !status.urls.iter().any(|url| url.ends_with(&suffix)) {
+        output.note(&match run.listen.port {
+            Some(_) => format!("port {wanted} is taken by another program; another one was chosen"),
+            None => {
+                format!("not on port {wanted}, which is taken, a contact's, or not the one of the last time")
+            }
+        });
     }
     let urls = if status.urls.is_empty() { "nothing".to_owned() } else { status.urls.join(", ") };
     output.note(&format!("running on {}, listening on {urls}; Ctrl-C stops", status.runtime));
 }
 
-/// 0: any port; else this one, or any if it is taken.
-fn prefer(port: u16) -> Listen {
-    if port == 0 { Listen::Free } else { Listen::Prefer(port) }
+/// 0: any port; a port: this one, or any if it is taken; none: the usual one.
+fn listening(listen: &args::Listen) -> Network {
+    match listen.port {
+        Some(0) => Network::Online(Listen::Free),
+        Some(port) => Network::Online(Listen::Prefer(port)),
+        None => Network::Usual(Some(PORT)),
+    }
 }
 
 /// Asks an instance in this process, where nobody looks at events.

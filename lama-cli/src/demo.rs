@@ -189,9 +189,17 @@ impl Stage {
     /// Makes both contacts of each other, unless they are.
     fn pair(&self, node: &mut Other) -> Result<(), Failure> {
         let known: api::Contacts = ask_live(&self.live, Request::Contacts)?;
-        if known.contacts.iter().any(|contact| contact.email == NODE && contact.state == "active") {
-            self.output.note("they are contacts already: no invitation is needed");
-            return Ok(());
+        let contact =
+            known.contacts.iter().find(|contact| contact.email == NODE && contact.state == "active");
+        if let Some(contact) = contact {
+            let mut urls = contact.instances.iter().filter_map(|instance| instance.url.as_ref());
+            if urls.any(|url| node.urls.contains(url)) {
+                self.output.note("they are contacts already: no invitation is needed");
+                return Ok(());
+            }
+            // This side does not listen, so nobody but an invitation can tell it.
+            self.output
+                .note("they are contacts already, but the port is another one: an invitation says which");
         }
         let invite = Request::Invite { confirm: false, lifetime: 900, label: "demo".to_owned() };
         let invited: api::Invited = node.ask(&invite)?;
@@ -268,8 +276,13 @@ impl Stage {
         let id = event.get("id")?.as_str()?.to_owned();
         let size = format!("{}, {}", count(number("files"), "file"), bytes(number("bytes")));
         let (written, removed) = (number("written"), number("removed"));
-        self.output
-            .note(&format!("folder: {size}; {written} new or changed, {removed} gone since the last look"));
+        let first = written == number("files") && removed == 0;
+        let since = if first {
+            String::new()
+        } else {
+            format!("; {written} new or changed, {removed} gone since the last look")
+        };
+        self.output.note(&format!("folder: {size}{since}"));
         Some(id)
     }
 

@@ -91,6 +91,7 @@ impl From<HostError> for Failure {
             | HostError::NewerVersion { .. }
             | HostError::Blob(_)
             | HostError::NotEmpty(_)
+            | HostError::HoldsKeys(_)
             | HostError::TooMuch { .. } => Exit::RefusedHere,
             _ => Exit::Failed,
         };

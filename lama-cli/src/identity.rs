@@ -80,7 +80,11 @@ pub(crate) fn id(dir: &DataDir) -> Result<Id, Failure> {
     let path = dir.instance();
     let text = std::fs::read(&path).map_err(|error| HostError::io("read", &path, &error))?;
     let mut id: Id = serde_json::from_slice(&text).map_err(|error| {
-        Failure::new(Exit::Failed, "damaged", format!("{} is damaged: {error}", path.display()))
+        Failure::new(
+            Exit::Failed,
+            "damaged",
+            format!("{} is damaged: {error}; restore it from a backup", path.display()),
+        )
     })?;
     id.data = dir.path().display().to_string();
     id.passphrase = keyfile::protection(&mut Disk, &dir.keys())? == Protection::Passphrase;

@@ -104,6 +104,8 @@ impl From<NodeError> for Failure {
             _ if matches!(error, NodeError::Store(StoreError::Locked | StoreError::NewerFormat { .. })) => {
                 Exit::RefusedHere
             }
+            // An invitation that is over by the clock: nobody was asked, so nobody was missed.
+            lama_node::Bucket::Timeout if matches!(error, NodeError::Invite(_)) => Exit::RefusedByRule,
             lama_node::Bucket::Peer | lama_node::Bucket::Misuse | lama_node::Bucket::Limit => {
                 Exit::RefusedByRule
             }
@@ -126,5 +128,17 @@ impl control::Handler for Served {
             })
             .and_then(|request| self.0.ask(request, emit));
         answer.map_err(|failure| serde_json::to_value(failure).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_that_ran_out_is_refused_by_rule_and_nobody_was_missed() {
+        let expired = lama_invite::InviteError::TokenExpired;
+        assert_eq!(Failure::from(NodeError::Invite(expired)).exit, Exit::RefusedByRule);
+        assert_eq!(Failure::from(NodeError::Interrupted).exit, Exit::Unreached);
     }
 }

@@ -27,10 +27,12 @@ mod text;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use lama_core::WallTime;
 use tracing_subscriber::EnvFilter;
 
 use args::Cli;
+use failure::{Exit, Failure};
 use output::Output;
 
 /// Which events of the program's parts go to standard error, such as `lama_net=debug`.
@@ -38,18 +40,60 @@ const LOG_VARIABLE: &str = "LAMA_LOG";
 
 fn main() -> ExitCode {
     lama_host::process::harden();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     if let Ok(filter) = EnvFilter::try_from_env(LOG_VARIABLE) {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let output = Output::new(&cli.global);
-    match commands::dispatch(&cli, output) {
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic)));
+    let outcome = std::panic::catch_unwind(|| commands::dispatch(&cli, output));
+    match outcome.unwrap_or_else(|panic| Err(broken(panic.as_ref()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
             ExitCode::from(failure.exit.number())
         }
     }
+}
+
+/// A fault of the program, or of a library below it: one line, as every other error.
+fn broken(panic: &(dyn core::any::Any + Send)) -> Failure {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why");
+    let text = format!(
+        "the program failed ({said}); if the data directory was damaged restore it from a backup, otherwise please report \
+         this with what {LOG_VARIABLE}=error shows"
+    );
+    Failure::new(Exit::Failed, "internal", text)
+}
+
+/// What was asked for is shown; what is wrong is one line, or JSON, as every other error.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let failure = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            if !json {
+                let _ = error.print();
+                return ExitCode::from(Exit::Usage.number());
+            }
+            Failure::usage("no command was given; see `lama --help`")
+        }
+        _ => {
+            let text = error.to_string();
+            let said = text.split("For more information").next().unwrap_or_default();
+            let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
+            Failure::usage(format!("{}; see `lama --help`", words.join(" ").replace(" Usage: ", "; usage: ")))
+        }
+    };
+    Output::before_arguments(json).failure(&failure);
+    ExitCode::from(failure.exit.number())
 }
 
 /// What the wall clock says.

@@ -12,13 +12,24 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
+    quiet: bool,
     qr: bool,
     progress: bool,
 }
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
-        Self { json: global.json, qr: !global.no_qr, progress: !global.no_progress && !global.json }
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            qr: !global.no_qr,
+            progress: !(global.no_progress || global.json || global.quiet),
+        }
+    }
+
+    /// For what goes wrong before the command line is understood.
+    pub(crate) const fn before_arguments(json: bool) -> Self {
+        Self { json, quiet: false, qr: false, progress: false }
     }
 
     /// Whether answers are JSON.
@@ -69,7 +80,7 @@ impl Output {
 
     /// A line about what is going on, for people: standard error, never JSON.
     pub(crate) fn note(self, line: &str) {
-        if !self.json {
+        if !(self.json || self.quiet) {
             let _ = writeln!(std::io::stderr(), "{line}");
         }
     }

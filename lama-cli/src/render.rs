@@ -156,13 +156,25 @@ pub(crate) fn messages(list: &Messages) -> String {
 
 pub(crate) fn shared(shared: &api::Shared) -> String {
     let with: Vec<String> = shared.with.iter().map(|email| escape(email)).collect();
-    format!(
-        "{} ({}) is shared with {}\nid {}\n",
+    let mut out = format!(
+        "{} ({}) {} shared with {}\nid {}\n",
         count(shared.files, "file"),
         bytes(shared.bytes),
+        if shared.files == 1 { "is" } else { "are" },
         with.join(", "),
         shared.id
-    )
+    );
+    if shared.left_out > 0 {
+        let names: Vec<String> = shared.left_out_first.iter().take(5).map(|name| escape(name)).collect();
+        let more = if shared.left_out > names.len() as u64 { ", ..." } else { "" };
+        let _ = writeln!(
+            out,
+            "left out {}, unreadable or named as no other system can store it: {}{more}; rename them to share them",
+            count(shared.left_out, "file"),
+            names.join(", ")
+        );
+    }
+    out
 }
 
 pub(crate) fn status(status: &Status) -> String {
@@ -226,8 +238,8 @@ pub(crate) fn event(event: &Value) -> Option<String> {
             if urls.is_empty() { return None } else { format!("listening on {}", urls.join(", ")) }
         }
         "session_started" => format!("connected with {}", text("email")),
-        "session_ended" => format!("the connection with {} ended: {}", text("email"), text("reason")),
-        "link_refused" => format!("a connection was refused: {}", text("reason")),
+        "session_ended" => format!("the connection with {} ended: {}", text("email"), text("message")),
+        "link_refused" => format!("a connection was refused: {}", text("message")),
         // Once: it goes on trying for as long as the other side is away.
         "dial_failed" if event.get("failures").and_then(Value::as_u64) > Some(1) => return None,
         "dial_failed" => format!("{} was not reached: {}; trying again", text("url"), text("cause")),

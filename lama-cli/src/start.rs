@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use lama_host::{DataDir, Lock};
 use lama_identity::LocalIdentity;
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
-use lama_node::{Command, NodeError, NodeIdentity, Reply, WhichKey};
-use lama_store::{Opening, StorageKey};
+use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
+use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
 use smol::future::block_on;
 
 use crate::api::Id;
@@ -44,11 +44,11 @@ impl From<NetError> for Failure {
 struct NetPort(Handle);
 
 impl Port for NetPort {
-    fn call(&self, command: Command) -> Result<Reply, NodeError> {
+    fn call(&self, command: Command) -> Result<NodeReply, NodeError> {
         block_on(self.0.command(command))
     }
 
-    fn start(&self, command: Command) -> Receiver<Result<Reply, NodeError>> {
+    fn start(&self, command: Command) -> Receiver<Result<NodeReply, NodeError>> {
         let (to, from) = channel();
         let handle = self.0.clone();
         std::thread::spawn(move || {
@@ -65,6 +65,9 @@ pub(crate) enum Network {
     Offline,
     /// It connects to contacts, and listens there.
     Online(Listen),
+    /// It connects to contacts, and listens where it listened last: contacts that only dial look for it there. The
+    /// first time it listens on this port if it is free and no contact's, or on a free one; `None`: nowhere.
+    Usual(Option<u16>),
 }
 
 /// What to start.
@@ -82,7 +85,11 @@ pub(crate) struct Start {
 impl Start {
     /// Opens the store, binds the sockets and runs the node on a thread of its own.
     pub(crate) fn run(self) -> Result<Running, Failure> {
-        let store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
+        let mut store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
+        let usual = match self.network {
+            Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
+            _ => Listen::Nowhere,
+        };
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
@@ -97,6 +104,7 @@ impl Start {
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },
             Network::Online(listen) => Options { listen, ..Options::default() },
+            Network::Usual(_) => Options { listen: usual, ..Options::default() },
         };
         let (handle, events) = match self.runtime {
             RuntimeName::Tokio => lama_net_tokio::start(parts, options)?,
@@ -114,6 +122,25 @@ impl Start {
         };
         Ok(Running { live: Arc::new(live), handle, _lock: self.lock })
     }
+}
+
+/// See [`Network::Usual`].
+fn usual<E: Engine>(store: &mut Store<E>, first: Option<u16>) -> Result<Listen, StoreError> {
+    if let Some(port) = lama_node::last_url(store)?.and_then(|url| local_port(&url)) {
+        return Ok(Listen::Prefer(port));
+    }
+    let Some(first) = first else { return Ok(Listen::Nowhere) };
+    let Reply::Contacts(contacts) = store.ask(Read::Contacts)? else { return Ok(Listen::Prefer(first)) };
+    let mut urls = contacts.iter().flat_map(|contact| &contact.instances).flat_map(|known| &known.urls);
+    // Its owner could not come back there.
+    let is_a_contacts = urls.any(|url| local_port(url) == Some(first));
+    Ok(if is_a_contacts { Listen::Free } else { Listen::Prefer(first) })
+}
+
+/// The port of a URL on this machine.
+fn local_port(url: &str) -> Option<u16> {
+    let (host, port) = url.strip_prefix("ws://")?.rsplit_once(':')?;
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]").then(|| port.parse().ok())?
 }
 
 /// Hands every event to all who listen in this process.

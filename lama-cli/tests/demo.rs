@@ -111,3 +111,40 @@ fn what_is_added_is_synced_and_ctrl_c_ends_both_processes() {
     assert!(show.child.wait().unwrap().success());
     assert_eq!(node.json(&["status"])["running"], false);
 }
+
+/// A terminal sends Ctrl-C to all processes in the foreground. The demo alone ends them, at whatever it is.
+#[test]
+fn ctrl_c_in_a_terminal_at_any_moment_is_an_interruption_and_no_failure() {
+    let place = Place::new();
+    let folder = some_folder(&place);
+    let data = place.instance("demo-data");
+    for moment in ["listens on", "runs (", "sharing"] {
+        let mut command = data.command(&["demo", folder.to_str().unwrap()]);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut show = Show::start(command);
+        show.wait_for(moment);
+        let group = format!("-{}", show.child.id());
+        assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+        let code = show.child.wait().unwrap().code();
+        let said: Vec<String> = show.lines.iter().collect();
+        // It may have come as far as following changes, which Ctrl-C ends as it should.
+        assert!(matches!(code, Some(0 | 130)), "at {moment:?}: {code:?}, {said:#?}");
+    }
+    assert_eq!(once(&place, &folder)["equal"], true);
+}
+
+/// The port of the first run can be taken at the next one; no side can tell the other by itself, since one only dials.
+#[test]
+fn the_port_of_the_last_run_may_be_taken() {
+    let place = Place::new();
+    let folder = some_folder(&place);
+    let first = once(&place, &folder);
+    let url = sides(&first)[0]["status"]["urls"][0].as_str().unwrap().to_owned();
+    let port: u16 = url.rsplit_once(':').unwrap().1.parse().unwrap();
+    // Another test may have it already: all the same to this one.
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port));
+    let second = once(&place, &folder);
+    assert_ne!(sides(&second)[0]["status"]["urls"][0], url.as_str());
+    assert_eq!(second["equal"], true);
+    assert_eq!(sides(&second)[1]["contacts"]["contacts"].as_array().unwrap().len(), 1);
+}

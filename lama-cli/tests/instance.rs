@@ -137,6 +137,40 @@ fn wrong_usage_and_bad_addresses() {
     let (exit, error) = instance.failure(&["init", "no address", "--no-passphrase"]);
     assert_eq!(exit, 6, "{error}");
     assert!(!instance.dir.exists(), "nothing was made");
+    // One line, or JSON, as every other error.
+    let (exit, error) = instance.failure(&["nonsense"]);
+    assert_eq!((exit, error["code"].as_str()), (2, Some("usage")), "{error}");
+    let said = instance.run(&["init"]).stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.starts_with("error[usage]: ") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("EMAIL") && said.contains("lama --help"), "{said}");
+}
+
+#[test]
+fn quiet_says_nothing_but_answers_and_errors() {
+    let place = Place::new();
+    let instance = place.person("a@b.c", "tokio");
+    let quiet = instance.run(&["--quiet", "invite", "--no-wait"]);
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{}", String::from_utf8_lossy(&quiet.stderr));
+    assert!(quiet.stdout.starts_with(b"lama://join#"));
+    let loud = instance.run(&["invite", "--no-wait"]);
+    assert!(!loud.stderr.is_empty());
+    assert!(!instance.run(&["-q", "send", "nobody@b.c", "x"]).stderr.is_empty(), "errors are said");
+}
+
+#[test]
+fn the_keys_are_never_shared() {
+    let place = Place::new();
+    let (a, b) = (place.person("a@lama.local", "tokio"), place.person("b@lama.local", "smol"));
+    let (_running_a, _running_b) = common::paired(&a, &b);
+    let keys = a.dir.join("keys.lama");
+    for path in [&a.dir, &b.dir, &keys] {
+        let (exit, error) = a.failure(&["share", path.to_str().unwrap()]);
+        assert_eq!((exit, error["code"].as_str()), (4, Some("holds_keys")), "{error}");
+    }
+    // Both data directories lie in here, and so does one good file.
+    std::fs::write(place.path().join("good"), "x").unwrap();
+    assert_eq!(a.json(&["share", place.path().to_str().unwrap()])["files"], 1);
 }
 
 #[test]

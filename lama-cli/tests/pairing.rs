@@ -217,3 +217,31 @@ fn one_process_holds_a_data_directory_and_a_dead_socket_is_no_obstacle() {
     let _again = a.start();
     assert_eq!(a.json(&["status"])["running"], true);
 }
+
+/// Two persons on one machine, as the README shows: whoever starts first, each is found where it was.
+#[test]
+fn an_instance_listens_where_it_listened_last() {
+    let place = Place::new();
+    let (a, b) = (place.person("a@lama.local", "tokio"), place.person("b@lama.local", "smol"));
+    let running_a = a.start();
+    let port = running_a.port();
+    let link = a.json(&["invite"])["link"].as_str().unwrap().to_owned();
+    json(b.command(&["join"]).env("LAMA_INVITATION", &link));
+    until("both are contacts", || a.json(&["contacts"])["contacts"][0]["state"] == "active");
+    running_a.stop();
+    // Neither is told a port. The one that never listened starts first.
+    let running_b = b.start_with(&[]);
+    assert_ne!(running_b.port(), port, "a contact's port is left to the contact");
+    let running_a = a.start_with(&[]);
+    assert_eq!(running_a.port(), port);
+    until("they are connected", || in_sync(&a, &b));
+    // A command that joins or watches for a while does not make an instance forget where it listens.
+    running_a.stop();
+    let c = place.person("c@lama.local", "tokio");
+    let link = c.json(&["invite", "--no-wait", "--port", &free_port()])["link"].as_str().unwrap().to_owned();
+    let (exit, _) = failure(a.command(&["join", "--timeout", "1s"]).env("LAMA_INVITATION", &link));
+    assert_eq!(exit, 7, "nobody is there");
+    let running_a = a.start_with(&[]);
+    assert_eq!(running_a.port(), port);
+    until("they are connected again", || in_sync(&a, &b));
+}

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 use crate::HostError;
 
+/// The key file's name: what makes a directory that of an instance.
+pub(crate) const KEY_FILE: &str = "keys.lama";
+
 /// A private directory with an instance's data, or room for it.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -91,7 +94,7 @@ impl DataDir {
     /// The key file.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
-        self.path.join("keys.lama")
+        self.path.join(KEY_FILE)
     }
 
     /// What is known without unlocking.

@@ -64,6 +64,8 @@ pub enum HostError {
     },
     /// Caller or peer: a file, a folder or a name in it cannot be shared or written.
     Blob(BlobError),
+    /// Caller: what was to be shared is, or lies in, the data directory of an instance.
+    HoldsKeys(PathBuf),
     /// Caller: the directory to write into has something in it.
     NotEmpty(PathBuf),
     /// A part of what is to be written is not here (yet).
@@ -115,6 +117,7 @@ impl HostError {
             Self::FileExists(_) => "file_exists",
             Self::NewerVersion { .. } => "newer_version",
             Self::Blob(error) => error.code(),
+            Self::HoldsKeys(_) => "holds_keys",
             Self::NotEmpty(_) => "not_empty",
             Self::Missing(_) => "missing",
             Self::TooMuch { .. } => "too_much",
@@ -185,6 +188,11 @@ impl fmt::Display for HostError {
                 path.display()
             ),
             Self::Blob(error) => error.fmt(f),
+            Self::HoldsKeys(path) => write!(
+                f,
+                "{} is the data directory of an instance, and its keys are never shared; share something else",
+                path.display()
+            ),
             Self::NotEmpty(path) => {
                 write!(f, "{} is not empty, and nothing is overwritten; give a new directory", path.display())
             }

@@ -2,6 +2,7 @@
 //!
 //! A folder that git knows gives its tracked files, and files that appear later unless git ignores them; any other
 //! folder gives everything but hidden files, `target`, `node_modules` and the data directories it is told to leave out.
+//! The data directory of an instance, whosever it is, is known by its key file and left out in either case.
 //! Links are not followed, so nothing outside the folder is ever read. New files are found by looking again: simple,
 //! bounded, and the same on every platform.
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::HostError;
+use walk::Found;
 
 /// Bounds of what is shared.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,34 @@ impl Changes {
     }
 }
 
+/// Files that belong to a folder and are not shared all the same: their names cannot be stored everywhere, or they
+/// cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+impl LeftOut {
+    /// How many are named.
+    const NAMED: usize = 20;
+
+    pub(crate) fn add(&mut self, path: &str) {
+        self.count += 1;
+        if self.first.len() < Self::NAMED {
+            self.first.push(path.to_owned());
+        }
+    }
+}
+
+/// The data directory that `path` is or lies in: a directory with a key file.
+#[must_use]
+pub fn instance_around(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|dir| walk::is_instance(dir))
+}
+
 /// A folder that is looked at again and again.
 #[derive(Debug)]
 pub struct Folder {
@@ -64,6 +94,7 @@ pub struct Folder {
     limits: Limits,
     source: Source,
     known: BTreeMap<String, Look>,
+    left_out: LeftOut,
 }
 
 #[derive(Debug)]
@@ -80,7 +111,7 @@ impl Folder {
     /// shared even if they lie inside.
     ///
     /// # Errors
-    /// [`HostError::Io`] if there is no such directory.
+    /// [`HostError::Io`] if there is no such directory, [`HostError::HoldsKeys`] for a data directory.
     pub fn new(root: &Path, leave_out: &[PathBuf], limits: Limits) -> Result<Self, HostError> {
         let canonical =
             |path: &Path| path.canonicalize().map_err(|error| HostError::io("open the folder", path, &error));
@@ -89,12 +120,15 @@ impl Folder {
             let error = std::io::Error::from(std::io::ErrorKind::NotADirectory);
             return Err(HostError::io("open the folder", &root, &error));
         }
+        if let Some(dir) = instance_around(&root) {
+            return Err(HostError::HoldsKeys(dir.to_path_buf()));
+        }
         let leave_out = leave_out.iter().filter_map(|path| path.canonicalize().ok()).collect();
         let source = match walk::git(&root, &["--others", "--exclude-standard"]) {
-            Some(untracked) => Source::Git { private: untracked.into_iter().collect() },
+            Some(untracked) => Source::Git { private: untracked.paths.into_iter().collect() },
             None => Source::Walk,
         };
-        Ok(Self { root, leave_out, limits, source, known: BTreeMap::new() })
+        Ok(Self { root, leave_out, limits, source, known: BTreeMap::new(), left_out: LeftOut::default() })
     }
 
     /// The folder, without links in its path.
@@ -124,17 +158,27 @@ impl Folder {
         &self.known
     }
 
+    /// What the last look left out.
+    #[must_use]
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
     /// Looks again.
     ///
     /// # Errors
     /// [`HostError::TooMuch`] beyond the limits, [`HostError::Io`]. After an error the last look stays.
     pub fn look(&mut self) -> Result<Changes, HostError> {
-        let found = match &self.source {
+        // The whole folder gone is a disk that was taken out or a folder that was moved, not files that were deleted.
+        if !self.root.is_dir() {
+            return Ok(Changes::default());
+        }
+        let Found { files: found, left_out } = match &self.source {
             Source::Git { private } => {
-                let mut paths = walk::git(&self.root, &["--cached", "--others", "--exclude-standard"])
+                let mut listed = walk::git(&self.root, &["--cached", "--others", "--exclude-standard"])
                     .unwrap_or_default();
-                paths.retain(|path| !private.contains(path));
-                walk::inspect(&self.root, paths, &self.leave_out, self.limits)?
+                listed.paths.retain(|path| !private.contains(path));
+                walk::inspect(&self.root, listed, &self.leave_out, self.limits)?
             }
             Source::Walk => walk::walk(&self.root, &self.leave_out, self.limits)?,
         };
@@ -144,7 +188,7 @@ impl Folder {
             .map(|(path, _)| path.clone());
         let removed = self.known.keys().filter(|path| !found.contains_key(*path)).cloned();
         let changes = Changes { written: written.collect(), removed: removed.collect() };
-        self.known = found;
+        (self.known, self.left_out) = (found, left_out);
         Ok(changes)
     }
 }

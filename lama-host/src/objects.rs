@@ -13,7 +13,7 @@ use lama_chum::blob::{
 use lama_identity::{Cid, Object};
 
 use crate::HostError;
-use crate::folder::{Changes, Folder as Watched};
+use crate::folder::{Changes, Folder as Watched, LeftOut, instance_around};
 
 /// An object and its id.
 pub type Piece = (Cid, Bytes);
@@ -65,12 +65,17 @@ impl<E> Batches<'_, E> {
 /// One file under its own name, handed to `put` in batches, children first.
 ///
 /// # Errors
-/// [`HostError::Io`], [`HostError::Blob`], or what `put` says.
+/// [`HostError::Io`], [`HostError::Blob`], [`HostError::HoldsKeys`] for a file of an instance's data directory, or
+/// what `put` says.
 pub fn file<E: From<HostError>>(
     path: &Path,
     put: &mut dyn FnMut(Vec<Piece>) -> Result<(), E>,
 ) -> Result<Made, E> {
     let name = name_of(path)?;
+    let real = path.canonicalize().map_err(|error| HostError::io("read", path, &error))?;
+    if let Some(dir) = instance_around(&real) {
+        return Err(HostError::HoldsKeys(dir.to_path_buf()).into());
+    }
     let mut batches = Batches { put, batch: Vec::new(), size: 0 };
     let (blob, bytes, executable) = cut(path, &mut batches).map_err(Failed::into_outer)?;
     let file = File::new(&name, bytes, executable, blob).map_err(HostError::from)?;
@@ -87,6 +92,8 @@ pub struct Tree {
     watched: Watched,
     name: String,
     blobs: BTreeMap<String, Leaf>,
+    /// Files that are there and could not be read at the last look that changed anything.
+    unread: LeftOut,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -103,13 +110,22 @@ impl Tree {
     /// [`HostError::Blob`] for a folder without a name that others could store.
     pub fn new(watched: Watched) -> Result<Self, HostError> {
         let name = name_of(watched.root())?;
-        Ok(Self { watched, name, blobs: BTreeMap::new() })
+        Ok(Self { watched, name, blobs: BTreeMap::new(), unread: LeftOut::default() })
     }
 
     /// The folder's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What was found and is not shared.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        let mut all = self.watched.left_out().clone();
+        all.count += self.unread.count;
+        all.first.extend_from_slice(&self.unread.first);
+        all
     }
 
     /// See [`Watched::keep_shared`].
@@ -133,6 +149,7 @@ impl Tree {
         for path in &changes.removed {
             self.blobs.remove(path);
         }
+        self.unread = LeftOut::default();
         for path in &changes.written {
             // A file that vanished since the look is simply not there; the next look says so.
             match cut(&self.watched.root().join(path), &mut batches) {
@@ -141,6 +158,7 @@ impl Tree {
                 }
                 Err(Failed::Host(HostError::Io { .. })) => {
                     self.blobs.remove(path);
+                    self.unread.add(path);
                 }
                 Err(error) => return Err(error.into_outer()),
             }

@@ -1,6 +1,7 @@
 //! The other process of the demo: `lama run`, asked at its control socket.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -43,6 +44,8 @@ impl Other {
             ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Ctrl-C in a terminal is meant for this process, which ends the other in good order.
+            .process_group(0)
             .spawn()
             .map_err(|error| HostError::io("start", &program, &error))?;
         let stdin = child.stdin.take();

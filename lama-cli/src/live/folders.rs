@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lama_host::folder::{Folder, Limits};
+use lama_host::folder::{Folder, LeftOut, Limits};
 use lama_host::objects::{self, Made, Piece, Tree};
 use lama_identity::{Cid, PersonId};
 use lama_node::{Command, ContactStanding, Reply};
@@ -32,7 +32,7 @@ pub(super) fn share(
         let made = objects::file(path, &mut |pieces| put(live, pieces))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         grant(live, made.root, &with, &format!("shared {name}"))?;
-        return answer(live, path, made, &with);
+        return answer(live, path, made, &with, &LeftOut::default());
     }
     let folder = Folder::new(path, std::slice::from_ref(&live.data), Limits::default())?;
     let mut tree = Tree::new(folder)?;
@@ -49,6 +49,7 @@ pub(super) fn share(
             let event = json!({
                 "type": "folder", "id": made.root.to_string(), "files": made.files, "bytes": made.bytes,
                 "written": changes.written.len(), "removed": changes.removed.len(), "new": new,
+                "left_out": tree.left_out().count,
             });
             if watch && !emit(event) {
                 break;
@@ -64,7 +65,7 @@ pub(super) fn share(
             format!("there is no file to share in {}; add one, or choose another folder", path.display());
         Failure::new(Exit::RefusedHere, "empty", text)
     })?;
-    answer(live, path, made, &with)
+    answer(live, path, made, &with, &tree.left_out())
 }
 
 fn summary(name: &str, written: &[String], removed: usize) -> String {
@@ -74,7 +75,13 @@ fn summary(name: &str, written: &[String], removed: usize) -> String {
     }
 }
 
-fn answer(live: &Live, path: &Path, made: Made, with: &[PersonId]) -> Result<api::Shared, Failure> {
+fn answer(
+    live: &Live,
+    path: &Path,
+    made: Made,
+    with: &[PersonId],
+    left_out: &LeftOut,
+) -> Result<api::Shared, Failure> {
     let known = contacts(live)?;
     let email = |who: &PersonId| {
         known.iter().find(|c| c.person == *who).map_or_else(|| who.full(), |c| c.email.clone())
@@ -85,6 +92,8 @@ fn answer(live: &Live, path: &Path, made: Made, with: &[PersonId]) -> Result<api
         files: made.files,
         bytes: made.bytes,
         with: with.iter().map(email).collect(),
+        left_out: left_out.count,
+        left_out_first: left_out.first.clone(),
     })
 }
 
@@ -102,6 +111,9 @@ fn persons(live: &Live, with: &[String]) -> Result<Vec<PersonId>, Failure> {
 }
 
 fn put(live: &Live, objects: Vec<Piece>) -> Result<(), Failure> {
+    if live.stop.is_set() {
+        return Err(Failure::interrupted());
+    }
     live.call(Command::Put { objects }).map(|_| ())
 }
 
@@ -128,7 +140,10 @@ fn grant(live: &Live, root: Cid, with: &[PersonId], note: &str) -> Result<bool, 
         Reply::Shared { withheld } => Err(Failure::new(
             Exit::RefusedByRule,
             "withheld",
-            format!("{} objects may not be shared, the first because {:?}", withheld.len(), withheld.first()),
+            format!(
+                "{} may not be shared with them, for they are not yours to give; ask their authors",
+                count(withheld.len() as u64, "object")
+            ),
         )),
         other => Err(unexpected(&other)),
     }

@@ -125,10 +125,10 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
         }),
         Event::SessionEnded { peer, reason, .. } => json!({
             "type": "session_ended", "person": peer.person.full(), "email": peer.email,
-            "instance": peer.instance.full(), "reason": format!("{reason:?}"),
+            "instance": peer.instance.full(), "reason": reason.code(), "message": reason.to_string(),
         }),
         Event::LinkRefused { reason, .. } => {
-            json!({ "type": "link_refused", "reason": format!("{reason:?}") })
+            json!({ "type": "link_refused", "reason": reason.code(), "message": reason.to_string() })
         }
         Event::DialFailed { peer, url, cause, failures } => json!({
             "type": "dial_failed", "email": peer.as_ref().map(|peer| peer.email.clone()), "url": url,

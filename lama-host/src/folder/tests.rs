@@ -90,3 +90,68 @@ fn limits_hold() {
         assert_eq!(folder.look().unwrap_err().code(), "too_much");
     }
 }
+
+#[test]
+fn the_data_directory_of_any_instance_is_never_shared() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("folder");
+    for path in
+        ["a.txt", "mine/keys.lama", "mine/store.redb", "sub/theirs/keys.lama", "sub/theirs/deep/x", "sub/b"]
+    {
+        write(&root, path, "x");
+    }
+    let mut folder = Folder::new(&root, &[], Limits::default()).unwrap();
+    assert_eq!(sorted(folder.look().unwrap()).written, ["a.txt", "sub/b"]);
+    for inside in ["mine", "sub/theirs", "sub/theirs/deep"] {
+        let refused = Folder::new(&root.join(inside), &[], Limits::default()).map(|_| ());
+        assert!(matches!(refused, Err(HostError::HoldsKeys(_))), "{inside}: {refused:?}");
+    }
+    let mut put = |_| -> Result<(), HostError> { panic!("nothing of it is read") };
+    symlink(root.join("mine/keys.lama"), root.join("innocent")).unwrap();
+    for file in ["mine/keys.lama", "mine/store.redb", "sub/theirs/deep/x", "innocent"] {
+        let refused = crate::objects::file(&root.join(file), &mut put);
+        assert!(matches!(refused, Err(HostError::HoldsKeys(_))), "{file}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_data_directory_of_an_instance_is_not_shared_though_git_lists_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let done = Command::new("git").arg("-C").arg(temp.path()).args(["init", "-q"]).output();
+    if !done.is_ok_and(|output| output.status.success()) {
+        return; // no git on this machine
+    }
+    let mut folder = Folder::new(temp.path(), &[], Limits::default()).unwrap();
+    write(temp.path(), "a.txt", "x");
+    write(temp.path(), "bob/keys.lama", "x");
+    write(temp.path(), "bob/store.redb", "x");
+    assert!(folder.is_tracked());
+    assert_eq!(folder.look().unwrap().written, ["a.txt"]);
+}
+
+#[test]
+fn what_cannot_be_named_elsewhere_is_left_out_and_said() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["good", "back\\slash", "co:lon", "new\nline", "turn\u{202e}ed"] {
+        write(temp.path(), name, "x");
+    }
+    use std::os::unix::ffi::OsStrExt;
+    fs::write(temp.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), "x").unwrap();
+    let mut folder = Folder::new(temp.path(), &[], Limits::default()).unwrap();
+    assert_eq!(folder.look().unwrap().written, ["good"]);
+    assert_eq!(folder.left_out().count, 5);
+    assert!(folder.left_out().first.iter().any(|name| name == "co:lon"));
+}
+
+#[test]
+fn a_folder_that_is_away_for_a_while_has_lost_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let (root, away) = (temp.path().join("folder"), temp.path().join("away"));
+    write(&root, "a", "1");
+    let mut folder = Folder::new(&root, &[], Limits::default()).unwrap();
+    folder.look().unwrap();
+    fs::rename(&root, &away).unwrap();
+    assert!(folder.look().unwrap().is_empty());
+    fs::rename(&away, &root).unwrap();
+    assert!(folder.look().unwrap().is_empty());
+}
