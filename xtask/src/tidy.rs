@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler checks. Every finding is printed, then it fails.
 
+mod docs;
 mod files;
 mod layers;
 mod manifest;
@@ -25,6 +26,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut findings = Vec::new();
     layers::check(&workspace, &mut findings);
     files::check(&mut findings)?;
+    docs::check(&mut findings)?;
     manifest::check_dependency_notes(&workspace, &mut findings)?;
     trees::check(&mut findings)?;
     for finding in &findings {

@@ -59,7 +59,7 @@ pub(super) fn check(findings: &mut Vec<String>) -> Result<(), Failure> {
 }
 
 /// Tracked files; without git, every file that is not built or downloaded.
-fn tracked() -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn tracked() -> Result<Vec<PathBuf>, Failure> {
     let listed = run::read("git", &["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
     if let Ok(text) = listed {
         return Ok(text.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect());
