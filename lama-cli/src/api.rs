@@ -234,6 +234,21 @@ pub(crate) struct Checked {
     pub(crate) entries: u64,
 }
 
+/// What a repair changed; the store is sound now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mended {
+    pub(crate) sound: bool,
+    /// Entries of the index.
+    pub(crate) index: u64,
+    pub(crate) views: u64,
+    pub(crate) counts: bool,
+    pub(crate) channels: u64,
+    /// Records that were damaged and are left out.
+    pub(crate) damaged: u64,
+    /// Objects of views whose bytes are lost.
+    pub(crate) lost: u64,
+}
+
 /// Lengths of the store's file in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Compacted {

@@ -20,7 +20,7 @@ Secrets come by environment, standard input or prompt: LAMA_PASSPHRASE or --pass
 standard input for an invitation.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no instance here, 4 refused by this machine, 5 keys locked, 6 refused by \
-the rules, 7 peer not reached, 8 timed out, 9 store damaged, 130 interrupted.";
+the rules, 7 peer not reached, 8 timed out, 9 store damaged, 10 objects lost, 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -236,13 +236,20 @@ pub(crate) struct Save {
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Read everything, hash it again and hold every index against it; also while the instance runs
-    Check,
+    Check(Check),
     /// Give room back that is not used any more; needs room for a copy
     Compact,
     /// Write all that this instance is, keys included, into one file under a passphrase of its own
     Export(Export),
     /// Make this instance from a backup, in an empty data directory
     Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Mend what can be computed from the logs; the instance must not run
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[derive(Debug, Args)]

@@ -31,6 +31,26 @@ pub(crate) fn compact(global: &Global) -> Result<api::Compacted, Failure> {
     Ok(api::Compacted { before: sizes.before, after: sizes.after })
 }
 
+/// Mends the store, and checks it again.
+pub(crate) fn repair(global: &Global) -> Result<api::Mended, Failure> {
+    let dir = DataDir::open(&data_path(global)?)?;
+    let lock = backend::lock(&dir)?;
+    let keys = Keys::open(&dir, &lock, global.passphrase_fd)?;
+    let mut store = open_store(&dir.store(), &keys.storage()?, Opening::Normal)?;
+    let done = store.repair(entropy::seed()?).map_err(NodeError::from)?;
+    store.check().map_err(NodeError::from)?;
+    drop(store.close().map_err(NodeError::from)?);
+    Ok(api::Mended {
+        sound: true,
+        index: done.index,
+        views: done.views,
+        counts: done.counts,
+        channels: done.channels,
+        damaged: done.damaged,
+        lost: done.lost,
+    })
+}
+
 /// What an integrity walk found nothing wrong with.
 pub(crate) fn row(checked: &Checked) -> api::Checked {
     api::Checked {

@@ -14,9 +14,9 @@ use lama_net::Listen;
 use serde_json::json;
 
 use crate::api::{self, Request};
-use crate::args::{Cli, Command, Global, Run, Send, Share, StoreCommand};
+use crate::args::{Check, Cli, Command, Global, Run, Send, Share, StoreCommand};
 use crate::backend::{self, Backend};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::live::{Served, event_row};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -119,7 +119,22 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
 
 fn store(global: &Global, command: &StoreCommand, output: Output) -> Result<(), Failure> {
     match command {
-        StoreCommand::Check => {
+        StoreCommand::Check(Check { repair: true }) => {
+            let mended = atrest::repair(global)?;
+            output.answer(&mended, render::mended);
+            if mended.lost == 0 {
+                return Ok(());
+            }
+            Err(Failure::new(
+                Exit::Lost,
+                "store-lost",
+                format!(
+                    "{} could not be mended; contacts who have them bring them back when both run, else restore a backup",
+                    text::count(mended.lost, "object")
+                ),
+            ))
+        }
+        StoreCommand::Check(_) => {
             let mut backend = Backend::open(global, Network::Offline)?;
             let checked = backend.ask(&Request::Check, &mut |_| {});
             let checked = checked.map(|checked| output.answer(&checked, render::checked));

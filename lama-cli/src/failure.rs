@@ -18,6 +18,7 @@ pub(crate) enum Exit {
     Unreached,
     TimedOut,
     Damaged,
+    Lost,
     Interrupted,
 }
 
@@ -33,6 +34,7 @@ impl Exit {
             Self::Unreached => 7,
             Self::TimedOut => 8,
             Self::Damaged => 9,
+            Self::Lost => 10,
             Self::Interrupted => 130,
         }
     }

@@ -41,6 +41,23 @@ pub(crate) fn checked(checked: &api::Checked) -> String {
     )
 }
 
+pub(crate) fn mended(mended: &api::Mended) -> String {
+    if *mended == (api::Mended { sound: true, ..api::Mended::default() }) {
+        return "sound: there was nothing to mend\n".to_owned();
+    }
+    format!(
+        "sound now; written anew: {} of the index, {}, {}{}; left out: {}\n",
+        match mended.index {
+            1 => "1 entry".to_owned(),
+            entries => format!("{entries} entries"),
+        },
+        count(mended.views, "view"),
+        count(mended.channels, "channel"),
+        if mended.counts { ", the counts" } else { "" },
+        count(mended.damaged, "damaged record"),
+    )
+}
+
 pub(crate) fn imported(imported: &api::Imported) -> String {
     let open = match imported.revoked {
         0 => String::new(),

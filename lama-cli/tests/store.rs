@@ -142,6 +142,10 @@ fn the_store_is_checked_in_a_running_instance_and_without_one() {
     fs::write(&path, bytes).unwrap();
     let failed = a.failure(&["store", "check"]);
     assert_eq!(code(&failed), (9, "store-corrupt"), "{failed:?}");
+    let mended = a.failure(&["store", "check", "--repair"]);
+    assert_eq!(code(&mended), (10, "store-lost"), "{mended:?}");
+    assert_eq!(a.json(&["store", "check"])["sound"], true);
+    assert_eq!(a.json(&["store", "check", "--repair"])["lost"], 0, "there is nothing left to mend");
 }
 
 #[test]

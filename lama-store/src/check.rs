@@ -9,7 +9,7 @@ use lama_identity::{Cid, Codec};
 use crate::codec::Reader;
 use crate::engine::{Direction, Engine, Table};
 use crate::import::links_of;
-use crate::layout::{IndexKey, Slot, id_at_end, kind, place, read_id};
+use crate::layout::{IndexKey, Slot, UNUSED, id_at_end, kind, pack_and_offset, place, read_id};
 use crate::recent::read_row;
 use crate::{Store, StoreError};
 
@@ -31,22 +31,48 @@ const fn damaged<T>(what: &'static str) -> Result<T, StoreError> {
 }
 
 /// A record of the log: its place, who brought it, and its bytes under their recomputed id.
-struct Found {
-    place: u64,
-    source: u32,
-    id: Cid,
-    bytes: Vec<u8>,
+pub(crate) struct Found {
+    pub(crate) place: u64,
+    pub(crate) source: u32,
+    pub(crate) id: Cid,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Goes through the bytes of the log, pack by pack.
-struct Records<'a, E> {
+pub(crate) struct Records<'a, E> {
     store: &'a Store<E>,
     pack: Vec<u8>,
     number: u64,
     offset: usize,
 }
 
-impl<E: Engine> Records<'_, E> {
+impl<'a, E: Engine> Records<'a, E> {
+    /// At the first record; `None`: the log is empty.
+    pub(crate) fn new(store: &'a Store<E>) -> Result<Option<Self>, StoreError> {
+        let mut first = None;
+        store.rows(Table::Log, &[], None, &mut |key, _| {
+            first = Some(u64::from_be_bytes(Reader(key).array()?));
+            Ok(false)
+        })?;
+        let Some(first) = first else { return Ok(None) };
+        let mut records = Self { store, pack: Vec::new(), number: first, offset: 0 };
+        records.take(first)?;
+        Ok(Some(records))
+    }
+
+    /// Where the next record begins, or the pack in which the last one ended does.
+    pub(crate) fn place(&self) -> u64 {
+        place(self.number, self.offset)
+    }
+
+    /// Goes on at a place.
+    pub(crate) fn skip_to(&mut self, place: u64) -> Result<(), StoreError> {
+        let (number, offset) = pack_and_offset(place);
+        self.take(number)?;
+        self.offset = offset.min(self.pack.len());
+        Ok(())
+    }
+
     /// Takes the pack with that number, or says that there is none.
     fn take(&mut self, number: u64) -> Result<bool, StoreError> {
         let row = self.store.row(Table::Log, &number.to_be_bytes())?;
@@ -56,31 +82,47 @@ impl<E: Engine> Records<'_, E> {
         Ok(row.is_some())
     }
 
-    fn next(&mut self) -> Result<Option<Found>, StoreError> {
-        if self.offset == self.pack.len() && !self.take(self.number + 1)? {
-            return Ok(None);
+    pub(crate) fn next(&mut self) -> Result<Option<Found>, StoreError> {
+        loop {
+            if self.offset == self.pack.len() && !self.take(self.number + 1)? {
+                return Ok(None);
+            }
+            let found = self.one()?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
-        let place = place(self.number, self.offset);
+    }
+
+    /// The record here; `None`: one that is not used.
+    fn one(&mut self) -> Result<Option<Found>, StoreError> {
+        let place = self.place();
         let mut reader = Reader(self.pack.get(self.offset..).unwrap_or_default());
         let source = reader.num32()?;
         let codec = match reader.u8()? {
-            0x71 => Codec::DagCbor,
-            0x55 => Codec::Raw,
+            0x71 => Some(Codec::DagCbor),
+            0x55 => Some(Codec::Raw),
+            UNUSED => None,
             _ => return damaged("a record has an unknown codec"),
         };
         let length = usize::try_from(reader.num()?).unwrap_or(usize::MAX);
-        if length > lama_chum::MAX_OBJECT {
+        if codec.is_some() && length > lama_chum::MAX_OBJECT {
             return damaged("a record is too long");
         }
         self.offset = self.pack.len() - reader.0.len();
-        let mut bytes = Vec::with_capacity(length);
+        let mut bytes = Vec::with_capacity(if codec.is_some() { length } else { 0 });
+        let mut left = length;
         loop {
             let rest = self.pack.get(self.offset..).unwrap_or_default();
-            let taken = rest.len().min(length - bytes.len());
-            bytes.extend_from_slice(rest.get(..taken).unwrap_or_default());
+            let taken = rest.len().min(left);
+            if codec.is_some() {
+                bytes.extend_from_slice(rest.get(..taken).unwrap_or_default());
+            }
             self.offset += taken;
-            if bytes.len() == length {
-                return Ok(Some(Found { place, source, id: Cid::of(codec, &bytes), bytes }));
+            left -= taken;
+            if left == 0 {
+                let found = |codec| Found { place, source, id: Cid::of(codec, &bytes), bytes };
+                return Ok(codec.map(found));
             }
             if !self.take(self.number + 1)? {
                 return damaged("the last record is cut short");
@@ -96,6 +138,7 @@ impl<E: Engine> Store<E> {
     /// # Errors
     /// [`StoreError::Corrupt`] with the first contradiction; the engine's.
     pub fn check(&mut self) -> Result<Checked, StoreError> {
+        self.usable()?;
         self.engine.check()?;
         self.settle()?;
         let mut checked = Checked::default();
@@ -112,14 +155,7 @@ impl<E: Engine> Store<E> {
 
     fn check_log(&self, checked: &mut Checked) -> Result<BTreeSet<u64>, StoreError> {
         let mut places = BTreeSet::new();
-        let mut first = None;
-        self.rows(Table::Log, &[], None, &mut |key, _| {
-            first = Some(u64::from_be_bytes(Reader(key).array()?));
-            Ok(false)
-        })?;
-        let Some(first) = first else { return Ok(places) };
-        let mut records = Records { store: self, pack: Vec::new(), number: first, offset: 0 };
-        records.take(first)?;
+        let Some(mut records) = Records::new(self)? else { return Ok(places) };
         while let Some(Found { place, source, id, bytes }) = records.next()? {
             checked.records += 1;
             places.insert(place);

@@ -27,6 +27,9 @@ pub(crate) const FORMAT: u32 = 2;
 /// First bytes of the format record.
 pub(crate) const MAGIC: &[u8; 10] = b"lama-store";
 
+/// In the place of a record's codec: nothing that is used, of any length; a repair left it out.
+pub(crate) const UNUSED: u8 = 0;
+
 /// Bytes in one pack or page. With key and header this is just below 64 KiB: the engine rounds up to a power of 2.
 pub(crate) const PACK: usize = 65_400;
 

@@ -131,7 +131,7 @@ pub(crate) fn put_epoch(batch: &mut Batch, epoch: Epoch, clean: bool) {
 }
 
 /// A new epoch: neither "none" nor the old one.
-fn draw_epoch(seed: &Seed, old: Epoch) -> Epoch {
+pub(crate) fn draw_epoch(seed: &Seed, old: Epoch) -> Epoch {
     let bytes = seed.derive("LAMA/store epoch");
     bytes
         .chunks_exact(8)

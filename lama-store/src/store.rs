@@ -99,9 +99,8 @@ impl<E: Engine> Store<E> {
     /// last call was under way, the cheaper each becomes. A commit that fails leaves no trace and does not
     /// disturb the others.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
-        if self.broken.is_some() {
-            self.recover();
-        }
+        // What cannot be used is answered below, request by request.
+        let _ = self.usable();
         let mut replies = Vec::with_capacity(requests.len());
         let mut first = 0;
         for (at, request) in requests.iter().enumerate() {
@@ -259,7 +258,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Makes the group durable. Cursors alone may wait for the next one.
-    fn flush(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
         let idle = self.group.batch.is_empty()
             && self.group.index.is_empty()
             && self.hot.dirty_views.is_empty()
@@ -287,6 +286,14 @@ impl<E: Engine> Store<E> {
             Err(_) => self.recover(),
         }
         done
+    }
+
+    /// Takes a store up again whose engine had failed, if that is possible now.
+    pub(crate) fn usable(&mut self) -> Result<(), StoreError> {
+        if self.broken.is_some() {
+            self.recover();
+        }
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// After a failure of the engine, of which nobody knows what reached the disk: takes what is durable.

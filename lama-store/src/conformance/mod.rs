@@ -18,6 +18,7 @@ pub mod channels;
 pub mod engines;
 pub mod fixture;
 pub mod records;
+pub mod repair;
 pub mod sealed;
 pub mod sharing;
 pub mod taking;
@@ -82,6 +83,10 @@ macro_rules! store_conformance {
                 secrets_reach_no_engine_in_clear, another_key_is_told_and_changes_nothing,
                 a_sealed_row_opens_in_its_own_place_alone, a_store_of_format_1_is_brought_up_to_date,
                 a_copy_holds_what_the_store_says);
+            $crate::conformance_tests!(repair, $place, repair:
+                there_is_nothing_to_mend_in_a_sound_store, an_index_that_is_gone_is_built_from_the_logs,
+                counts_and_fingerprints_are_computed_anew, what_is_lost_is_said_and_comes_back,
+                a_record_whose_length_is_damaged_hides_no_other);
             $crate::conformance_tests!(taking, $place, taking:
                 objects_put_here_are_read_back, objects_of_every_size_come_back, an_object_put_twice_is_stored_once,
                 what_an_own_object_links_to_must_be_here, an_import_is_in_the_view_once_with_its_source,

@@ -73,7 +73,7 @@ fn read_clock(reader: &mut Reader<'_>) -> Result<Hlc, StoreError> {
     Ok(Hlc { ms: u64::from_be_bytes(reader.array()?), count: u32::from_be_bytes(reader.array()?) })
 }
 
-fn channel_bytes(row: &ChannelRow) -> Vec<u8> {
+pub(crate) fn channel_bytes(row: &ChannelRow) -> Vec<u8> {
     let out = Writer::default().num(row.entries).bytes(row.name.as_bytes()).num(row.members.len() as u64);
     row.members.iter().fold(out, |out, member| out.raw(&member.0)).0
 }

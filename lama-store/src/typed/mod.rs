@@ -4,7 +4,7 @@
 //! was put here was signed here. An object whose author (or channel) is not known yet waits for that, and is
 //! looked at again when it comes.
 
-mod channel;
+pub(crate) mod channel;
 mod endpoint;
 mod rule;
 
