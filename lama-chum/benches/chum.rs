@@ -85,8 +85,9 @@ impl View {
 /// Everything of `a` crosses to `b`, until both say that they are in sync.
 fn run(a: &mut View, b: &mut View) {
     let now = Now { mono: Instant::ORIGIN, wall: WallTime(0) };
-    let mut sides =
-        [a, b].map(|view| (Chum::new(Config::default(), view.head, Cursor::default()), view, false));
+    let mut sides = [a, b].map(|view| {
+        (Chum::new(Config::default(), view.head, Cursor::default(), PairKey::new([1; 32])), view, false)
+    });
     let mut buffer = BytesMut::with_capacity(1 << 20);
     loop {
         let mut busy = false;

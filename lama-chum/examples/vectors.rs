@@ -102,10 +102,11 @@ fn refused() -> Value {
     ];
     let case = |(name, message): (&str, String)| {
         let head = ViewHead { epoch: [1; 8], seq: 5, count: 5, fingerprint: Fingerprint([1; 16]) };
-        let mut chum = Chum::new(Config::default(), head, Cursor::default());
+        let mut chum =
+            Chum::new(Config::default(), head, Cursor { epoch: [2; 8], upto: 0 }, PairKey::new([0; 32]));
         let theirs = ViewHead { epoch: [2; 8], seq: 100, count: 100, fingerprint: Fingerprint([2; 16]) };
         let mut out = BytesMut::new();
-        Hello { head: theirs, cursor: Cursor::default() }.write(&mut out);
+        Hello { head: theirs, cursor: Cursor { epoch: [1; 8], upto: 0 } }.write(&mut out);
         chum.handle(NOW, Input::Message(out.freeze())).unwrap();
         let bytes = HEXLOWER.decode(message.as_bytes()).unwrap();
         let error = chum.handle(NOW, Input::Message(bytes.into())).unwrap_err();

@@ -51,6 +51,13 @@ impl Agreement {
         self.told = from;
     }
 
+    /// Both logs are counted from 0 again: older claims say nothing any more.
+    pub(crate) const fn begin_again(&mut self) {
+        self.theirs = None;
+        self.told = 0;
+        self.unequal_reported = None;
+    }
+
     /// Objects came, up to this entry of the peer's log.
     pub(crate) fn objects_came(&mut self, upto: u64) {
         self.theirs = self.theirs.take().filter(|claim| upto <= claim.own);

@@ -16,17 +16,28 @@ pub enum Input {
     /// The view log has grown to this head: whatever of it did not come from the peer leaves at once. A head
     /// that lies behind a known one is ignored, so the host may say it twice and in any order.
     Grown(ViewHead),
-    /// Answers [`Output::Scan`].
+    /// Answers [`Output::Scan`] and [`Output::Fetch`].
     Page {
         /// The scan's ticket.
         ticket: Ticket,
         /// The entries after `after`, in order; those that came from the peer's instance may be left out.
         entries: Vec<Entry>,
         /// The last sequence number that was looked at, entries left out included: the next scan starts after
-        /// it. Above `after` unless the log ends there.
+        /// it. Above `after` unless the log ends there. Of a fetch: the last of its numbers that was looked at.
         next: u64,
         /// The log's head at that moment.
         head: ViewHead,
+    },
+    /// Answers [`Output::Ids`].
+    Ids {
+        /// The scan's ticket.
+        ticket: Ticket,
+        /// Sequence numbers and ids after `after`, in order, whichever side they came from. An id that left the
+        /// set is left out.
+        ids: Vec<(u64, Cid)>,
+        /// The last sequence number that was looked at: the next scan starts after it. The log's head where the
+        /// log ends.
+        next: u64,
     },
     /// Answers [`Output::Import`]: everything in it is durable now, cursor included.
     Imported {
@@ -35,7 +46,7 @@ pub enum Input {
         /// What the store made of it.
         outcome: ImportOutcome,
     },
-    /// Answers [`Output::Scan`] or [`Output::Import`] with a failure of the store: the machine ends.
+    /// Answers any effect with a failure of the store: the machine ends.
     Failed {
         /// The ticket of the effect that failed.
         ticket: Ticket,
@@ -104,6 +115,25 @@ pub enum Output {
         max_bytes: usize,
         /// Whether entries that came from the peer's instance are wanted, too: it has lost them.
         whole: bool,
+    },
+    /// Read the ids of the view log, without their objects: answered by [`Input::Ids`] or [`Input::Failed`].
+    Ids {
+        /// Names this scan.
+        ticket: Ticket,
+        /// Entries with higher sequence numbers are wanted, from the lowest on.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Read these entries of the view log, which the peer lacks, whichever side they came from: answered by
+    /// [`Input::Page`] or [`Input::Failed`]. What cannot be had any more is left out.
+    Fetch {
+        /// Names this fetch.
+        ticket: Ticket,
+        /// Their sequence numbers, ascending.
+        seqs: Vec<u64>,
+        /// Stop once the objects come to this many bytes; at least one entry if there is any.
+        max_bytes: usize,
     },
     /// Store these objects, append their ids to the view with the peer as their source, and move the cursor,
     /// all in one durable transaction: answered by [`Input::Imported`] or [`Input::Failed`]. Several are under

@@ -6,6 +6,7 @@ use lama_core::Ticket;
 use lama_identity::EncodingError;
 
 use crate::StoreFailure;
+use crate::recon::ReconError;
 
 /// Why the machine ended. The first error is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,15 @@ pub enum ChumError {
     RefusedMalformed,
     /// GONE with an id of an unknown codec.
     GoneMalformed,
+    /// Cells or a list that cannot be.
+    Recon(ReconError),
+    /// A message of reconciliation that does not follow on what was said.
+    ReconOutOfTurn {
+        /// Its type.
+        kind: u8,
+    },
+    /// More short ids wanted than our set has.
+    WantBeyondSet,
 
     // The caller misused the machine.
     /// An answer to an effect that is not under way.
@@ -153,6 +163,9 @@ impl ChumError {
             Self::RefusedUnsent => "chum-refused-unsent",
             Self::RefusedMalformed => "chum-refused-malformed",
             Self::GoneMalformed => "chum-gone-malformed",
+            Self::Recon(_) => "chum-recon",
+            Self::ReconOutOfTurn { .. } => "chum-recon-out-of-turn",
+            Self::WantBeyondSet => "chum-want-beyond-set",
             Self::UnknownTicket(_) => "chum-unknown-ticket",
             Self::PageOutOfOrder => "chum-page-out-of-order",
             Self::ObjectUnsendable => "chum-object-unsendable",
@@ -189,6 +202,9 @@ impl ChumError {
             Self::RefusedUnsent => "the peer refused more objects than were sent",
             Self::RefusedMalformed => "the peer refused something that is no object id",
             Self::GoneMalformed => "the peer said of something that is no object id that it is gone",
+            Self::Recon(_) => "the peer sent cells or a list that cannot be",
+            Self::ReconOutOfTurn { .. } => "the peer sent a message of reconciliation out of turn",
+            Self::WantBeyondSet => "the peer wants more than there is",
             Self::UnknownTicket(_) => "an answer came for an effect that is not under way",
             Self::PageOutOfOrder => "a page does not follow on its scan",
             Self::ObjectUnsendable => "the store gave an object that is empty or larger than 1 MiB",
@@ -208,6 +224,8 @@ impl fmt::Display for ChumError {
             Self::WrongLength { kind, len } => write!(f, " (0x{kind:02x}, {len} bytes)")?,
             Self::UnknownVersion { version } => write!(f, " ({version})")?,
             Self::NotCanonical(cause) => write!(f, ": {cause}")?,
+            Self::Recon(cause) => write!(f, ": {cause}")?,
+            Self::ReconOutOfTurn { kind } => write!(f, " (0x{kind:02x})")?,
             Self::Store(failure) => write!(f, ": {failure}")?,
             _ => {}
         }
@@ -222,10 +240,17 @@ impl fmt::Display for ChumError {
     }
 }
 
+impl From<ReconError> for ChumError {
+    fn from(error: ReconError) -> Self {
+        Self::Recon(error)
+    }
+}
+
 impl core::error::Error for ChumError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::NotCanonical(cause) => Some(cause),
+            Self::Recon(cause) => Some(cause),
             _ => None,
         }
     }

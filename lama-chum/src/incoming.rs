@@ -64,6 +64,8 @@ pub(crate) struct Incoming {
     handed: u64,
     /// Everything up to here is durable.
     durable: u64,
+    /// Up to here the objects come that reconciliation found: the cursor moves when all of them are durable.
+    snapshot: u64,
     batch: Vec<(Cid, Bytes)>,
     batch_load: Load,
     imports: VecDeque<Import>,
@@ -83,6 +85,23 @@ impl Incoming {
         self.received = from;
         self.handed = from;
         self.durable = from;
+    }
+
+    /// The peer counts from 0 again: what it has and we lack comes first, up to `snapshot` of its log.
+    pub(crate) fn begin_again(&mut self, snapshot: u64) {
+        let head = self.head.max(snapshot);
+        self.begin(0, head);
+        self.snapshot = snapshot;
+    }
+
+    /// The end of what reconciliation found, in the peer's log; 0 if there was none.
+    pub(crate) const fn snapshot(&self) -> u64 {
+        self.snapshot
+    }
+
+    /// Whether everything that came is durable and acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_idle() && self.unacked.objects == 0
     }
 
     /// Where the session's receiving began.

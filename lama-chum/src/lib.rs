@@ -63,6 +63,7 @@ mod incoming;
 mod machine;
 mod outgoing;
 pub mod recon;
+mod reconcile;
 mod start;
 mod view;
 pub mod wire;

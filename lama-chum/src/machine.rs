@@ -5,15 +5,17 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 use lama_core::{Clock, Instant, Machine, Now, Ticket, Tickets};
+use lama_identity::Cid;
 
 use crate::agree::{Agreement, Verdict};
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::start::start;
-use crate::wire::{self, Hello, MAX_MESSAGE, MAX_REFUSED, Refused, Synced};
+use crate::reconcile::{Picks, Reconcile};
+use crate::start::{reconciles, start};
+use crate::wire::{self, Hello, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
-    ChumError, Config, Cursor, Entry, Event, Flow, ImportOutcome, Input, Output, Progress, StoreFailure,
-    ViewHead,
+    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Output, PairKey, Progress,
+    StoreFailure, ViewHead,
 };
 
 /// Outputs that the host has not fetched, at which no more input is wanted.
@@ -29,12 +31,13 @@ pub struct Chum {
     outputs: VecDeque<Output>,
     /// The newest head of our view log.
     own: ViewHead,
-    /// How far we had taken the peer's log over before this session.
+    /// How far we have taken the peer's log over, as the store knows it or was told.
     stored: Cursor,
     hellos: Hellos,
     outgoing: Outgoing,
     incoming: Incoming,
     agreement: Agreement,
+    reconcile: Reconcile,
     /// Objects refused here, of which the peer is still to be told.
     refusals: VecDeque<Refused>,
     /// Objects that the peer has refused.
@@ -54,9 +57,10 @@ struct Hellos {
 impl Chum {
     /// A machine for one session. `head` is the head of our view log for the peer's person, and `cursor` how far
     /// we have taken that instance's log over, both from one transaction of the store. What grows after it is to
-    /// be told with [`Input::Grown`]. With a log that is too long the machine has ended already.
+    /// be told with [`Input::Grown`]. `pair` is the pair key under which the head's fingerprint was made. With a
+    /// log that is too long the machine has ended already.
     #[must_use]
-    pub fn new(config: Config, head: ViewHead, cursor: Cursor) -> Self {
+    pub fn new(config: Config, head: ViewHead, cursor: Cursor, pair: PairKey) -> Self {
         Self {
             config: config.clamped(),
             clock: Clock::default(),
@@ -69,6 +73,7 @@ impl Chum {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             agreement: Agreement::default(),
+            reconcile: Reconcile::new(pair),
             refusals: VecDeque::new(),
             refused_there: 0,
             progress: Progress::default(),
@@ -92,6 +97,7 @@ impl Chum {
             Input::Message(message) => self.message(&message)?,
             Input::Grown(head) => self.grown(head)?,
             Input::Page { ticket, entries, next, head } => self.page(ticket, entries, next, head)?,
+            Input::Ids { ticket, ids, next } => self.ids(ticket, &ids, next)?,
             Input::Imported { ticket, outcome } => self.imported(ticket, outcome)?,
             Input::Failed { ticket, failure } => return Err(self.failed(ticket, failure)),
         }
@@ -116,12 +122,25 @@ impl Chum {
                 self.incoming.gone(message)?;
                 self.agreement.objects_came(self.incoming.received());
             }
-            wire::ACK => self.acked(wire::read_ack(message)?)?,
+            wire::ACK => {
+                let upto = wire::read_ack(message)?;
+                // Said before the peer knew that we count from 0 again.
+                if !self.reconcile.is_between() {
+                    self.acked(upto)?;
+                }
+            }
             wire::SYNCED => {
                 let claim = Synced::read(message)?;
-                self.incoming.told(claim.own)?;
-                self.acked(claim.peer)?;
-                self.agreement.claimed(claim);
+                if !self.reconcile.is_between() {
+                    self.incoming.told(claim.own)?;
+                    self.acked(claim.peer)?;
+                    self.agreement.claimed(claim);
+                }
+            }
+            wire::RECON => self.recon(Recon::read(message)?)?,
+            wire::CELLS | wire::LIST | wire::WANT | wire::MARKS | wire::MORE => {
+                let picks = self.reconcile.message(kind, message)?;
+                self.pick(picks);
             }
             wire::REFUSED => self.refused(wire::read_refused(message)?)?,
             kind if kind >> 4 == 1 => return Err(ChumError::HelloTwice),
@@ -149,10 +168,14 @@ impl Chum {
         }
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
         self.incoming.begin(receiving.from, theirs.head.seq);
+        if reconciles(&ours, &theirs) {
+            self.outgoing.hold();
+            self.reconcile.begin(0);
+        }
         let cursor = Cursor { epoch: theirs.head.epoch, upto: receiving.from };
         // Sets are equal, so the peer's log is taken over though nothing of it was sent.
         if cursor != self.stored && receiving.from == theirs.head.seq {
-            self.outputs.push_back(Output::Cursor(cursor));
+            self.cursor(cursor);
         }
         self.agreement.begin(
             claim(&ours.head, ours.cursor.upto),
@@ -160,6 +183,55 @@ impl Chum {
             sending.from,
         );
         Ok(())
+    }
+
+    /// The peer begins a round of reconciliation, or answers ours.
+    fn recon(&mut self, recon: Recon) -> Result<(), ChumError> {
+        if !self.incoming.is_drained() {
+            return Err(ChumError::ReconOutOfTurn { kind: wire::RECON });
+        }
+        if recon.snapshot < self.incoming.head() {
+            return Err(ChumError::HeadWentBack);
+        }
+        if self.reconcile.theirs(recon)? {
+            self.outgoing.hold();
+        }
+        self.incoming.begin_again(recon.snapshot);
+        if recon.round > 0 {
+            self.agreement.begin_again();
+        }
+        let picks = self.reconcile.resolve()?;
+        self.pick(picks);
+        Ok(())
+    }
+
+    /// A page of ids for the round that is under way.
+    fn ids(&mut self, ticket: Ticket, ids: &[(u64, Cid)], next: u64) -> Result<(), ChumError> {
+        if !self.reconcile.is_scan(ticket) {
+            return Err(ChumError::UnknownTicket(ticket));
+        }
+        if self.reconcile.ids(ids, next)? {
+            self.outgoing.begin(0, 0);
+            if self.reconcile.is_repeated() {
+                self.agreement.begin_again();
+            }
+            let picks = self.reconcile.resolve()?;
+            self.pick(picks);
+        }
+        Ok(())
+    }
+
+    /// Reconciliation has found what the peer lacks.
+    fn pick(&mut self, picks: Option<Picks>) {
+        if let Some(Picks { seqs, upto }) = picks {
+            self.outgoing.pick(seqs, upto);
+        }
+    }
+
+    /// Moves the cursor into the peer's log.
+    fn cursor(&mut self, cursor: Cursor) {
+        self.stored = cursor;
+        self.outputs.push_back(Output::Cursor(cursor));
     }
 
     fn grown(&mut self, head: ViewHead) -> Result<(), ChumError> {
@@ -205,11 +277,10 @@ impl Chum {
     }
 
     fn failed(&mut self, ticket: Ticket, failure: StoreFailure) -> ChumError {
-        if self.outgoing.is_scan(ticket) || self.incoming.is_import(ticket) {
-            ChumError::Store(failure)
-        } else {
-            ChumError::UnknownTicket(ticket)
-        }
+        let known = self.outgoing.is_scan(ticket)
+            || self.incoming.is_import(ticket)
+            || self.reconcile.is_scan(ticket);
+        if known { ChumError::Store(failure) } else { ChumError::UnknownTicket(ticket) }
     }
 
     fn acked(&mut self, upto: u64) -> Result<(), ChumError> {
@@ -243,17 +314,41 @@ impl Chum {
             self.outgoing.scanning(ticket);
             self.outputs.push_back(Output::Scan { ticket, after, max_bytes: self.config.page_bytes, whole });
         }
-        while let Some(batch) = self.incoming.next_import(&self.config) {
+        if let Some(seqs) = self.outgoing.next_fetch(&self.config) {
             let ticket = self.tickets.issue();
-            self.incoming.importing(ticket, batch.upto);
-            let (after, upto) = (batch.after, batch.upto);
-            self.outputs.push_back(Output::Import { ticket, objects: batch.objects, epoch, after, upto });
+            self.outgoing.scanning(ticket);
+            self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.page_bytes });
         }
+        self.import(epoch);
         if self.incoming.advance() {
-            self.outputs.push_back(Output::Cursor(Cursor { epoch, upto: self.incoming.durable() }));
+            self.cursor(Cursor { epoch, upto: self.incoming.durable() });
         }
         self.report_progress();
         self.judge();
+        if let Some((after, limit)) = self.reconcile.next_scan(self.own.seq, self.outgoing.is_drained()) {
+            let ticket = self.tickets.issue();
+            self.reconcile.scanning(ticket);
+            self.outputs.push_back(Output::Ids { ticket, after, limit });
+        }
+    }
+
+    /// Hands out what came. What reconciliation found does not move the cursor before all of it is there: up to
+    /// then it says nothing of the entries in between.
+    fn import(&mut self, epoch: Epoch) {
+        while let Some(batch) = self.incoming.next_import(&self.config) {
+            let ticket = self.tickets.issue();
+            self.incoming.importing(ticket, batch.upto);
+            let snapshot = self.incoming.snapshot();
+            let mut after = batch.after;
+            if batch.upto < snapshot {
+                after = self.stored.upto;
+            } else {
+                after = if after < snapshot { 0 } else { after };
+                self.stored = Cursor { epoch, upto: batch.upto };
+            }
+            let Cursor { epoch, upto } = self.stored;
+            self.outputs.push_back(Output::Import { ticket, objects: batch.objects, epoch, after, upto });
+        }
     }
 
     fn judge(&mut self) {
@@ -261,26 +356,44 @@ impl Chum {
         let (settled, received) = (self.is_settled(), self.incoming.received());
         match self.agreement.judge(own, settled, received, self.outgoing.last_object()) {
             Some(Verdict::Equal) => self.event(Event::InSync { count: own.0, fingerprint: own.1 }),
-            Some(Verdict::Unequal((ours, theirs))) => self.event(Event::OutOfSync { ours, theirs }),
+            Some(Verdict::Unequal((ours, theirs))) => match self.reconcile.another() {
+                Some(round) => {
+                    self.outgoing.hold();
+                    self.reconcile.begin(round);
+                }
+                None => self.event(Event::OutOfSync { ours, theirs }),
+            },
             None => {}
         }
     }
 
     fn report_progress(&mut self) {
         let (sent, received) = (self.outgoing.start(), self.incoming.start());
+        let ahead = |before: Flow, now: Flow| Flow {
+            // Positions are counted again when sets are reconciled again.
+            done: now.done.max(before.done),
+            total: now.total.max(before.total),
+            ..now
+        };
         let progress = Progress {
-            received: Flow {
-                done: self.incoming.durable().saturating_sub(received),
-                total: Some(self.incoming.head().saturating_sub(received)),
-                objects: self.incoming.objects_durable,
-                bytes: self.incoming.bytes_durable,
-            },
-            sent: Flow {
-                done: self.outgoing.done().saturating_sub(sent),
-                total: Some(self.own.seq.saturating_sub(sent)),
-                objects: self.outgoing.objects_acked,
-                bytes: self.outgoing.bytes_acked,
-            },
+            received: ahead(
+                self.progress.received,
+                Flow {
+                    done: self.incoming.durable().saturating_sub(received),
+                    total: Some(self.incoming.head().saturating_sub(received)),
+                    objects: self.incoming.objects_durable,
+                    bytes: self.incoming.bytes_durable,
+                },
+            ),
+            sent: ahead(
+                self.progress.sent,
+                Flow {
+                    done: self.outgoing.done().saturating_sub(sent),
+                    total: Some(self.own.seq.saturating_sub(sent)),
+                    objects: self.outgoing.objects_acked,
+                    bytes: self.outgoing.bytes_acked,
+                },
+            ),
         };
         if progress == self.progress {
             return;
@@ -294,7 +407,8 @@ impl Chum {
 
     /// Whether everything of ours is sent and everything that came is durable: our head is a snapshot to compare.
     fn is_settled(&self) -> bool {
-        self.outgoing.sent() == self.own.seq && self.outgoing.is_empty() && self.incoming.is_idle()
+        let exchanged = self.outgoing.is_empty() && self.incoming.is_idle();
+        exchanged && self.outgoing.sent() == self.own.seq && !self.reconcile.is_active()
     }
 
     /// The claim to send now, if one is due.
@@ -316,6 +430,12 @@ impl Chum {
             let some = self.refusals.len().min(MAX_REFUSED);
             wire::write_refused(self.refusals.drain(..some), out);
             return true;
+        }
+        // What is due for older positions comes before RECON.
+        if !self.reconcile.is_active() || !self.incoming.ack_due() {
+            if self.reconcile.write(&self.config, out) {
+                return true;
+            }
         }
         // A claim acknowledges, too.
         if let Some(claim) = self.claim_due() {

@@ -10,6 +10,9 @@ use lama_identity::Cid;
 use crate::wire::{self, MAX_GONE, MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len, gone_len};
 use crate::{ChumError, Config, Entry, MAX_OBJECT};
 
+/// Entries asked for in one fetch, at most.
+const FETCH: usize = 1_024;
+
 /// One OBJECTS message that is not acknowledged.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
@@ -42,6 +45,11 @@ pub(crate) struct Outgoing {
     scan: Option<(Ticket, u64)>,
     /// What came from the peer is sent, too, up to here: the peer has lost it.
     whole_upto: u64,
+    /// Nothing is read or sent: what the peer lacks is being found out.
+    held: bool,
+    /// Entries to send that reconciliation found, and the end of their snapshot: what follows it is scanned.
+    picks: VecDeque<u64>,
+    picks_upto: u64,
     flight: VecDeque<Flight>,
     flight_bytes: usize,
     flight_objects: usize,
@@ -60,6 +68,36 @@ impl Outgoing {
         self.acked = from;
         self.last_object = from;
         self.whole_upto = whole_upto;
+    }
+
+    /// Stops reading and sending. What was read and not sent will be read again.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+        self.queue.clear();
+        self.queue_bytes = 0;
+        self.picks.clear();
+    }
+
+    /// Whether nothing is being read, and everything that was sent is acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.scan.is_none() && self.flight.is_empty()
+    }
+
+    /// Sends these entries, ascending, then the log after `upto`.
+    pub(crate) fn pick(&mut self, seqs: Vec<u64>, upto: u64) {
+        self.held = false;
+        self.picks = seqs.into();
+        self.picks_upto = upto;
+        if self.picks.is_empty() {
+            self.scanned = upto;
+            self.settle();
+        }
+    }
+
+    /// The entries to fetch next, if any.
+    pub(crate) fn next_fetch(&self, config: &Config) -> Option<Vec<u64>> {
+        let wanted = !self.held && self.scan.is_none() && self.queue_bytes < config.page_bytes;
+        (wanted && !self.picks.is_empty()).then(|| self.picks.iter().copied().take(FETCH).collect())
     }
 
     /// Where the session's sending began.
@@ -90,7 +128,8 @@ impl Outgoing {
     /// Whether another scan is wanted, in a log that ends at `head`: after which entry, and whether it takes the
     /// whole view. One page is read while the page before it is being sent.
     pub(crate) fn next_scan(&self, head: u64, config: &Config) -> Option<(u64, bool)> {
-        let wanted = self.scan.is_none() && self.scanned < head && self.queue_bytes < config.page_bytes;
+        let idle = self.scan.is_none() && !self.held && self.picks.is_empty();
+        let wanted = idle && self.scanned < head && self.queue_bytes < config.page_bytes;
         wanted.then_some((self.scanned, self.scanned < self.whole_upto))
     }
 
@@ -107,6 +146,12 @@ impl Outgoing {
     /// Takes a page of a log that ends at `head`.
     pub(crate) fn page(&mut self, entries: Vec<Entry>, next: u64, head: u64) -> Result<(), ChumError> {
         let Some((_, after)) = self.scan.take() else { return Err(ChumError::PageOutOfOrder) };
+        if self.held {
+            return Ok(());
+        }
+        if !self.picks.is_empty() {
+            return self.fetched(entries, next);
+        }
         // No way forward though the log goes on: the next scan would be the same one again, for ever.
         if next < after || (next == after && after < head) || next > head {
             return Err(ChumError::PageOutOfOrder);
@@ -140,10 +185,39 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Takes entries that reconciliation found, up to `next`.
+    fn fetched(&mut self, entries: Vec<Entry>, next: u64) -> Result<(), ChumError> {
+        let before = self.picks.len();
+        let mut last = self.scanned;
+        for entry in entries {
+            while self.picks.pop_front_if(|pick| *pick < entry.seq).is_some() {}
+            if entry.seq <= last || self.picks.pop_front_if(|pick| *pick == entry.seq).is_none() {
+                return Err(ChumError::PageOutOfOrder);
+            }
+            last = entry.seq;
+            if entry.gone {
+                self.queue.push_back(Entry { object: Bytes::new(), ..entry });
+                continue;
+            }
+            if entry.object.is_empty() || entry.object.len() > MAX_OBJECT {
+                return Err(ChumError::ObjectUnsendable);
+            }
+            self.queue_bytes = self.queue_bytes.saturating_add(entry.object.len());
+            self.queue.push_back(entry);
+        }
+        while self.picks.pop_front_if(|pick| *pick <= next).is_some() {}
+        if last > next || self.picks.len() == before {
+            return Err(ChumError::PageOutOfOrder);
+        }
+        self.scanned = if self.picks.is_empty() { self.picks_upto } else { next };
+        self.settle();
+        Ok(())
+    }
+
     /// The entries after `before` up to `head` came from the peer just now: nothing to read there, if everything
     /// before them was read.
     pub(crate) fn skip(&mut self, before: u64, head: u64) {
-        if before <= self.scanned && self.scanned < head {
+        if !self.held && before <= self.scanned && self.scanned < head {
             self.scanned = head;
             self.settle();
         }
@@ -158,6 +232,9 @@ impl Outgoing {
 
     /// Writes one message if there is an object to send and credit for it.
     pub(crate) fn write(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
+        if self.held {
+            return false;
+        }
         let Some(first) = self.queue.front() else { return false };
         if first.gone {
             return self.write_gone(head, config, out);

@@ -1,6 +1,5 @@
 //! From where on each side sends: derived from both HELLOs alone, so both ends derive the same.
 
-use crate::NO_EPOCH;
 use crate::wire::Hello;
 
 /// From where on one side sends its log.
@@ -12,47 +11,49 @@ pub(crate) struct Start {
     pub(crate) whole: bool,
 }
 
-/// From where on the side that said `sender` sends to the side that said `receiver`.
+/// Entries behind the cursors of both sides above which both reconcile: what came to both through others is then
+/// not sent.
+const SHORT_TAIL: u64 = 64;
+
+/// From where on the side that said `sender` sends to the side that said `receiver`, unless they
+/// [reconcile](reconciles).
 ///
 /// | case | from | with what came from the receiver |
 /// |---|---|---|
 /// | counts and fingerprints are equal | the sender's head: nothing | - |
-/// | both cursors are at the heads, and yet the sets differ | 0 | yes: one side has lost something |
-/// | the receiver's cursor is of the sender's epoch, and the receiver lives on | the cursor | no |
-/// | the receiver's cursor is of the sender's epoch, but the receiver begins a new life | 0 | yes |
-/// | the receiver's cursor is of another epoch, and the receiver lives on or is new to the sender | 0 | no |
-/// | both are of other epochs | 0 | yes |
+/// | both cursors count | the receiver's cursor | no |
+/// | otherwise, one set being empty | 0 | yes |
 pub(crate) fn start(sender: &Hello, receiver: &Hello) -> Start {
-    let equal =
-        sender.head.count == receiver.head.count && sender.head.fingerprint == receiver.head.fingerprint;
-    if equal {
-        return Start { from: sender.head.seq, whole: false };
+    if equal(sender, receiver) {
+        Start { from: sender.head.seq, whole: false }
+    } else if tail(sender, receiver).is_some() {
+        Start { from: receiver.cursor.upto, whole: false }
+    } else {
+        Start { from: 0, whole: receiver.head.count == 0 }
     }
-    let (valid, lives_on) = (is_valid(sender, receiver), lives_on(sender, receiver));
-    let at_head =
-        |a: &Hello, b: &Hello| is_valid(a, b) && lives_on_known(a, b) && b.cursor.upto == a.head.seq;
-    if at_head(sender, receiver) && at_head(receiver, sender) {
-        return Start { from: 0, whole: true };
-    }
-    if valid && lives_on {
-        return Start { from: receiver.cursor.upto, whole: false };
-    }
-    Start { from: 0, whole: !lives_on }
 }
 
-/// Whether the receiver's cursor counts in the sender's log.
-fn is_valid(sender: &Hello, receiver: &Hello) -> bool {
-    receiver.cursor.epoch == sender.head.epoch
+/// Whether both find out first what either lacks. Not if sets are equal or one is empty; else if a cursor does not
+/// count, if both are at the heads (somebody lost something), or if both tails are long.
+pub(crate) fn reconciles(ours: &Hello, theirs: &Hello) -> bool {
+    if equal(ours, theirs) || ours.head.count.min(theirs.head.count) == 0 {
+        return false;
+    }
+    match (tail(ours, theirs), tail(theirs, ours)) {
+        (Some(0), Some(0)) => true,
+        (Some(ours), Some(theirs)) => ours.min(theirs) > SHORT_TAIL,
+        _ => true,
+    }
 }
 
-/// Whether the receiver is in the life that the sender knows, or was never met.
-fn lives_on(sender: &Hello, receiver: &Hello) -> bool {
-    sender.cursor.epoch == NO_EPOCH || lives_on_known(sender, receiver)
+fn equal(a: &Hello, b: &Hello) -> bool {
+    a.head.count == b.head.count && a.head.fingerprint == b.head.fingerprint
 }
 
-/// Whether the receiver is in the life that the sender knows.
-fn lives_on_known(sender: &Hello, receiver: &Hello) -> bool {
-    sender.cursor.epoch == receiver.head.epoch
+/// How many entries the sender has behind the receiver's cursor, if both cursors count.
+fn tail(sender: &Hello, receiver: &Hello) -> Option<u64> {
+    let known = receiver.cursor.epoch == sender.head.epoch && sender.cursor.epoch == receiver.head.epoch;
+    known.then(|| sender.head.seq.saturating_sub(receiver.cursor.upto))
 }
 
 #[cfg(test)]
@@ -74,15 +75,24 @@ mod tests {
         let case = |sender: Hello, receiver: Hello, from: u64, whole: bool, name: &str| {
             assert_eq!(start(&sender, &receiver), Start { from, whole }, "{name}");
         };
+        let again = |ours: Hello, theirs: Hello, expected: bool, name: &str| {
+            assert_eq!(reconciles(&ours, &theirs), expected, "{name}");
+            assert_eq!(reconciles(&theirs, &ours), expected, "{name}");
+        };
         case(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), 9, false, "strangers with equal sets");
-        case(hello(1, 9, 0, 0, 7), hello(2, 4, 0, 0, 8), 0, false, "first contact");
-        case(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 9, 8), 0, true, "both at the heads, and yet unequal");
+        again(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), false, "strangers with equal sets");
+        case(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), 0, true, "first contact of an empty set");
+        again(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), false, "first contact of an empty set");
+        again(hello(1, 9, 0, 0, 7), hello(2, 4, 0, 0, 8), true, "first contact");
+        again(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 9, 8), true, "both at the heads, and yet unequal");
         case(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 6, 8), 6, false, "a tail");
+        again(hello(1, 9, 2, 4, 7), hello(2, 4, 1, 6, 8), false, "a tail");
+        again(hello(1, 999, 2, 4, 7), hello(2, 68, 1, 6, 8), false, "one long tail");
+        again(hello(1, 999, 2, 4, 7), hello(2, 69, 1, 6, 8), true, "two long tails");
         case(hello(1, 9, 2, 3, 7), hello(2, 4, 1, 9, 8), 9, false, "the tail of the other direction");
-        case(hello(1, 9, 0, 0, 7), hello(2, 4, 1, 6, 8), 6, false, "a tail to somebody who never sent");
-        case(hello(1, 9, 3, 4, 7), hello(2, 4, 1, 6, 8), 0, true, "the receiver was restored");
-        case(hello(1, 9, 3, 4, 7), hello(2, 4, 0, 0, 8), 0, true, "the receiver was re-created");
-        case(hello(1, 9, 2, 4, 7), hello(2, 4, 5, 6, 8), 0, false, "the sender begins a new life");
-        case(hello(1, 9, 3, 4, 7), hello(2, 4, 5, 6, 8), 0, true, "both begin new lives");
+        again(hello(1, 9, 0, 0, 7), hello(2, 4, 1, 6, 8), true, "one cursor only");
+        again(hello(1, 9, 3, 4, 7), hello(2, 4, 1, 6, 8), true, "the receiver was restored");
+        case(hello(1, 9, 3, 4, 7), hello(2, 0, 0, 0, 8), 0, true, "the receiver was re-created");
+        again(hello(1, 9, 3, 4, 7), hello(2, 0, 0, 0, 8), false, "the receiver was re-created");
     }
 }

@@ -268,7 +268,7 @@ fn sets_that_stay_different_are_reported_once_and_the_session_goes_on_live() {
     // A store that shows another fingerprint than its set has.
     pair.sides[1].view.head.fingerprint.0[0] ^= 1;
     let head = pair.sides[1].view.head;
-    pair.sides[1].chum = lama_chum::Chum::new(tight(), head, pair.sides[1].view.cursor);
+    pair.sides[1].chum = lama_chum::Chum::new(tight(), head, pair.sides[1].view.cursor, common::pair_key());
     pair.share(0, objects("a", 3, 100));
     pair.settle().unwrap();
     let reports = |pair: &Pair, side: usize| {

@@ -21,7 +21,7 @@ fn head(epoch: u8, seq: u64) -> ViewHead {
 
 /// A machine whose own log has five entries.
 fn fresh() -> Chum {
-    Chum::new(Config::default(), head(1, 5), Cursor::default())
+    Chum::new(Config::default(), head(1, 5), Cursor { epoch: [2; 8], upto: 0 }, common::pair_key())
 }
 
 fn message(build: impl FnOnce(&mut BytesMut)) -> Input {
@@ -36,7 +36,8 @@ fn raw(bytes: &[u8]) -> Input {
 
 /// The peer's HELLO: its log has `seq` entries.
 fn hello(seq: u64) -> Input {
-    message(|out| Hello { head: head(2, seq), cursor: Cursor::default() }.write(out))
+    let cursor = Cursor { epoch: [1; 8], upto: 0 };
+    message(|out| Hello { head: head(2, seq), cursor }.write(out))
 }
 
 /// After both HELLOs, the peer's log having 100 entries; our five objects are sent if `send`.
@@ -111,7 +112,7 @@ fn message_too_long() {
 
 #[test]
 fn unknown_message() {
-    for kind in [0, 6, 15, 0x20, 0x2f, 0xff] {
+    for kind in [0, 6, 15, 0x26, 0x2f, 0xff] {
         refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
     }
 }
@@ -450,7 +451,7 @@ fn epoch_changed() {
 fn view_too_long() {
     refuses(started(false), Input::Grown(head(1, 1 << 32)), ChumError::ViewTooLong);
     started(false).handle(NOW, Input::Grown(head(1, (1 << 32) - 1))).unwrap();
-    let chum = Chum::new(Config::default(), head(1, 1 << 32), Cursor::default());
+    let chum = Chum::new(Config::default(), head(1, 1 << 32), Cursor::default(), common::pair_key());
     refuses(chum, hello(1), ChumError::ViewTooLong);
 }
 

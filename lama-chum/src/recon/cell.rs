@@ -87,11 +87,13 @@ pub fn write_cells(cells: &[Cell], first: u32, total: u64, out: &mut BytesMut) {
     }
 }
 
-/// Reads as many cells as the bytes hold, the first of which has the number `first`, of a set of `total` ids.
+/// Reads as many cells as the bytes hold, the first of which has the number `first`. `total` is what they were
+/// written with, and no cell can hold more than `most` ids: the whole set where the cells are those of a range,
+/// else the same as `total`, which is what cell 0 then has to hold.
 ///
 /// # Errors
 /// [`ReconError::Length`], [`ReconError::Encoding`], [`ReconError::Count`], [`ReconError::TooMany`].
-pub fn read_cells(mut bytes: &[u8], first: u32, total: u64) -> Result<Vec<Cell>, ReconError> {
+pub fn read_cells(mut bytes: &[u8], first: u32, total: u64, most: u64) -> Result<Vec<Cell>, ReconError> {
     // A cell has 13 bytes at least: nothing is reserved that did not come.
     let mut cells = Vec::with_capacity(bytes.len() / 13);
     let mut number = first;
@@ -104,8 +106,8 @@ pub fn read_cells(mut bytes: &[u8], first: u32, total: u64) -> Result<Vec<Cell>,
         bytes = rest;
         let above = (code >> 1).cast_signed() ^ -((code & 1).cast_signed());
         let count = expected(number, total).saturating_add(above);
-        let most = i64::try_from(total).unwrap_or(i64::MAX);
-        if !(0..=most).contains(&count) || (number == 0 && count != most) {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        if !(0..=limit).contains(&count) || (number == 0 && total == most && count != limit) {
             return Err(ReconError::Count);
         }
         let [sum, check] = [
@@ -153,7 +155,7 @@ mod tests {
                 let cells = cells(&key, &shorts, first, end);
                 let mut out = BytesMut::new();
                 write_cells(&cells, first, count, &mut out);
-                assert_eq!(read_cells(&out, first, count), Ok(cells));
+                assert_eq!(read_cells(&out, first, count, count), Ok(cells));
             }
         }
     }
@@ -172,16 +174,16 @@ mod tests {
         let (key, shorts) = some(10);
         let mut out = BytesMut::new();
         write_cells(&cells(&key, &shorts, 0, 3), 0, 10, &mut out);
-        assert_eq!(read_cells(&out[..out.len() - 1], 0, 10), Err(ReconError::Length));
-        assert_eq!(read_cells(&out[..20], 0, 10), Err(ReconError::Length));
+        assert_eq!(read_cells(&out[..out.len() - 1], 0, 10, 10), Err(ReconError::Length));
+        assert_eq!(read_cells(&out[..20], 0, 10, 10), Err(ReconError::Length));
         let cell = |count: &[u8]| [&[1; 12], count].concat();
-        assert_eq!(read_cells(&cell(&[2]), 0, 10), Err(ReconError::Count), "cell 0 holds all");
-        assert_eq!(read_cells(&cell(&[1]), 0, 10), Err(ReconError::Count), "cell 0 holds all");
-        assert_eq!(read_cells(&cell(&[0x80, 0]), 1, 10), Err(ReconError::Encoding));
-        assert_eq!(read_cells(&cell(&[0xff; 6]), 1, 10), Err(ReconError::Encoding));
-        assert_eq!(read_cells(&cell(&[99]), 1, 10), Err(ReconError::Count), "negative");
-        assert_eq!(read_cells(&cell(&[98]), 1, 10), Err(ReconError::Count), "more than there are");
-        assert_eq!(read_cells(&cell(&[0]), MAX_CELLS, 10), Err(ReconError::TooMany));
-        assert!(read_cells(&cell(&[0]), MAX_CELLS - 1, 10).is_ok());
+        assert_eq!(read_cells(&cell(&[2]), 0, 10, 10), Err(ReconError::Count), "cell 0 holds all");
+        assert_eq!(read_cells(&cell(&[1]), 0, 10, 10), Err(ReconError::Count), "cell 0 holds all");
+        assert_eq!(read_cells(&cell(&[0x80, 0]), 1, 10, 10), Err(ReconError::Encoding));
+        assert_eq!(read_cells(&cell(&[0xff; 6]), 1, 10, 10), Err(ReconError::Encoding));
+        assert_eq!(read_cells(&cell(&[99]), 1, 10, 10), Err(ReconError::Count), "negative");
+        assert_eq!(read_cells(&cell(&[98]), 1, 10, 10), Err(ReconError::Count), "more than there are");
+        assert_eq!(read_cells(&cell(&[0]), MAX_CELLS, 10, 10), Err(ReconError::TooMany));
+        assert!(read_cells(&cell(&[0]), MAX_CELLS - 1, 10, 10).is_ok());
     }
 }

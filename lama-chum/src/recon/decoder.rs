@@ -68,6 +68,12 @@ impl Decoder {
         &self.differences
     }
 
+    /// The differences that have been read.
+    #[must_use]
+    pub fn into_differences(self) -> Differences {
+        self.differences
+    }
+
     /// Takes the next cells of both sets and reads what can be read: at most one difference per cell.
     ///
     /// # Errors

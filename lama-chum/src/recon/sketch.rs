@@ -70,7 +70,7 @@ impl Sketch {
         if bytes.len() > SKETCH_CELLS as usize * 17 {
             return Err(ReconError::Length);
         }
-        let cells = read_cells(bytes, 0, total)?;
+        let cells = read_cells(bytes, 0, total, total)?;
         Ok(Self { cells: cells.try_into().map_err(|_| ReconError::Length)? })
     }
 }

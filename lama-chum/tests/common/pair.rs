@@ -37,11 +37,13 @@ pub struct Side {
     pub inbox: VecDeque<Bytes>,
     pub inbox_bytes: usize,
     pub most_imports: usize,
+    /// Ids that the store gives in one page.
+    pub ids_at_most: usize,
 }
 
 impl Side {
     pub fn new(config: Config, view: View) -> Self {
-        let chum = Chum::new(config, view.head, view.cursor);
+        let chum = Chum::new(config, view.head, view.cursor, super::pair_key());
         Self {
             chum,
             view,
@@ -51,6 +53,7 @@ impl Side {
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             most_imports: 0,
+            ids_at_most: 7_000,
         }
     }
 
@@ -66,6 +69,14 @@ impl Side {
         match self.jobs.pop_front()? {
             Output::Scan { ticket, after, max_bytes, whole } => {
                 let (entries, next, head) = self.view.page(after, max_bytes, whole);
+                Some(Input::Page { ticket, entries, next, head })
+            }
+            Output::Ids { ticket, after, limit } => {
+                let (ids, next) = self.view.ids(after, limit.min(self.ids_at_most));
+                Some(Input::Ids { ticket, ids, next })
+            }
+            Output::Fetch { ticket, seqs, max_bytes } => {
+                let (entries, next, head) = self.view.fetch(&seqs, max_bytes);
                 Some(Input::Page { ticket, entries, next, head })
             }
             Output::Import { ticket, objects, epoch, after, upto } => {

@@ -105,6 +105,33 @@ impl View {
         (entries, next, self.head)
     }
 
+    /// Answers a scan of ids: a page and its end.
+    pub fn ids(&self, after: u64, limit: usize) -> (Vec<(u64, Cid)>, u64) {
+        let page = (1..).zip(&self.log).skip(after as usize).take(limit);
+        let ids: Vec<(u64, Cid)> = page.map(|(seq, (id, _))| (seq, *id)).collect();
+        let next = ids.last().map_or(after, |(seq, _)| *seq);
+        (ids.into_iter().filter(|(_, id)| self.members.contains(id)).collect(), next)
+    }
+
+    /// Answers a fetch: entries, next, head.
+    pub fn fetch(&self, seqs: &[u64], max_bytes: usize) -> (Vec<Entry>, u64, ViewHead) {
+        let (mut entries, mut next, mut bytes) = (Vec::new(), 0, 0);
+        for &seq in seqs {
+            if bytes >= max_bytes {
+                break;
+            }
+            next = seq;
+            let (id, source_is_peer) = self.log[seq as usize - 1];
+            let gone = self.tombstones.contains(&seq);
+            let object = self.objects.get(&id).filter(|_| !gone).cloned().unwrap_or_default();
+            bytes += object.len();
+            if gone || !object.is_empty() {
+                entries.push(Entry { seq, id, source_is_peer, gone, object });
+            }
+        }
+        (entries, next, self.head)
+    }
+
     /// Answers an import.
     pub fn import(
         &mut self,

@@ -1,0 +1,232 @@
+//! What one side has to do in a round once 32 cells were not enough: send cells or a list, or read them.
+
+use alloc::vec::Vec;
+
+use super::Item;
+use crate::ChumError;
+use crate::recon::{
+    Cell, Decoder, MAX_CELLS, Outcome, ReconError, ShortKey, compare, fill, more_cells, range_of, read_cells,
+    read_list, scale,
+};
+use crate::wire::{CELLS, LIST, MARKS};
+
+/// What a round waits for.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Ours or their RECON is still to come.
+    Waiting,
+    /// We read cells: the larger set.
+    Decode(Decode),
+    /// We send cells: the smaller set.
+    Encode(Encode),
+    /// We read a list and mark what we want of it: the larger set.
+    Mark(Marking),
+    /// We send a list: the smaller set.
+    List(Listing),
+}
+
+/// The items of a range, of items sorted by short id.
+pub(super) fn in_range(items: &[Item], range: u32, ranges: u32) -> &[Item] {
+    let first = items.partition_point(|item| range_of(item.short, ranges) < range);
+    let end = items.partition_point(|item| range_of(item.short, ranges) <= range);
+    items.get(first..end).unwrap_or_default()
+}
+
+/// The cells `first .. end` of some items.
+pub(super) fn part_cells(key: &ShortKey, items: &[Item], first: u32, end: u32) -> Vec<Cell> {
+    let mut cells = alloc::vec![Cell::default(); end.min(MAX_CELLS).saturating_sub(first) as usize];
+    fill(key, items.iter().map(|item| item.short), first, &mut cells);
+    cells
+}
+
+/// What the counts of a range's cells are written against: its share of the set.
+pub(super) const fn share(total: u64, ranges: u32) -> u64 {
+    total >> ranges
+}
+
+/// Scaled short ids, ascending.
+pub(super) fn scaled(items: &[Item], total: u64) -> impl Iterator<Item = u64> {
+    items.iter().map(move |item| scale(item.short, total))
+}
+
+/// Where the list of a range begins.
+pub(super) fn list_base(range: u32, ranges: u32, total: u64) -> u64 {
+    scale(u64::from(range).checked_shl(64 - ranges.min(32)).unwrap_or(0), total)
+}
+
+/// What follows from a part of the cells.
+pub(super) enum Step {
+    /// More of them are on their way.
+    Wait,
+    /// As many as there were to be did not suffice: more are to be asked for.
+    More,
+    /// There are no more cells.
+    GiveUp,
+    /// Every range has been read.
+    Done,
+}
+
+/// The cells of one range.
+#[derive(Debug)]
+struct Table {
+    decoder: Decoder,
+    /// Came, and not taken yet: our own cells are computed once for all up to the goal.
+    pending: Vec<Cell>,
+    goal: u32,
+}
+
+/// Reading cells.
+#[derive(Debug)]
+pub(super) struct Decode {
+    ranges: u32,
+    /// `None` once a range has been read.
+    tables: Vec<Option<Table>>,
+    left: usize,
+    pub(super) ours: Vec<u64>,
+    pub(super) theirs: Vec<u64>,
+}
+
+impl Decode {
+    /// `first` has the sketches' cells already, if there is a single range.
+    pub(super) fn new(key: &ShortKey, ranges: u32, goal: u32, first: Option<Decoder>) -> Self {
+        let left = 1_usize << ranges;
+        let mut first = first;
+        let tables = (0..left)
+            .map(|_| {
+                let decoder = first.take().unwrap_or_else(|| Decoder::new(key.clone()));
+                Some(Table { decoder, pending: Vec::new(), goal })
+            })
+            .collect();
+        Self { ranges, tables, left, ours: Vec::new(), theirs: Vec::new() }
+    }
+
+    /// Takes cells of a range, of a set of `total` ids.
+    pub(super) fn cells(
+        &mut self,
+        key: &ShortKey,
+        items: &[Item],
+        range: u32,
+        bytes: &[u8],
+        total: u64,
+    ) -> Result<Step, ChumError> {
+        let out_of_turn = ChumError::ReconOutOfTurn { kind: CELLS };
+        let place = self.tables.get_mut(range as usize).ok_or(out_of_turn)?;
+        // Read already from fewer than were under way.
+        let Some(table) = place else { return Ok(Step::Wait) };
+        let have = table.decoder.len().saturating_add(table.pending.len() as u32);
+        table.pending.extend(read_cells(bytes, have, share(total, self.ranges), total)?);
+        let (first, end) = (table.decoder.len(), table.decoder.len() + table.pending.len() as u32);
+        if end > table.goal {
+            return Err(out_of_turn);
+        }
+        if end < table.goal {
+            return Ok(Step::Wait);
+        }
+        let ours = part_cells(key, in_range(items, range, self.ranges), first, end);
+        let theirs = core::mem::take(&mut table.pending);
+        if table.decoder.extend(&theirs, &ours)? == Outcome::Stuck {
+            table.goal = more_cells(end);
+            return Ok(if table.goal > end { Step::More } else { Step::GiveUp });
+        }
+        if let Some(table) = place.take() {
+            let found = table.decoder.into_differences();
+            self.ours.extend(found.ours);
+            self.theirs.extend(found.theirs);
+            self.left = self.left.saturating_sub(1);
+        }
+        Ok(if self.left == 0 { Step::Done } else { Step::Wait })
+    }
+}
+
+/// Sending cells.
+#[derive(Debug)]
+pub(super) struct Encode {
+    pub(super) ranges: u32,
+    /// How many cells of each range were promised.
+    pub(super) goals: Vec<u32>,
+    pub(super) wanted: Vec<u64>,
+}
+
+impl Encode {
+    /// The cells to send when those of a range were not enough; `None` if there are no more, or no such range.
+    pub(super) fn more(&mut self, range: u32) -> Option<(u32, u32)> {
+        let goal = self.goals.get_mut(range as usize)?;
+        let first = *goal;
+        *goal = more_cells(first);
+        (*goal > first).then_some((first, *goal))
+    }
+}
+
+/// Sending a list.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) ranges: u32,
+    /// The range of which marks come next.
+    pub(super) next: u32,
+    pub(super) wanted: Vec<u64>,
+}
+
+impl Listing {
+    /// Takes the marks of a range; whether they were the last ones.
+    pub(super) fn marks(&mut self, items: &[Item], range: u32, bits: &[u8]) -> Result<bool, ChumError> {
+        if range != self.next {
+            return Err(ChumError::ReconOutOfTurn { kind: MARKS });
+        }
+        let part = in_range(items, range, self.ranges);
+        if bits.len() != part.len().div_ceil(8) {
+            return Err(ReconError::Length.into());
+        }
+        let bits = bits.iter().flat_map(|byte| (0..8).rev().map(move |shift| byte >> shift & 1 == 1));
+        self.wanted.extend(part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(item, _)| item.short));
+        self.next = self.next.saturating_add(1);
+        Ok(self.next == 1 << self.ranges)
+    }
+}
+
+/// Reading a list.
+#[derive(Debug)]
+pub(super) struct Marking {
+    pub(super) ranges: u32,
+    /// The range whose list comes next.
+    pub(super) next: u32,
+    /// Ids in the other set, and how many of them were listed.
+    pub(super) total: u64,
+    pub(super) listed: u64,
+    /// What of ours was not listed.
+    pub(super) unlisted: Vec<u64>,
+}
+
+impl Marking {
+    /// Takes the list of a range: the marks for it, and whether it was the last one.
+    pub(super) fn list(
+        &mut self,
+        items: &[Item],
+        range: u32,
+        bytes: &[u8],
+    ) -> Result<(Vec<u8>, bool), ChumError> {
+        let (count, bytes) = bytes.split_first_chunk::<2>().ok_or(ReconError::Length)?;
+        if range != self.next {
+            return Err(ChumError::ReconOutOfTurn { kind: LIST });
+        }
+        self.next = self.next.saturating_add(1);
+        let done = self.next == 1 << self.ranges;
+        let base = list_base(range, self.ranges, self.total);
+        // Rounding down may take the last one of a range to where the next one begins.
+        let end = if done { u64::MAX } else { list_base(self.next, self.ranges, self.total) };
+        let count = usize::from(u16::from_be_bytes(*count));
+        let listed = read_list(bytes, base, end.saturating_add(1), count)?;
+        self.listed = self.listed.saturating_add(listed.len() as u64);
+        if self.listed > self.total || (done && self.listed < self.total) {
+            return Err(ReconError::Count.into());
+        }
+        let part = in_range(items, range, self.ranges);
+        let ours: Vec<u64> = scaled(part, self.total).collect();
+        let (wanted, unlisted) = compare(&listed, &ours);
+        let missing = part.iter().zip(unlisted).filter(|(_, unlisted)| *unlisted);
+        self.unlisted.extend(missing.map(|(item, _)| item.short));
+        let byte = |bits: &[bool]| {
+            bits.iter().zip(0..8_u32).fold(0, |byte, (wanted, at)| byte | u8::from(*wanted) << (7 - at))
+        };
+        Ok((wanted.chunks(8).map(byte).collect(), done))
+    }
+}
