@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use lama_chum::blob::{Blob, File, Folder, Reader, check_name};
 use lama_chum::wire::{Hello, ObjectsWriter, Synced, ack};
-use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, Output, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS};
+use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS};
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, Codec, Object};
 
@@ -219,4 +219,4 @@ pub fn pair_seeds() -> Vec<(&'static str, Bytes)> {
 }
 
 /// Nothing here needs a machine of another shape than the one the tests use.
-const _: fn(Config, ViewHead, Cursor) -> Chum = Chum::new;
+const _: fn(Config, ViewHead, Cursor, PairKey) -> Chum = Chum::new;

@@ -42,11 +42,12 @@
 //! - **Agreement is seen, not hoped for.** Both ends compare fingerprints of snapshots that cannot be stale, and
 //!   fall silent.
 //!
-//! # Room for reconciliation
+//! # Reconciliation
 //!
-//! Where no cursor counts, the whole view is sent. A later version reconciles instead: its messages have the
-//! types 0x20 to 0x2f, its code a folder `recon` of its own, and its place is where the machine has both HELLOs
-//! (to be asked before `start`) and where it finds two sets different though everything was exchanged.
+//! Where no cursor counts, where both logs have grown long, and where two sets are found different though
+//! everything was exchanged, both ends find out first what either lacks: [`recon`] computes, the machine's rounds
+//! decide who says what. What they find is sent in the order of the log like anything else. Not yet: cells sent
+//! along with HELLO from a sketch that the store maintains, and objects that leave before every range is read.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -24,7 +24,7 @@ equal                            1/1        45        45       80       80      
 1 new at A, live                 2/1       243        29      352       80       1       2
 first contact of 1,000           5/2    203089        74   213085      160       2       3
 lost cursor, 1,000 equal         1/1        45        45       80       80       -       1
-lost cursor, 1 of 1,000          6/7    203118    202944   213165   213245       2       3
+lost cursor, 1 of 1,000          4/4       714       529     1472     1280       3       4
 ";
 
 /// A pair that agrees on `count` objects and is about to meet again.

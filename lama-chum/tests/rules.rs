@@ -5,7 +5,8 @@ mod common;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::object;
-use lama_chum::wire::{self, Hello, MAX_MESSAGE, ObjectsWriter, Synced};
+use lama_chum::recon::ReconError;
+use lama_chum::wire::{self, Hello, MAX_MESSAGE, ObjectsWriter, Recon, Synced, WantFlags};
 use lama_chum::{
     Chum, ChumError, Config, Cursor, Entry, Fault, Fingerprint, ImportOutcome, Input, MAX_OBJECT, Output,
     Refusal, StoreFailure, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
@@ -494,4 +495,93 @@ fn nothing_leaves_before_the_import_is_durable() {
     chum.handle(NOW, one(100, 100)).unwrap();
     while chum.poll().is_some() {}
     assert!(!chum.poll_frame(&mut BytesMut::new()));
+}
+
+/// A machine whose log has `count` entries, each known to the peer, as a round begins in which the peer has `more`.
+fn reconciling(count: u64, more: u64) -> Chum {
+    let key = common::pair_key().short_key(1);
+    let head = |seq| ViewHead { epoch: [1; 8], seq, count: seq, fingerprint: Fingerprint([1; 16]) };
+    let cursor = Cursor { epoch: [2; 8], upto: 0 };
+    let mut chum = Chum::new(Config::default(), head(count), cursor, common::pair_key());
+    let theirs = ViewHead { epoch: [2; 8], ..head(count + more) };
+    let cursor = Cursor { epoch: [1; 8], upto: count };
+    chum.handle(NOW, message(|out| Hello { head: theirs, cursor }.write(out))).unwrap();
+    let ids: Vec<_> = (1..=count + more).map(|n| (n, object("own", n, 50).0)).collect();
+    let mut sketch = lama_chum::recon::Sketch::default();
+    ids.iter().for_each(|(_, id)| sketch.add(&key, key.short(id)));
+    let recon = Recon { round: 1, snapshot: count + more, count: count + more, sketch };
+    chum.handle(NOW, message(|out| recon.write(out))).unwrap();
+    let ticket = std::iter::from_fn(|| chum.poll()).find_map(|output| match output {
+        Output::Ids { ticket, after: 0, .. } => Some(ticket),
+        _ => None,
+    });
+    let ids = ids[..count as usize].to_vec();
+    chum.handle(NOW, Input::Ids { ticket: ticket.unwrap(), ids, next: count }).unwrap();
+    chum
+}
+
+#[test]
+fn recon() {
+    let malformed = |message: &[u8], error| refuses(started(false), raw(message), ChumError::Recon(error));
+    malformed(&[0x20, 1, 0, 0, 0, 100, 0, 0, 0, 100, 1, 2, 3], ReconError::Length);
+    let cells = [&[0x20, 1, 0, 0, 0, 100, 0, 0, 0, 100][..], &[0; 13 * 31]].concat();
+    malformed(&cells, ReconError::Length);
+    malformed(&[&cells[..], &[0; 12], &[3]].concat(), ReconError::Count);
+}
+
+#[test]
+fn recon_out_of_turn() {
+    let out = |kind| ChumError::ReconOutOfTurn { kind };
+    for (kind, len) in
+        [(wire::CELLS, 16), (wire::LIST, 5), (wire::WANT, 10), (wire::MARKS, 4), (wire::MORE, 3)]
+    {
+        refuses(started(false), raw(&vec![kind; len]), out(kind));
+        // A table that we send, of which there is no such range.
+        if kind != wire::WANT {
+            refuses(reconciling(1_000, 60), raw(&vec![kind; len]), out(kind));
+        }
+    }
+    let sketch = lama_chum::recon::Sketch::default();
+    let recon = |round| message(|out| Recon { round, snapshot: 100, count: 0, sketch }.write(out));
+    for round in [0, 2, 3] {
+        refuses(started(false), recon(round), out(wire::RECON));
+    }
+    let mut twice = started(false);
+    twice.handle(NOW, recon(1)).unwrap();
+    while twice.poll().is_some() {}
+    refuses(twice, recon(1), out(wire::RECON));
+    // Objects of older positions are still to be acknowledged.
+    let mut chum = started(false);
+    chum.handle(NOW, one(7, 100)).unwrap();
+    while chum.poll().is_some() {}
+    refuses(chum, recon(1), out(wire::RECON));
+}
+
+#[test]
+fn want_beyond_set() {
+    let want = |count: usize, flags| message(|out| wire::write_want(flags, &vec![7; count], out));
+    refuses(reconciling(1_000, 60), want(1_001, WantFlags::Last), ChumError::WantBeyondSet);
+    let mut chum = reconciling(1_000, 60);
+    // Short ids that stand for nothing of ours are answered as if they were not said.
+    chum.handle(NOW, want(600, WantFlags::Part)).unwrap();
+    let mut other = reconciling(1_000, 60);
+    other.handle(NOW, want(600, WantFlags::Last)).unwrap();
+    assert!(std::iter::from_fn(|| other.poll()).all(|output| !matches!(output, Output::Fetch { .. })));
+    refuses(chum, want(600, WantFlags::Last), ChumError::WantBeyondSet);
+}
+
+#[test]
+fn more_cells_come_as_often_as_they_are_asked_for_up_to_the_last_one() {
+    let mut chum = reconciling(1_000, 60);
+    let more = || raw(&[wire::MORE, 0, 0]);
+    let mut asked = 0;
+    let error = loop {
+        if let Err(error) = chum.handle(NOW, more()) {
+            break error;
+        }
+        asked += 1;
+        assert!(asked < 100);
+    };
+    assert_eq!(error, ChumError::ReconOutOfTurn { kind: wire::MORE });
+    assert!(asked > 20);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lama_chum::Entry;
 use lama_identity::{Cid, InstanceId, PersonId};
 
-use crate::api::{Page, PeerHead, Read, Reply, Stats};
+use crate::api::{Ids, Page, PeerHead, Read, Reply, Stats};
 use crate::engine::Engine;
 use crate::layout::{Slot, kind, meta};
 use crate::{Store, StoreError};
@@ -18,8 +18,13 @@ impl<E: Engine> Store<E> {
         Ok(match read {
             Read::Object(id) => Reply::Object(self.visible(id)?),
             Read::Page { person, instance, after, max_bytes, whole } => {
-                Reply::Page(self.page(*person, *instance, *after, *max_bytes, *whole)?)
+                Reply::Page(self.page(*person, *instance, *after, *max_bytes, *whole, None)?)
             }
+            Read::Fetch { person, instance, seqs, max_bytes } => {
+                let after = seqs.first().map_or(0, |first| first.saturating_sub(1));
+                Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Some(seqs))?)
+            }
+            Read::Ids { person, after, limit } => Reply::Ids(self.ids(person, *after, *limit)?),
             Read::Head { person, instance } => Reply::Head(self.peer_head(*person, *instance)),
             Read::Peers(person) => Reply::Peers(
                 self.hot
@@ -70,13 +75,23 @@ impl<E: Engine> Store<E> {
         after: u64,
         max_bytes: usize,
         whole: bool,
+        only: Option<&[u64]>,
     ) -> Result<Page, StoreError> {
         let (number, peer) = self.peer(instance, Some(person))?;
         self.require_active(&person)?;
         let max_bytes = max_bytes.min(self.config.max_page_bytes);
         let mut page = Page { entries: Vec::new(), next: after, head: self.head(peer.view, number) };
         let mut bytes = 0;
+        let mut chosen = only.unwrap_or_default().iter().peekable();
         self.each_entry(peer.view, after, &mut |entry| {
+            if only.is_some() {
+                while chosen.next_if(|seq| **seq < entry.seq).is_some() {}
+                match chosen.peek() {
+                    None => return Ok(false),
+                    Some(seq) if **seq > entry.seq => return Ok(true),
+                    Some(_) => {}
+                }
+            }
             let from_peer = entry.source == number;
             if from_peer && !whole {
                 page.next = entry.seq;
@@ -109,6 +124,24 @@ impl<E: Engine> Store<E> {
         Ok(page)
     }
 
+    fn ids(&self, person: &PersonId, after: u64, limit: usize) -> Result<Ids, StoreError> {
+        self.require_active(person)?;
+        let limit = limit.min(self.config.max_page_entries).max(1);
+        let mut page = Ids { ids: Vec::new(), next: after };
+        let Some(view) = self.hot.persons.get(person) else { return Ok(page) };
+        let mut whole = true;
+        self.each_entry(*view, after, &mut |entry| {
+            page.ids.push((entry.seq, entry.id));
+            page.next = entry.seq;
+            whole = page.ids.len() < limit;
+            Ok(whole)
+        })?;
+        if whole {
+            page.next = self.hot.views.get(view).map_or(0, |log| log.seq).max(page.next);
+        }
+        Ok(page)
+    }
+
     fn peer_head(&self, person: PersonId, instance: InstanceId) -> Option<Box<PeerHead>> {
         let (number, peer) = self.peer(instance, Some(person)).ok()?;
         let head = self.head(peer.view, number);
@@ -116,6 +149,7 @@ impl<E: Engine> Store<E> {
             head,
             received: peer.progress.received,
             acked: self.hot.acked(&peer.progress),
+            pair_key: peer.record.pair_key.clone(),
         }))
     }
 

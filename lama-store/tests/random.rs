@@ -89,7 +89,7 @@ impl Generator {
     fn read(&mut self) -> Read {
         let who = self.below(self.persons.len());
         let (person, instance) = (self.persons[who].person_id(), self.persons[who].instance_id());
-        match self.below(7) {
+        match self.below(9) {
             0 => Read::Object(self.object().0),
             1 => Read::Page {
                 person,
@@ -102,6 +102,12 @@ impl Generator {
             3 => Read::View { person, after: self.below(20) as u64, limit: self.below(50) },
             4 => Read::Access(self.object().0),
             5 => Read::Contacts,
+            6 => Read::Ids { person, after: self.below(60) as u64, limit: self.below(50) },
+            7 => {
+                let first = self.below(40) as u64;
+                let seqs = (first..first + 20).filter(|_| self.below(3) == 0).collect();
+                Read::Fetch { person, instance, seqs, max_bytes: self.below(3000) }
+            }
             _ => Read::Peers(None),
         }
     }

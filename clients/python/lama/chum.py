@@ -6,7 +6,7 @@ Everything is "durable" at once here, in memory, so what was received is acknowl
 import secrets
 import struct
 
-from . import objects
+from . import objects, recon
 from .handshake import hkdf_expand
 from .objects import DAG_CBOR, RAW, ProtocolError
 
@@ -17,14 +17,24 @@ MAX_REFUSED = MAX_GONE = 1024
 NONE = bytes(8)
 
 
-def siphash13_128(key: bytes, data: bytes) -> bytes:
-    """SipHash-1-3 with 128 bits of output (Aumasson and Bernstein)."""
-    mask = (1 << 64) - 1
-    k0, k1 = struct.unpack("<QQ", key)
-    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D ^ 0xEE, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
-    rotate = lambda x, n: (x << n | x >> 64 - n) & mask
+class _SipHash13:
+    """SipHash-1-3 (Aumasson and Bernstein) after all input; `wide` for 128 bits of output."""
 
-    def rounds(n: int) -> None:
+    def __init__(self, key: bytes, data: bytes, wide: bool):
+        k0, k1 = struct.unpack("<QQ", key)
+        self.v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D ^ (0xEE if wide else 0),
+                  k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+        whole = len(data) // 8 * 8
+        last = data[whole:].ljust(7, b"\0") + bytes([len(data) & 0xFF])
+        for at in range(0, whole + 8, 8):
+            word = struct.unpack("<Q", data[at:at + 8] if at < whole else last)[0]
+            self.v[3] ^= word
+            self.rounds(1)
+            self.v[0] ^= word
+
+    def rounds(self, n: int) -> int:
+        v, mask = self.v, (1 << 64) - 1
+        rotate = lambda x, n: (x << n | x >> 64 - n) & mask
         for _ in range(n):
             v[0] = (v[0] + v[1]) & mask
             v[1] = rotate(v[1], 13) ^ v[0]
@@ -36,20 +46,21 @@ def siphash13_128(key: bytes, data: bytes) -> bytes:
             v[2] = (v[2] + v[1]) & mask
             v[1] = rotate(v[1], 17) ^ v[2]
             v[2] = rotate(v[2], 32)
+        return v[0] ^ v[1] ^ v[2] ^ v[3]
 
-    whole = len(data) // 8 * 8
-    last = data[whole:].ljust(7, b"\0") + bytes([len(data) & 0xFF])
-    for at in range(0, whole + 8, 8):
-        word = struct.unpack("<Q", data[at:at + 8] if at < whole else last)[0]
-        v[3] ^= word
-        rounds(1)
-        v[0] ^= word
-    v[2] ^= 0xEE
-    rounds(3)
-    low = v[0] ^ v[1] ^ v[2] ^ v[3]
-    v[1] ^= 0xDD
-    rounds(3)
-    return struct.pack("<QQ", low, v[0] ^ v[1] ^ v[2] ^ v[3])
+
+def siphash13_128(key: bytes, data: bytes) -> bytes:
+    state = _SipHash13(key, data, wide=True)
+    state.v[2] ^= 0xEE
+    low = state.rounds(3)
+    state.v[1] ^= 0xDD
+    return struct.pack("<QQ", low, state.rounds(3))
+
+
+def siphash13_64(key: bytes, data: bytes) -> int:
+    state = _SipHash13(key, data, wide=False)
+    state.v[2] ^= 0xFF
+    return state.rounds(3)
 
 
 class Fingerprinter:
@@ -72,7 +83,9 @@ class Sync:
     """One session of CHUM. `mine` are objects to share, children before parents: (codec, bytes)."""
 
     def __init__(self, pair_key: bytes, mine: list[tuple[int, bytes]]):
+        self._pair_key = pair_key
         self._print = Fingerprinter(pair_key)
+        self._round: recon.Round | None = None  # the reconciliation with which the session starts
         self._epoch = secrets.token_bytes(8)
         self._log: list[bytes] = []  # ids, in the order of the view log
         self._ids: set[bytes] = set()
@@ -128,6 +141,8 @@ class Sync:
             self._acked(struct.unpack(">I", message[1:])[0])
         elif message[0] == SYNCED and len(message) == 29:
             self._synced(message)
+        elif message[0] in range(recon.RECON, recon.MORE + 1):
+            self._reconcile(message)
         elif message[0] == REFUSED and len(message) > 1 and (len(message) - 1) % 34 == 0:
             raise ProtocolError("the other side refused an object")
         else:
@@ -140,9 +155,23 @@ class Sync:
         self._their_hello = message
         self._their_epoch, self._their_head = message[1:9], struct.unpack(">I", message[9:13])[0]
         self._their_claim = (self._their_head, message[25:45])
-        # Nothing was ever seen of each other, so both sides send everything; if both sets are equal, nothing.
+        # Nothing was ever seen of each other. If both sets are equal, nothing is sent; if one is empty, everything.
         if self.in_sync:
             self._their_upto, self._mine = self._their_head, []
+        elif self._log and message[25:29] != bytes(4):
+            key = recon.ShortKey(self._pair_key, 0, siphash13_64)
+            self._round = recon.Round(key, 0, self._log)
+
+    def _reconcile(self, message: bytes) -> None:
+        """One round, at the start of a session; this client never finds sets different after it."""
+        if self._round is None:
+            if message[0] == recon.CELLS:
+                return  # they were under way when we had read enough
+            raise ProtocolError("reconciliation out of turn")
+        if message[0] == recon.RECON:
+            self._their_head = max(self._their_head, self._round.begin(message))
+        else:
+            self._round.handle(message)
 
     def _objects(self, message: bytes) -> None:
         if len(message) < 11:
@@ -210,17 +239,26 @@ class Sync:
     def _synced(self, message: bytes) -> None:
         own, peer = struct.unpack(">II", message[1:9])
         self._acked(peer)
+        self._their_upto = self._their_head = max(own, self._their_head)
         self._their_claim = (own, message[9:29])
 
     def _go_on(self) -> None:
         """Sends what is ours, then claims the set as it stands."""
+        if self._round:
+            self.out += self._round.out
+            self._round.out = []
+            if self._round.picks is None:
+                return
+            picks, snapshot, self._round = set(self._round.picks), self._round.snapshot, None
+            self._mine = [entry for entry in self._mine if entry[0] in picks or entry[0] > snapshot]
         while self._mine:
             batch, size = [], 0
             while self._mine and len(batch) < 0xFFFF and (not batch or size + len(self._mine[0][2]) < 60_000):
                 batch.append(self._mine.pop(0))
                 size += len(batch[-1][2]) + 4
             framed = b"".join(leb128(len(data) << 1 | (codec == RAW)) + data for _, codec, data in batch)
-            upto = batch[-1][0]
+            # After the last of them nothing of the log needs sending.
+            upto = batch[-1][0] if self._mine else len(self._log)
             self.out.append(bytes([OBJECTS]) + struct.pack(">IIH", upto, len(self._log), len(batch)) + framed)
         claim = (len(self._log), self._their_upto, self._set())
         if claim != self._claimed and self._their_upto == self._their_head:

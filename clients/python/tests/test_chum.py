@@ -4,7 +4,7 @@ import json
 import pathlib
 import unittest
 
-from lama import chum, objects
+from lama import chum, objects, recon
 from lama.objects import DAG_CBOR, RAW, ProtocolError
 
 VECTORS = pathlib.Path(__file__).resolve().parents[3] / "vectors" / "chum"
@@ -32,6 +32,46 @@ class Chum(unittest.TestCase):
         settle(a, b)
         self.assertTrue(a.in_sync and b.in_sync)
         self.assertIn(text(1000)[1], [data for _, data in b.received])
+
+    def test_reconciliation(self):
+        text = lambda n: (DAG_CBOR, objects.encode({"n": n}))
+        # Read from 32 cells; from more of them, in one table; a list.
+        for shared, ours, theirs in ((200, 3, 2), (600, 20, 35), (30, 200, 90), (1, 1, 1)):
+            both = [text(n) for n in range(shared)]
+            a = chum.Sync(PAIR_KEY, [text(1000 + n) for n in range(ours)] + both)
+            b = chum.Sync(PAIR_KEY, both[::-1] + [text(5000 + n) for n in range(theirs)])
+            settle(a, b)
+            self.assertTrue(a.in_sync and b.in_sync)
+            self.assertEqual((len(a.received), len(b.received)), (theirs, ours))
+
+    def test_reconciliation_vectors(self):
+        vector = json.loads((VECTORS / "reconciliation.json").read_text())
+        keys = [recon.ShortKey(bytes.fromhex(vector["pair_key"]), salt, chum.siphash13_64) for salt in (0, 1)]
+        ids = [objects.cid(b"id %d" % n, RAW) for n in range(200)]
+        for cid, case in zip(ids, vector["short ids"]):
+            self.assertEqual(objects.cid_text(cid), case["id"])
+            for salt, key in enumerate(keys):
+                short = key.short(cid)
+                told = {"short": f"{short:016x}", "check": f"{key.check(short):08x}"}
+                self.assertEqual(told, case[f"salt {salt}"])
+        for case in vector["mapping"]:
+            cells = sorted(recon.cells_of(int(case["short"], 16), 0, recon.MAX_CELLS))
+            self.assertEqual(cells, case["cells"])
+        key, shorts = keys[0], [keys[0].short(cid) for cid in ids]
+        a, b = recon.fill(key, shorts[:160], 0, 32), recon.fill(key, shorts[30:], 0, 32)
+        sketches = vector["sketches"]
+        self.assertEqual(recon.write_cells(a, 0, 160).hex(), sketches["ids 0 to 159"])
+        self.assertEqual(recon.write_cells(b, 0, 170).hex(), sketches["ids 30 to 199"])
+        self.assertEqual(recon.read_cells(bytes.fromhex(sketches["ids 0 to 159"]), 0, 160, 160), a)
+        self.assertEqual(recon.estimate(recon.minus(a, b)), sketches["estimate of the difference"])
+        self.assertEqual(recon.write_cells(recon.fill(key, shorts, 100, 110), 100, 200).hex(),
+                         vector["cells 100 to 109 of ids 0 to 199"])
+        listed = sorted(recon.scale(short, 200) for short in shorts)
+        self.assertEqual(recon.write_list(0, listed).hex(), vector["list of ids 0 to 199"]["bytes"])
+        self.assertEqual(recon.read_list(recon.write_list(0, listed), 0, 200), listed)
+        for case in vector["plans"]:
+            how, ranges = recon.plan(case["estimate"], case["smaller"])
+            self.assertEqual((how, 1 << ranges), (case["how"], case["ranges"]))
 
     def test_broken_messages(self):
         for message in (b"\x10" + bytes(43), b"\x20" + bytes(44), b"\x02" + bytes(4)):

@@ -75,6 +75,13 @@ impl Node {
                 let read = Read::Page { person, instance, after, max_bytes, whole };
                 self.read(read, Effect::Chum { link: id, ticket });
             }
+            ChumOutput::Ids { ticket, after, limit } => {
+                self.read(Read::Ids { person, after, limit }, Effect::Chum { link: id, ticket });
+            }
+            ChumOutput::Fetch { ticket, seqs, max_bytes } => {
+                let read = Read::Fetch { person, instance, seqs, max_bytes };
+                self.read(read, Effect::Chum { link: id, ticket });
+            }
             ChumOutput::Import { ticket, objects, epoch, after, upto } => {
                 let mut writes: Vec<Write> = Vec::new();
                 writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
@@ -144,6 +151,7 @@ impl Node {
             Some(Ok(Reply::Page(page))) => {
                 Input::Page { ticket, entries: page.entries, next: page.next, head: page.head }
             }
+            Some(Ok(Reply::Ids(page))) => Input::Ids { ticket, ids: page.ids, next: page.next },
             Some(Ok(Reply::Committed(mut committed))) => {
                 let outcome = committed.import.take().unwrap_or_default();
                 let aside = outcome.aside.len() as u64;

@@ -308,7 +308,8 @@ impl Node {
         let Some(head) = head else {
             return self.store_ends(id, StoreError::Corrupt("no head of a view for a known instance"));
         };
-        let chum = Chum::new(self.config.chum, head.head, head.received);
+        let key = lama_chum::PairKey::new(*head.pair_key.expose());
+        let chum = Chum::new(self.config.chum, head.head, head.received, key);
         let active = self.link_is_active(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Stage::Verified(_) = &link.stage

@@ -17,7 +17,7 @@ use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
 pub use read::{
-    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Page, PeerHead, Read, Stats,
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Ids, Page, PeerHead, Read, Stats,
 };
 pub use records::{PeerRecord, Secret32, TrustRecord};
 pub use write::{Import, Write};
@@ -48,8 +48,10 @@ pub enum Reply {
     Conflict(Option<Box<TokenRecord>>),
     /// The bytes of an object, for [`Read::Object`]; `None`: not here (or set aside).
     Object(Option<Bytes>),
-    /// For [`Read::Page`].
+    /// For [`Read::Page`] and [`Read::Fetch`].
     Page(Page),
+    /// For [`Read::Ids`].
+    Ids(Ids),
     /// For [`Read::Head`]; `None`: no [`Write::Peer`] was ever made for that instance.
     Head(Option<Box<PeerHead>>),
     /// For [`Read::Peers`].

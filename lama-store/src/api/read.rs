@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::Secret32;
 use bytes::Bytes;
 use lama_chum::{Cursor, Entry, Epoch, ViewHead};
 use lama_identity::{ChannelId, Cid, Hlc, InstanceId, PersonId};
@@ -26,6 +27,27 @@ pub enum Read {
         max_bytes: usize,
         /// Also the entries that came from that instance: it has lost them.
         whole: bool,
+    },
+    /// Chosen entries of the view towards an instance, for CHUM, also those that came from it: what reconciliation
+    /// found it to lack. Answered as [`Read::Page`] is.
+    Fetch {
+        /// Whose view.
+        person: PersonId,
+        /// The instance it is read for.
+        instance: InstanceId,
+        /// Their sequence numbers, ascending.
+        seqs: Vec<u64>,
+        /// Object bytes after which the page ends; it holds at least one entry if there is one.
+        max_bytes: usize,
+    },
+    /// The ids of a person's set with their sequence numbers, in the order of the log, for CHUM.
+    Ids {
+        /// Whose view.
+        person: PersonId,
+        /// The entry after which to start; 0: from the start.
+        after: u64,
+        /// At most so many (and never more than [`Config::max_page_entries`](crate::Config)).
+        limit: usize,
     },
     /// Heads and cursors between us and one instance.
     Head {
@@ -99,6 +121,16 @@ pub struct Page {
     pub head: ViewHead,
 }
 
+/// A stretch of the ids of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// Sequence numbers and ids.
+    pub ids: Vec<(u64, Cid)>,
+    /// Everything up to this sequence number is in it or was skipped: the next `after`. The log's head where the
+    /// log ends.
+    pub next: u64,
+}
+
 /// Heads and cursors between us and one instance of another person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerHead {
@@ -108,6 +140,8 @@ pub struct PeerHead {
     pub received: Cursor,
     /// Up to where it has our log, as acknowledged in the current epoch; 0: nothing.
     pub acked: u64,
+    /// The pair key under which the head's fingerprint was made.
+    pub pair_key: Secret32,
 }
 
 /// How one instance of a person is reached.

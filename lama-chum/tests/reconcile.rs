@@ -1,0 +1,184 @@
+//! Pairs that have to find out what each lacks: every way to tell, what it costs, and what cuts do to it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use bytes::Bytes;
+use common::pair::Pair;
+use common::view::View;
+use common::{Rng, objects};
+use lama_chum::{Config, Event};
+use lama_identity::Cid;
+
+fn tight() -> Config {
+    Config {
+        room: 1_024,
+        page_bytes: 2_000,
+        batch_bytes: 1_500,
+        batch_objects: 5,
+        max_imports: 3,
+        send_bytes: 4_000,
+        send_objects: 12,
+    }
+}
+
+/// Views that share `shared` objects, and have `ours` and `theirs` for themselves, all in mixed order.
+fn views(shared: u64, ours: u64, theirs: u64) -> [View; 2] {
+    let mixed = |own: &str, count: u64, seed: u64| {
+        let mut all: Vec<(Cid, Bytes)> = objects("shared", shared, 0);
+        all.extend(objects(own, count, 0));
+        let mut rng = Rng(seed);
+        for at in (1..all.len()).rev() {
+            all.swap(at, rng.below(at + 1));
+        }
+        all
+    };
+    let (mut a, mut b) = (View::new(1), View::new(2));
+    a.share(mixed("a", ours, 1));
+    b.share(mixed("b", theirs, 2));
+    [a, b]
+}
+
+/// What is said beyond the objects themselves, in bytes.
+fn overhead(pair: &Pair, objects_len: usize) -> usize {
+    pair.sides.iter().map(|side| side.sent.bytes).sum::<usize>() - objects_len
+}
+
+fn size(author: &str, count: u64) -> usize {
+    objects(author, count, 0).iter().map(|(_, object)| object.len() + 1).sum()
+}
+
+#[test]
+fn every_way_to_tell_moves_the_difference_and_nothing_else() {
+    for (shared, ours, theirs, limit) in [
+        (2_000, 3, 4, 1_300),                 // read out of 32 cells
+        (2_000, 0, 1, 1_300),                 // nothing to send in one direction
+        (20_000, 300, 200, 24 * 500),         // one table
+        (60_000, 3_500, 3_500, 24 * 7_000),   // ranges of cells
+        (1_000, 5_000, 700, 5 * 1_700),       // a list
+        (30_000, 25_000, 10_000, 3 * 40_000), // lists of several ranges
+        (5, 1, 1, 1_300),
+        (0, 2, 3, 1_300),
+    ] {
+        let [a, b] = views(shared, ours, theirs);
+        let mut pair = Pair::new(Config::default(), a, b, 1 << 24, 1);
+        let mut flights = 0;
+        while pair.flight() {
+            flights += 1;
+        }
+        pair.assert_in_sync();
+        assert_eq!(pair.sides[0].view.head.count, shared + ours + theirs);
+        assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+        let over = overhead(&pair, size("a", ours) + size("b", theirs));
+        println!("{shared} + {ours}/{theirs}: {over} bytes beyond the objects, {flights} flights");
+        assert!(over < limit, "{over}");
+        for side in &pair.sides {
+            assert!(!side.events.iter().any(|event| matches!(event, Event::OutOfSync { .. })));
+        }
+        // The cursors stand at the heads: the next session costs two HELLOs.
+        let [a, b] = pair.sides;
+        let mut pair = Pair::new(Config::default(), a.view, b.view, 1 << 20, 2);
+        pair.settle().unwrap();
+        assert_eq!(pair.sides[0].sent.bytes + pair.sides[1].sent.bytes, 90);
+        let [a, b] = pair.sides.map(|side| side.view);
+        assert_eq!((a.cursor.upto, b.cursor.upto), (b.head.seq, a.head.seq));
+    }
+}
+
+#[test]
+fn every_schedule_of_a_reconciliation_ends_in_sync() {
+    for seed in 1..60_u64 {
+        let mut rng = Rng(seed * 31);
+        let (ours, theirs) = (rng.below(60) as u64, rng.below(60) as u64);
+        let [a, b] = views(rng.below(600) as u64, ours, theirs);
+        let mut pair = Pair::new(tight(), a, b, 1 + rng.below(4_000), seed);
+        pair.sides.iter_mut().for_each(|side| side.ids_at_most = 1 + rng.below(100));
+        for n in 0..20_u64 {
+            for _ in 0..rng.below(40) {
+                pair.random_step().unwrap();
+            }
+            // Both logs grow meanwhile.
+            pair.share((n % 2) as usize, objects("later", n + 1, 80).split_off(n as usize));
+        }
+        pair.settle().unwrap();
+        pair.assert_in_sync();
+        assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+    }
+}
+
+#[test]
+fn cut_anywhere_a_reconciliation_is_made_up_for_and_nothing_durable_is_sent_again() {
+    let (mut cuts, mut reconciled) = (0, 0);
+    for (shared, ours, theirs) in [(420, 25, 15), (40, 30, 80)] {
+        for at in (0..).step_by(41) {
+            let [a, b] = views(shared, ours, theirs);
+            let mut pair = Pair::new(tight(), a, b, 3_000, at + 1);
+            let done = !(0..at).all(|_| pair.random_step().unwrap());
+            let [mut a, mut b] = pair.sides;
+            for (side, run) in [(&mut a, at % 2 == 0), (&mut b, at % 3 == 0)] {
+                while run && !side.jobs.is_empty() {
+                    side.execute();
+                }
+            }
+            reconciled +=
+                usize::from(a.view.head.count > shared + ours || b.view.head.count > shared + theirs);
+            let mut pair = Pair::new(tight(), a.view, b.view, 3_000, at + 7);
+            pair.settle().unwrap();
+            pair.assert_in_sync();
+            assert_eq!(pair.sides[0].view.head.count, shared + ours + theirs);
+            assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+            cuts += 1;
+            if done {
+                break;
+            }
+        }
+    }
+    println!("{cuts} cuts, {reconciled} of them after something had become durable");
+    assert!(cuts > 30 && reconciled > 10);
+}
+
+/// Forgets an object without a new epoch: no honest store does.
+fn forget(view: &mut View, id: &Cid) {
+    view.objects.remove(id);
+    view.members.remove(id);
+    view.head.count -= 1;
+    view.head.fingerprint.add(&common::pair_key().fingerprinter(), id);
+    view.head.seq += 1;
+    view.log.push((*id, true));
+}
+
+#[test]
+fn a_loss_in_the_middle_of_a_session_is_healed_by_another_round() {
+    for seed in 1..30 {
+        let [a, b] = views(300, 10, 10);
+        let mut pair = Pair::new(tight(), a, b, 3_000, seed);
+        pair.settle().unwrap();
+        pair.assert_in_sync();
+        for n in [5, 77] {
+            forget(&mut pair.sides[1].view, &objects("shared", 300, 0)[n].0);
+        }
+        pair.share(0, objects("later", 3, 100));
+        pair.share(1, objects("later still", 3, 100));
+        pair.settle().unwrap();
+        pair.assert_in_sync();
+        assert_eq!(pair.sides[1].view.head.count, 326);
+        let bad = |event: &Event| matches!(event, Event::OutOfSync { .. });
+        assert!(!pair.sides.iter().any(|side| side.events.iter().any(bad)));
+    }
+}
+
+#[test]
+fn two_long_tails_are_reconciled_and_what_both_got_elsewhere_is_not_sent() {
+    let [a, b] = views(100, 5, 5);
+    let mut pair = Pair::new(Config::default(), a, b, 1 << 20, 3);
+    pair.settle().unwrap();
+    let [mut a, mut b] = pair.sides.map(|side| side.view);
+    a.share(objects("elsewhere", 900, 300));
+    b.share(objects("elsewhere", 905, 300));
+    let mut pair = Pair::new(Config::default(), a, b, 1 << 20, 4);
+    pair.settle().unwrap();
+    pair.assert_in_sync();
+    assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+    let sent: usize = pair.sides.iter().map(|side| side.sent.bytes).sum();
+    assert!(sent < 5 * 310 + 1_300, "{sent}");
+}
