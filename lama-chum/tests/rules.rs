@@ -526,7 +526,7 @@ fn recon() {
     malformed(&[0x20, 1, 0, 0, 0, 100, 0, 0, 0, 100, 1, 2, 3], ReconError::Length);
     let cells = [&[0x20, 1, 0, 0, 0, 100, 0, 0, 0, 100][..], &[0; 13 * 31]].concat();
     malformed(&cells, ReconError::Length);
-    malformed(&[&cells[..], &[0; 12], &[3]].concat(), ReconError::Count);
+    malformed(&[&cells[..], &[0; 12], &[99]].concat(), ReconError::Count);
 }
 
 #[test]
