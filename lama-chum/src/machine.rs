@@ -432,10 +432,9 @@ impl Chum {
             return true;
         }
         // What is due for older positions comes before RECON.
-        if !self.reconcile.is_active() || !self.incoming.ack_due() {
-            if self.reconcile.write(&self.config, out) {
-                return true;
-            }
+        let acknowledged = !self.reconcile.is_active() || !self.incoming.ack_due();
+        if acknowledged && self.reconcile.write(&self.config, out) {
+            return true;
         }
         // A claim acknowledges, too.
         if let Some(claim) = self.claim_due() {

@@ -8,6 +8,7 @@
 
 mod work;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -45,7 +46,7 @@ pub(crate) struct Picks {
 /// A frame to be built when the link has room.
 #[derive(Debug)]
 enum Frame {
-    Recon(Recon),
+    Recon(Box<Recon>),
     Cells { range: u32, first: u32, end: u32 },
     List { range: u32 },
     Want(WantFlags, Vec<u64>),
@@ -219,12 +220,12 @@ impl Reconcile {
             round.sketch.add(&round.key, item.short);
         }
         round.ready = true;
-        self.frames.push_back(Frame::Recon(Recon {
+        self.frames.push_back(Frame::Recon(Box::new(Recon {
             round: round.number,
             snapshot,
             count: round.items.len() as u64,
             sketch: round.sketch,
-        }));
+        })));
         Ok(true)
     }
 
