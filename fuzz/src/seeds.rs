@@ -79,7 +79,7 @@ fn objects() -> Vec<(&'static str, Bytes)> {
         type_tag: TypeTag::default(),
         author: me.person_id(),
         channel: channel.id(),
-        content: Content { text: Some("hello".into()), links: vec![Cid::of_object(b"shared")] },
+        content: Content { links: vec![Cid::of_object(b"shared")], ..Content::text("hello") },
         instance: me.instance_id(),
     };
     let profile = Versioned {

@@ -26,7 +26,20 @@ pub(crate) enum Request {
     /// Answer: [`Sent`].
     Send { to: String, text: String },
     /// Messages of one channel or of all. Answer: [`Messages`].
-    Log { with: Option<String>, limit: usize },
+    Log {
+        with: Option<String>,
+        limit: usize,
+        #[serde(default)]
+        unread: bool,
+        #[serde(default)]
+        before: Option<String>,
+        #[serde(default)]
+        mark_read: bool,
+    },
+    /// Puts another text in the place of an own message. Answer: [`Amended`].
+    Edit { message: String, text: String },
+    /// Deletes an own message. Answer: [`Amended`].
+    Delete { message: String },
     /// Shares what lies at an absolute path; `watch`: goes on until the other side hangs up. Answer: [`Shared`].
     Share { path: String, with: Vec<String>, watch: bool },
     /// Writes a shared file or folder below an absolute path. Answer: [`Saved`].
@@ -143,6 +156,24 @@ pub(crate) struct Message {
     pub(crate) text: String,
     /// What was shared with it.
     pub(crate) attachment: Option<String>,
+    /// When its author put this text in the place of an earlier one.
+    #[serde(default)]
+    pub(crate) edited: Option<u64>,
+    /// When its author deleted it; its text is empty then.
+    #[serde(default)]
+    pub(crate) deleted: Option<u64>,
+    /// Whether it came from somebody else and was not marked as read.
+    #[serde(default)]
+    pub(crate) unread: bool,
+}
+
+/// A message that was edited or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Amended {
+    /// The message.
+    pub(crate) id: String,
+    /// The entry that says so.
+    pub(crate) by: String,
 }
 
 /// Messages of one channel.
@@ -151,6 +182,9 @@ pub(crate) struct Channel {
     pub(crate) channel: String,
     /// E-mails of the members other than this person.
     pub(crate) with: Vec<String>,
+    /// How many messages of others are unread, shown here or not.
+    #[serde(default)]
+    pub(crate) unread: u64,
     pub(crate) messages: Vec<Message>,
 }
 

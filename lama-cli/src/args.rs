@@ -90,8 +90,12 @@ pub(crate) enum Command {
     Contacts,
     /// Send a message to a contact
     Send(Send),
-    /// Show the messages of a channel
+    /// Show messages: those of one contact, or all
     Log(Log),
+    /// Put another text in the place of a message of yours
+    Edit(Edit),
+    /// Delete a message of yours
+    Delete(Delete),
     /// Share a file or a folder with contacts
     Share(Share),
     /// Write what was shared with you into a folder
@@ -211,6 +215,29 @@ pub(crate) struct Log {
     /// The most messages of a channel
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
+    /// Only messages that you have not marked as read, in the order in which they arrived
+    #[arg(long, conflicts_with = "before")]
+    pub(crate) unread: bool,
+    /// The messages right before this one: its name, as shown in front of it
+    #[arg(long, value_name = "MESSAGE")]
+    pub(crate) before: Option<String>,
+    /// Mark the channels that are shown as read, as they stand at this moment
+    #[arg(long)]
+    pub(crate) mark_read: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    /// The message, as `lama log` names it
+    pub(crate) message: String,
+    /// The new text; `-` reads standard input
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The message, as `lama log` names it
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Args)]

@@ -89,8 +89,28 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
             })
         }
         Command::Log(log) => {
-            let request = Request::Log { with: log.with.clone(), limit: log.limit };
+            let request = Request::Log {
+                with: log.with.clone(),
+                limit: log.limit,
+                unread: log.unread,
+                before: log.before.clone(),
+                mark_read: log.mark_read,
+            };
             backend.ask(&request, &mut |_| {}).map(|list| output.answer(&list, render::messages))
+        }
+        Command::Edit(edit) => read_text(&edit.text).and_then(|text| {
+            let request = Request::Edit { message: edit.message.clone(), text };
+            let edited = backend.ask(&request, &mut |_| {});
+            edited.map(|edited: api::Amended| {
+                output.answer(&edited, |_| "edited; whoever has read it has read it\n".to_owned())
+            })
+        }),
+        Command::Delete(delete) => {
+            let request = Request::Delete { message: delete.message.clone() };
+            let deleted = backend.ask(&request, &mut |_| {});
+            deleted.map(|deleted: api::Amended| {
+                output.answer(&deleted, |_| "deleted; whoever has read it has read it\n".to_owned())
+            })
         }
         Command::Approve(who) => done(&mut backend, &Request::Approve { person: who.person.clone() }, output),
         Command::Deny(who) => done(&mut backend, &Request::Deny { person: who.person.clone() }, output),
@@ -174,15 +194,21 @@ fn absolute(path: &Path) -> Result<String, Failure> {
         .map_err(|_| Failure::usage("this path is not UTF-8, and paths are sent as text; rename it"))
 }
 
-fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
-    let mut text = send.text.clone();
-    if text == "-" {
-        text.clear();
-        let mut input = std::io::stdin().take(MAX_MESSAGE + 1);
-        input
-            .read_to_string(&mut text)
-            .map_err(|error| HostError::io("read", Path::new("standard input"), &error))?;
+/// A text as it was given, or from standard input.
+fn read_text(given: &str) -> Result<String, Failure> {
+    if given != "-" {
+        return Ok(given.to_owned());
     }
+    let mut text = String::new();
+    let mut input = std::io::stdin().take(MAX_MESSAGE + 1);
+    input
+        .read_to_string(&mut text)
+        .map_err(|error| HostError::io("read", Path::new("standard input"), &error))?;
+    Ok(text)
+}
+
+fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
+    let text = read_text(&send.text)?;
     let mut backend = Backend::open(global, Network::Offline)?;
     let request = Request::Send { to: send.to.clone(), text };
     let sent = backend.ask(&request, &mut |_| {}).map(|sent: api::Sent| {

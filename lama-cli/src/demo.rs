@@ -336,5 +336,5 @@ impl Stage {
 }
 
 const fn log() -> Request {
-    Request::Log { with: None, limit: usize::MAX }
+    Request::Log { with: None, limit: usize::MAX, unread: false, before: None, mark_read: false }
 }

@@ -1,6 +1,7 @@
 //! An instance that runs in this process, and what can be asked of it. Blocking: whoever asks has a thread.
 
 mod folders;
+mod messages;
 mod people;
 mod rows;
 mod work;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::api::{self, Contact, Contacts, Id, Messages, PendingList, Status};
-use crate::text::{bytes, count, escape, table, time};
+use crate::text::{bytes, count, escape, message_name, table, time};
 
 /// How much of an id people see; enough to name somebody, and to compare by voice.
 const SHORT: usize = 16;
@@ -158,10 +158,20 @@ pub(crate) fn messages(list: &Messages) -> String {
     let mut out = String::new();
     for channel in &list.channels {
         let with: Vec<String> = channel.with.iter().map(|email| escape(email)).collect();
-        let _ = writeln!(out, "{} with {}", escape(&channel.channel), with.join(", "));
+        let unread = if channel.unread > 0 { format!(", {} unread", channel.unread) } else { String::new() };
+        let _ = writeln!(out, "{} with {}{unread}", escape(&channel.channel), with.join(", "));
         for message in &channel.messages {
             let author = if message.email.is_empty() { short(&message.author) } else { &message.email };
-            let _ = write!(out, "  {}  {}: {}", time(message.time), escape(author), escape(&message.text));
+            let mark = if message.unread { '*' } else { ' ' };
+            let name = message_name(&message.id);
+            let _ = write!(out, "{mark} {name}  {}  {}: ", time(message.time), escape(author));
+            match (message.deleted, message.edited) {
+                (Some(_), _) => out.push_str("(deleted)"),
+                (None, Some(_)) => {
+                    let _ = write!(out, "{} (edited)", escape(&message.text));
+                }
+                (None, None) => out.push_str(&escape(&message.text)),
+            }
             if let Some(id) = &message.attachment {
                 let _ = write!(out, "  [{id}]");
             }
@@ -280,6 +290,16 @@ pub(crate) fn event(event: &Value) -> Option<String> {
         "invitation_expired" => format!("invitation {} ran out", short(&text("locator"))),
         "endpoint_changed" => format!("{} is reached at {} now", text("email"), text("url")),
         "message" => format!("{}: {}", inner("message", "email"), inner("message", "text")),
+        "message_changed" => {
+            let deleted =
+                event.get("message").is_some_and(|message| message.get("deleted").is_some_and(Value::is_u64));
+            let name = message_name(&inner("message", "id")).to_owned();
+            if deleted {
+                format!("{} deleted {name}", inner("message", "email"))
+            } else {
+                format!("{} edited {name}: {}", inner("message", "email"), inner("message", "text"))
+            }
+        }
         "shared" => format!("{} was shared with you", text("id")),
         "in_sync" => format!(
             "in sync with {}: {} objects, fingerprint {}",

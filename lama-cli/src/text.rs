@@ -72,6 +72,21 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// How many characters of a message's id people see.
+const NAME: usize = 8;
+
+/// What people call a message: its id without what all ids begin with, cut short. The beginning of it is enough where it
+/// names one message.
+pub(crate) fn message_name(id: &str) -> &str {
+    let rest = after_prefix(id);
+    rest.get(..NAME).unwrap_or(rest)
+}
+
+/// An object's id without what the ids of all objects begin with.
+pub(crate) fn after_prefix(id: &str) -> &str {
+    id.strip_prefix("bafyrei").unwrap_or(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -104,23 +104,58 @@ pub const MAX_TEXT: usize = 64 << 10;
 /// Most heads, and most links, in one entry.
 pub const MAX_ENTRY_LINKS: usize = 64;
 
-/// What an entry says: text, things shared with it, or both.
+/// What an entry says: text, things shared with it, or both; or what becomes of an earlier entry of its author.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
+    /// The entry that this one takes the place of. It must be an entry of the same author in the same channel, and no
+    /// edit or deletion itself; otherwise this one has no effect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edit: Option<Reference>,
     /// What the person wrote. Not escaped: see [`crate::text::for_terminal`] before showing it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub text: Option<String>,
     /// Objects that are part of the entry, such as a file or folder: whoever gets the entry gets them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub links: Vec<Cid>,
+    /// The entry that this one deletes, with the same conditions as for `edit`. Nothing else is said then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub delete: Option<Reference>,
+}
+
+/// What an edit or a deletion speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amends {
+    /// The entry that was written first.
+    pub entry: Cid,
+    /// Whether it is deleted, for good: a deletion goes before every edit.
+    pub deletes: bool,
 }
 
 impl Content {
     /// Plain text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), links: Vec::new() }
+        Self { text: Some(text.into()), ..Self::default() }
+    }
+
+    /// Text that takes the place of `entry`.
+    #[must_use]
+    pub fn edit(entry: Cid, text: impl Into<String>) -> Self {
+        Self { edit: Some(Reference(entry)), ..Self::text(text) }
+    }
+
+    /// The end of `entry`.
+    #[must_use]
+    pub fn delete(entry: Cid) -> Self {
+        Self { delete: Some(Reference(entry)), ..Self::default() }
+    }
+
+    /// What it edits or deletes; `None` for an entry of its own.
+    #[must_use]
+    pub fn amends(&self) -> Option<Amends> {
+        let edit = self.edit.map(|entry| Amends { entry: entry.0, deletes: false });
+        self.delete.map(|entry| Amends { entry: entry.0, deletes: true }).or(edit)
     }
 }
 
@@ -170,7 +205,12 @@ impl Object for ChannelEntry {
         if self.content.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
             return Err(IdentityError::TooLong { field: "text", limit: MAX_TEXT });
         }
-        if self.content.text.is_none() && self.content.links.is_empty() {
+        let Content { edit, text, links, delete } = &self.content;
+        let says = text.is_some() || !links.is_empty();
+        if delete.is_some() && (says || edit.is_some()) {
+            return Err(IdentityError::Field { field: "delete", rule: "must stand alone" });
+        }
+        if delete.is_none() && !says {
             return Err(IdentityError::Field { field: "content", rule: "must say something" });
         }
         sorted("heads", &self.heads)

@@ -50,7 +50,7 @@ mod version;
 
 pub use cert::{CERT_BACK_LABEL, CERT_LABEL, CertBody, InstanceCert};
 pub use channel::{
-    Channel, ChannelEntry, ChannelId, Content, MAX_CHANNEL_MEMBERS, MAX_ENTRY_LINKS, MAX_TEXT,
+    Amends, Channel, ChannelEntry, ChannelId, Content, MAX_CHANNEL_MEMBERS, MAX_ENTRY_LINKS, MAX_TEXT,
 };
 pub use cid::{Cid, Codec, Reference};
 pub use clock::{Hlc, MAX_AHEAD};

@@ -20,7 +20,7 @@ use lama_invite::{DialRules, Draft, Invitation, LAMA_BASE, Policy};
 use lama_net::{Listen, Options};
 use lama_node::{
     ChannelRef, Command, ContactInfo, ContactStanding, EndReason, Event, InvitationState, NodeError,
-    RefuseReason, Reply,
+    PageFrom, RefuseReason, Reply,
 };
 use support::{Disk, Host, Proxy, Running, Who, port_of, seed};
 use zeroize::Zeroizing;
@@ -85,7 +85,7 @@ fn send<H: Host>(node: &Running<H>, to: PersonId, text: &str) {
 
 fn log<H: Host>(node: &Running<H>, with: PersonId) -> Vec<(PersonId, String)> {
     let channel = ChannelRef::With { person: with, name: None };
-    match node.try_ask(Command::Log { channel, after: None, limit: 1000 }) {
+    match node.try_ask(Command::Log { channel, from: PageFrom::First, limit: 1000 }) {
         Ok(Reply::Log(entries)) => entries.into_iter().map(|entry| (entry.author, entry.text)).collect(),
         _ => Vec::new(),
     }

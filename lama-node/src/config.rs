@@ -45,6 +45,8 @@ pub struct Config {
     pub max_waiting: usize,
     /// Longest message text in bytes: 64 KiB.
     pub max_text: usize,
+    /// How far ahead of our own clock that of somebody else may run before ours no longer follows it: 10 min.
+    pub max_clock_ahead: Duration,
     /// Pending contacts and joins at a time: 100.
     pub max_pending: usize,
     /// Denied and removed instances remembered, so that they are told: 1,000.
@@ -74,6 +76,7 @@ impl Default for Config {
             dial: lama_invite::DialRules { lan: true, ..lama_invite::DialRules::default() },
             max_waiting: 10_000,
             max_text: 64 << 10,
+            max_clock_ahead: lama_identity::MAX_AHEAD,
             max_pending: 100,
             max_denied: 1_000,
         }

@@ -116,6 +116,21 @@ pub enum NodeError {
     NotListening,
     /// No channel of that id.
     NoSuchChannel,
+    /// No entry of a channel, or itself an edit or deletion.
+    NoSuchMessage {
+        /// Which.
+        id: Cid,
+    },
+    /// Somebody else wrote it: only he edits and deletes it.
+    NotYourMessage {
+        /// Which.
+        id: Cid,
+    },
+    /// It is deleted already, and that is final.
+    MessageDeleted {
+        /// Which.
+        id: Cid,
+    },
     /// An object that is not here.
     ObjectNotHere {
         /// Which.
@@ -173,6 +188,9 @@ impl NodeError {
             Self::NoRoute { .. } => "node.no-route",
             Self::NotListening => "node.not-listening",
             Self::NoSuchChannel => "node.no-such-channel",
+            Self::NoSuchMessage { .. } => "node.no-such-message",
+            Self::NotYourMessage { .. } => "node.not-your-message",
+            Self::MessageDeleted { .. } => "node.message-deleted",
             Self::ObjectNotHere { .. } => "node.object-not-here",
             Self::ObjectMismatch { .. } => "node.object-mismatch",
             Self::TextTooLong { .. } => "node.text-too-long",
@@ -289,6 +307,15 @@ impl NodeError {
                 "this instance does not listen, so nobody could join; start it with `lama run` and a free port",
             ),
             Self::NoSuchChannel => f.write_str("there is no such channel; `lama channels` shows those there are"),
+            Self::NoSuchMessage { id } => {
+                write!(f, "{id} is no message of a channel here; `lama log` shows what the messages are called")
+            }
+            Self::NotYourMessage { id } => {
+                write!(f, "somebody else wrote {id}; only the author of a message edits and deletes it")
+            }
+            Self::MessageDeleted { id } => {
+                write!(f, "{id} is deleted, and that is final; send a new message instead")
+            }
             Self::ObjectNotHere { id } => {
                 write!(f, "the object {id} is not here; store it first, its parts before it")
             }

@@ -67,12 +67,13 @@ mod tests;
 
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
-    EntryInfo, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState, LinkCause, LinkId,
-    NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, RefuseReason,
-    Reply, SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
+    EntryInfo, EntryStanding, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState,
+    LinkCause, LinkId, NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus,
+    PendingInfo, RefuseReason, Reply, SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;
 pub use error::{Bucket, NodeError};
 pub use lama_invite::Source;
+pub use lama_store::PageFrom;
 pub use node::Node;

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lama_invite::Policy;
-use lama_node::{ChannelRef, Command, Event, Reply};
+use lama_node::{ChannelRef, Command, Event, PageFrom, Reply};
 use lama_sim::{ActorConfig, ActorId, LinkConfig, PipeConfig, Rng, World, WorldConfig};
 use support::{Scene, pair};
 
 fn texts(world: &mut World, actor: ActorId, with: ActorId) -> Vec<String> {
     let channel = ChannelRef::With { person: world.person(with), name: None };
-    match world.ask(actor, Command::Log { channel, after: None, limit: 1_000 }) {
+    match world.ask(actor, Command::Log { channel, from: PageFrom::First, limit: 1_000 }) {
         Ok(Reply::Log(entries)) => entries.into_iter().map(|entry| entry.text).collect(),
         other => panic!("no log: {other:?}"),
     }

@@ -91,6 +91,42 @@ impl<E: Engine> Store<E> {
         state.map(|_| ())
     }
 
+    /// Visits the rows of a table that lie before `to`, descending down to `from`.
+    pub(crate) fn rows_down(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut EachRow<'_>,
+    ) -> Result<(), StoreError> {
+        if to.is_some_and(|to| to <= from) {
+            return Ok(());
+        }
+        let upper = to.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
+        let rows = self.group.batch.table(table);
+        let mut changed = rows.range::<[u8], _>((core::ops::Bound::Included(from), upper)).rev().peekable();
+        let mut state = Ok(true);
+        self.engine.scan(table, from, to, Direction::Down, &mut |key, value| {
+            while let Some((at, change)) = changed.next_if(|(at, _)| at.as_slice() >= key) {
+                if let Some(change) = change {
+                    state = visit(at, change);
+                }
+                if at.as_slice() == key || !matches!(state, Ok(true)) {
+                    return matches!(state, Ok(true));
+                }
+            }
+            state = visit(key, value);
+            matches!(state, Ok(true))
+        })?;
+        for (at, change) in changed {
+            if !state? {
+                return Ok(());
+            }
+            state = change.as_ref().map_or(Ok(true), |change| visit(at, change));
+        }
+        state.map(|_| ())
+    }
+
     /// Visits the records of `Meta` whose key begins with `prefix`, with the rest of the key.
     pub(crate) fn each_meta(&self, prefix: &[u8], visit: &mut EachRow<'_>) -> Result<(), StoreError> {
         self.rows(Table::Meta, prefix, after_prefix(prefix).as_deref(), &mut |key, value| {

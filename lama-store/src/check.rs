@@ -281,6 +281,17 @@ impl<E: Engine> Store<E> {
             if entries != channel.entries {
                 return damaged("a channel has more or fewer entries than were counted");
             }
+            let mut unread = 0;
+            self.each_meta(&crate::layout::meta(kind::UNREAD, &[&channel.channel.0]), &mut |_, value| {
+                unread += 1;
+                if !self.object(&id_at_end(value)?)?.is_some_and(Slot::is_visible) {
+                    return damaged("an unread entry is not here");
+                }
+                Ok(true)
+            })?;
+            if unread != channel.unread {
+                return damaged("a channel has more or fewer unread entries than were counted");
+            }
         }
         Ok(())
     }

@@ -72,9 +72,15 @@ pub(crate) mod kind {
     pub(crate) const ENDPOINT: u8 = b'D';
     /// Channel to its name, members and number of entries.
     pub(crate) const CHANNEL: u8 = b'H';
-    /// Channel, clock, author, id to instance: the order of the channel.
+    /// Channel, clock, author, id to instance and number of arrival: the order of the channel.
     pub(crate) const ENTRY: u8 = b'h';
-    /// Id of an entry to channel, clock, author and state.
+    /// Amended entry, channel, author, whether it is deleted, clock, and id of the entry that says so; nothing.
+    pub(crate) const AMENDS: u8 = b'm';
+    /// Channel to its last arrival, the last one that was read, and how many are unread.
+    pub(crate) const ARRIVALS: u8 = b'u';
+    /// Channel and number of an arrival u64 BE to the unread entry.
+    pub(crate) const UNREAD: u8 = b'n';
+    /// Id of an entry to channel, clock, author, and whether it counts and amends another.
     pub(crate) const ENTRY_AT: u8 = b'e';
     /// Channel and id of an entry that no other one names, to its clock.
     pub(crate) const HEAD: u8 = b'g';

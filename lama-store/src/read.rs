@@ -40,9 +40,10 @@ impl<E: Engine> Store<E> {
             Read::Tokens => Reply::Tokens(self.tokens()?),
             Read::Endpoints(person) => Reply::Endpoints(self.endpoints(person)?),
             Read::Channels => Reply::Channels(self.channels()?),
-            Read::Channel { channel, after, limit } => {
-                Reply::Channel(self.channel_page(channel, after.as_ref(), *limit)?)
+            Read::Channel { channel, from, limit } => {
+                Reply::Channel(self.channel_page(channel, from, *limit)?)
             }
+            Read::Entry(id) => Reply::Channel(self.channel_entry(id)?.into_iter().collect()),
             Read::ChannelHeads { channel, clock_limit } => {
                 Reply::ChannelHeads(self.channel_heads(channel, *clock_limit)?)
             }

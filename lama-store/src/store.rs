@@ -253,6 +253,7 @@ impl<E: Engine> Store<E> {
                 self.note(*instance, |progress| progress.received = *cursor)
             }
             Write::Acked { instance, cursor } => self.note_acked(*instance, *cursor),
+            Write::MarkRead { channel, upto } => self.mark_read(channel, *upto),
             Write::Setting { key, value } => self.put_setting(key, value.as_ref()),
         }
     }

@@ -1,8 +1,8 @@
 //! From what the node says to what `--json` shows.
 
 use lama_node::{
-    ContactInfo, ContactStanding, EntryInfo, Event, InvitationInfo, InvitationState, PeerState, PeerStatus,
-    PendingInfo, WaitsFor,
+    ContactInfo, ContactStanding, EntryInfo, EntryStanding, Event, InvitationInfo, InvitationState,
+    PeerState, PeerStatus, PendingInfo, WaitsFor,
 };
 use serde_json::{Value, json};
 
@@ -78,6 +78,15 @@ pub(super) fn message(info: &EntryInfo) -> api::Message {
         time: info.written.0,
         text: info.text.clone(),
         attachment: info.attachment.map(|id| id.to_string()),
+        edited: match info.standing {
+            EntryStanding::Edited { at } => Some(at.0),
+            _ => None,
+        },
+        deleted: match info.standing {
+            EntryStanding::Deleted { at } => Some(at.0),
+            _ => None,
+        },
+        unread: info.unread,
     }
 }
 
@@ -153,6 +162,7 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
             json!({ "type": "endpoint_changed", "email": peer.email, "url": url })
         }
         Event::Message(entry) => json!({ "type": "message", "message": message(entry) }),
+        Event::MessageChanged(entry) => json!({ "type": "message_changed", "message": message(entry) }),
         Event::Shared(info) => json!({
             "type": "shared", "by": info.by.full(), "id": info.root.to_string(), "of_type": info.type_name,
         }),

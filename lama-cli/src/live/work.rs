@@ -7,14 +7,12 @@ use std::time::Duration;
 use lama_host::entropy;
 use lama_identity::PersonId;
 use lama_invite::{DialRules, LAMA_BASE, Locator, Policy};
-use lama_node::{
-    ChannelRef, Command, ContactInfo, ContactStanding, Event, InvitationInfo, InvitationState, Reply,
-};
+use lama_node::{Command, ContactInfo, ContactStanding, Event, InvitationInfo, InvitationState, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, people, rows};
+use super::{Live, folders, messages, people, rows};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -43,8 +41,13 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
             let contacts = contacts(live)?.iter().map(rows::contact).collect();
             value(&api::Contacts { contacts })
         }
-        Request::Send { to, text } => value(&send(live, &to, text)?),
-        Request::Log { with, limit } => value(&log(live, with.as_deref(), limit)?),
+        Request::Send { to, text } => value(&messages::send(live, &to, text)?),
+        Request::Log { with, limit, unread, before, mark_read } => {
+            let wanted = messages::Wanted { with, limit, unread, before, mark_read };
+            value(&messages::log(live, &wanted)?)
+        }
+        Request::Edit { message, text } => value(&messages::amend(live, &message, Some(text))?),
+        Request::Delete { message } => value(&messages::amend(live, &message, None)?),
         Request::Share { path, with, watch } => {
             value(&folders::share(live, Path::new(&path), &with, watch, emit)?)
         }
@@ -239,56 +242,6 @@ pub(super) fn contact(live: &Live, text: &str) -> Result<ContactInfo, Failure> {
     let person =
         people::find(text, all.iter().map(|info| (info.person, info.email.as_str())), "your contacts")?;
     all.into_iter().find(|info| info.person == person).ok_or_else(|| Failure::usage("no such contact"))
-}
-
-fn send(live: &Live, to: &str, text: String) -> Result<api::Sent, Failure> {
-    let contact = contact(live, to)?;
-    match live.call(Command::Send { to: contact.person, channel: None, text })? {
-        Reply::Sent { id, .. } => Ok(api::Sent {
-            id: id.to_string(),
-            to: contact.email,
-            connected: contact.instances.iter().any(|instance| instance.connected),
-        }),
-        other => Err(unexpected(&other)),
-    }
-}
-
-fn log(live: &Live, with: Option<&str>, limit: usize) -> Result<api::Messages, Failure> {
-    let only = with.map(|text| contact(live, text)).transpose()?.map(|contact| contact.person);
-    let known = contacts(live)?;
-    let channels = match live.call(Command::Channels)? {
-        Reply::Channels(list) => list,
-        other => return Err(unexpected(&other)),
-    };
-    let mut answer = api::Messages::default();
-    for info in channels {
-        let others: Vec<PersonId> =
-            info.members.into_iter().filter(|who| who.full() != live.id.person).collect();
-        if only.is_some_and(|only| !others.contains(&only)) {
-            continue;
-        }
-        let entries = match live.call(Command::Log {
-            channel: ChannelRef::Id(info.channel),
-            after: None,
-            limit: usize::MAX,
-        })? {
-            Reply::Log(entries) => entries,
-            other => return Err(unexpected(&other)),
-        };
-        let last = entries.len().saturating_sub(limit);
-        answer.channels.push(api::Channel {
-            channel: info.name,
-            with: others
-                .iter()
-                .map(|who| {
-                    known.iter().find(|c| c.person == *who).map_or_else(|| who.full(), |c| c.email.clone())
-                })
-                .collect(),
-            messages: entries.iter().skip(last).map(rows::message).collect(),
-        });
-    }
-    answer.channels.sort_by(|a, b| (&a.with, &a.channel).cmp(&(&b.with, &b.channel)));
-    Ok(answer)
 }
 
 fn status(live: &Live) -> Result<api::Status, Failure> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lama_core::{Seed, WallTime};
 use lama_identity::{ChannelId, Cid, PersonId};
 use lama_invite::{DialRules, Locator, Policy};
-use lama_store::Checked;
+use lama_store::{Checked, PageFrom};
 use zeroize::Zeroizing;
 
 use super::info::{
@@ -101,10 +101,31 @@ pub enum Command {
     Log {
         /// Which one.
         channel: ChannelRef,
-        /// The entry after which to start; `None`: from its first one.
-        after: Option<Cid>,
+        /// Which stretch of it.
+        from: PageFrom,
         /// At most so many entries.
         limit: usize,
+    },
+    /// Puts another text in the place of an own message: [`Reply::Sent`] when that is durable here. Other members see it
+    /// when it reaches them; whoever has read the old text has read it.
+    Edit {
+        /// The message.
+        entry: Cid,
+        /// At most 64 KiB.
+        text: String,
+    },
+    /// Deletes an own message: [`Reply::Sent`] when that is durable here. It is not shown any more, here and wherever
+    /// this arrives; whoever has read it has read it.
+    Delete {
+        /// The message.
+        entry: Cid,
+    },
+    /// What arrived in a channel is read: [`Reply::Done`].
+    MarkRead {
+        /// Which one.
+        channel: ChannelRef,
+        /// Up to this arrival ([`ChannelInfo::arrived`]).
+        upto: u64,
     },
     /// Stores objects made here, children before parents: [`Reply::Done`] when they are durable.
     Put {
@@ -163,6 +184,9 @@ impl Command {
             Self::Send { .. } => "send",
             Self::Channels => "channels",
             Self::Log { .. } => "log",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::MarkRead { .. } => "mark-read",
             Self::Put { .. } => "put",
             Self::Share { .. } => "share",
             Self::Shared { .. } => "shared",

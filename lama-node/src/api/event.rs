@@ -131,6 +131,8 @@ pub enum Event {
     },
     /// Somebody else's message arrived.
     Message(Box<EntryInfo>),
+    /// Somebody else edited or deleted a message of his: so it stands now.
+    MessageChanged(Box<EntryInfo>),
     /// Somebody shared something with us.
     Shared(Box<SharedInfo>),
     /// Objects arrived and are durable: roots of shares, messages and all others. Reported per batch.

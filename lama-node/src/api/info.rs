@@ -181,8 +181,29 @@ pub struct ChannelInfo {
     pub name: String,
     /// Its members, ascending.
     pub members: Vec<PersonId>,
-    /// How many entries it has.
+    /// How many entries it has, without edits and deletions.
     pub entries: u64,
+    /// The number of the last arrival from others, for [`super::Command::MarkRead`].
+    pub arrived: u64,
+    /// How many entries of others are unread.
+    pub unread: u64,
+}
+
+/// What became of an entry since it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryStanding {
+    /// It stands as it was written.
+    Original,
+    /// Its author has put another text in its place.
+    Edited {
+        /// When, by his clock.
+        at: WallTime,
+    },
+    /// Its author has deleted it.
+    Deleted {
+        /// When, by his clock.
+        at: WallTime,
+    },
 }
 
 /// An entry of a channel.
@@ -200,10 +221,14 @@ pub struct EntryInfo {
     pub instance: InstanceId,
     /// The wall time of its writer, from its logical clock.
     pub written: WallTime,
-    /// Its text. Escape it before it reaches a terminal.
+    /// Its text as it stands; empty once deleted. Escape it before it reaches a terminal.
     pub text: String,
     /// The object it points to.
     pub attachment: Option<Cid>,
+    /// What became of it.
+    pub standing: EntryStanding,
+    /// Whether it came from somebody else and was not marked as read.
+    pub unread: bool,
 }
 
 /// Something shared by us or with us.

@@ -19,9 +19,9 @@ use crate::NodeError;
 pub use command::{ChannelRef, Command, Reply};
 pub use event::{EndReason, Event, Fault, RefuseReason};
 pub use info::{
-    ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, Group, InstanceInfo, InvitationInfo,
-    InvitationState, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, SharedInfo, Status, Traffic,
-    WaitsFor,
+    ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, EntryStanding, Group, InstanceInfo,
+    InvitationInfo, InvitationState, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, SharedInfo,
+    Status, Traffic, WaitsFor,
 };
 
 /// Names one open WebSocket. The host gives them out, each number once in the life of a node.

@@ -4,11 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use lama_core::Ticket;
-use lama_identity::{ChannelEntry, Object as _, OneInstanceEndpoint, PersonId, Versioned, cbor};
-use lama_store::{AccessRow, ChannelEntryRow, EndpointRow, Read, Reply as StoreReply, Request, StoreError};
+use lama_identity::{ChannelEntry, Cid, Object as _, OneInstanceEndpoint, PersonId, Versioned, cbor};
+use lama_store::{
+    AccessRow, ChannelEntryRow, EndpointRow, EntryState, Read, Reply as StoreReply, Request, StoreError,
+};
 
 use crate::NodeError;
-use crate::api::{ChannelInfo, EndpointInfo, EntryInfo, Reply, SharedInfo};
+use crate::api::{ChannelInfo, EndpointInfo, EntryInfo, EntryStanding, Reply, SharedInfo};
 use crate::hub::Effect;
 use crate::node::Node;
 
@@ -21,7 +23,9 @@ pub(crate) enum Answer {
     Channels,
     /// Entries of a channel.
     Log,
-    /// Objects were stored.
+    /// An own entry to be edited or, without a text, deleted.
+    Amend { entry: Cid, text: Option<String> },
+    /// Something was stored.
     Put,
     /// An object.
     Object,
@@ -47,6 +51,9 @@ impl Node {
             let list = self.shared_list(rules, &results);
             return self.reply(reply, Ok(Reply::SharedList(list)));
         }
+        if let Answer::Amend { entry, text } = answer {
+            return self.amend_found(reply, entry, text, results);
+        }
         let result = match results.pop() {
             Some(Ok(found)) => found,
             Some(Err(StoreError::NotAContact(person))) => {
@@ -66,6 +73,8 @@ impl Node {
                         name: row.name,
                         members: row.members,
                         entries: row.entries,
+                        arrived: row.arrived,
+                        unread: row.unread,
                     })
                     .collect(),
             ),
@@ -114,7 +123,13 @@ impl Node {
 
     /// An entry as it is shown.
     pub(crate) fn entry_info(&self, row: &ChannelEntryRow) -> EntryInfo {
-        let entry = ChannelEntry::from_bytes(&row.object).ok();
+        let (object, standing) = match &row.state {
+            EntryState::Edited { object, clock, .. } => (object, EntryStanding::Edited { at: clock.wall() }),
+            EntryState::Deleted { clock, .. } => (&row.object, EntryStanding::Deleted { at: clock.wall() }),
+            EntryState::Original => (&row.object, EntryStanding::Original),
+        };
+        let is_deleted = matches!(standing, EntryStanding::Deleted { .. });
+        let entry = ChannelEntry::from_bytes(object).ok().filter(|_| !is_deleted);
         let content = entry.map(|entry| entry.content);
         let email = if row.author == self.me() {
             String::from(self.identity.public.person.email.as_str())
@@ -131,6 +146,8 @@ impl Node {
             written: row.clock.wall(),
             attachment: content.as_ref().and_then(|content| content.links.first().copied()),
             text: content.and_then(|content| content.text).unwrap_or_default(),
+            standing,
+            unread: row.unread,
         }
     }
 

@@ -35,9 +35,17 @@ impl Node {
             }
             Command::Send { to, channel, text } => self.send(reply, to, channel.as_deref(), text),
             Command::Channels => self.ask(reply, Read::Channels, Answer::Channels),
-            Command::Log { channel, after, limit } => {
+            Command::Log { channel, from, limit } => {
                 let channel = self.channel_id(&channel)?;
-                self.ask(reply, Read::Channel { channel, after, limit }, Answer::Log)
+                self.ask(reply, Read::Channel { channel, from, limit }, Answer::Log)
+            }
+            Command::Edit { entry, text } => self.amend(reply, entry, Some(text)),
+            Command::Delete { entry } => self.amend(reply, entry, None),
+            Command::MarkRead { channel, upto } => {
+                let channel = self.channel_id(&channel)?;
+                let writes = alloc::vec![Write::MarkRead { channel, upto }];
+                self.commit(writes, Effect::Answer { reply, answer: Answer::Put });
+                Ok(())
             }
             Command::Put { objects } => self.put(reply, objects),
             Command::Share { root, with, note } => self.share(reply, root, with, note),

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::{
-    Channel, ChannelEntry, ChannelId, Cid, Content, Hlc, MAX_AHEAD, MAX_ENTRY_LINKS, PersonId, Reference,
-    Signature, Signer, TypeTag, Unsigned, cbor,
+    Channel, ChannelEntry, ChannelId, Cid, Content, Hlc, MAX_ENTRY_LINKS, PersonId, Reference, Signature,
+    Signer, TypeTag, Unsigned, cbor,
 };
 use lama_store::{Read, Reply as StoreReply, StoreError, Write};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ const BATCH: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Last {
+    clock: Hlc,
     entry: Reference,
     #[serde(with = "serde_bytes")]
     epoch: [u8; 8],
@@ -46,6 +47,7 @@ struct Post {
 struct Entry {
     reply: Option<Ticket>,
     id: Cid,
+    clock: Hlc,
     bytes: Bytes,
 }
 
@@ -114,7 +116,7 @@ impl Node {
 
     /// Begins a batch: what have we seen of the channel?
     fn post_next(&mut self, channel: ChannelId) {
-        let ahead = u64::try_from(MAX_AHEAD.as_millis()).unwrap_or(u64::MAX);
+        let ahead = u64::try_from(self.config.max_clock_ahead.as_millis()).unwrap_or(u64::MAX);
         let ms = self.clock.latest().wall.0.saturating_add(ahead);
         let Some(posting) = self.posting.get_mut(&channel) else { return };
         if !matches!(posting.stage, Stage::Idle) || posting.queue.is_empty() {
@@ -131,7 +133,7 @@ impl Node {
         match result {
             Some(Ok(StoreReply::ChannelHeads(found))) => {
                 // What lies too far ahead was left out.
-                let _ = self.hlc.observe(found.clock, wall, MAX_AHEAD);
+                let _ = self.hlc.observe(found.clock, wall, self.config.max_clock_ahead);
                 let mut heads: Vec<Reference> = found.heads.into_iter().map(Reference).collect();
                 heads.sort_unstable();
                 heads.truncate(MAX_ENTRY_LINKS);
@@ -151,7 +153,9 @@ impl Node {
         let next = if done.len() < BATCH { posting.queue.pop_front() } else { None };
         let Some(Post { reply, content }) = next else { return self.store_posts(channel, done) };
         let before = done.last().map(|entry| Reference(entry.id));
-        let kept = posting.last.filter(|last| last.epoch == epoch).map(|last| last.entry);
+        // An entry of ours from a time when our clock ran ahead cannot be followed: a new chain begins.
+        let kept =
+            posting.last.filter(|last| last.epoch == epoch && last.clock < clock).map(|last| last.entry);
         let entry = ChannelEntry {
             by: Signer::Instance,
             sig: None,
@@ -191,7 +195,7 @@ impl Node {
         match signed {
             Ok(signed) => {
                 let id = signed.cid();
-                done.push(Entry { reply, id, bytes: signed.bytes().clone() });
+                done.push(Entry { reply, id, clock: signed.value().clock, bytes: signed.bytes().clone() });
                 self.post_one(channel, alloc::vec![Reference(id)], done);
             }
             Err(error) => {
@@ -213,7 +217,7 @@ impl Node {
             identity.members.iter().copied().filter(|member| *member != me).collect();
         let mut objects: Vec<(Cid, Bytes)> = Self::channel_object(identity).into_iter().collect();
         let entries = done.iter().map(|entry| (entry.reply, entry.id)).collect();
-        let last = done.last().map(|entry| Last { entry: Reference(entry.id), epoch });
+        let last = done.last().map(|entry| Last { clock: entry.clock, entry: Reference(entry.id), epoch });
         objects.extend(done.into_iter().map(|entry| (entry.id, entry.bytes)));
         let ids = objects.iter().map(|(id, _)| *id).collect();
         let value = last.and_then(|last| cbor::encode(&last).ok());

@@ -98,7 +98,7 @@ impl Node {
                 }
                 if let Some(text) = note {
                     for person in with {
-                        let content = Content { text: Some(text.clone()), links: alloc::vec![root] };
+                        let content = Content { links: alloc::vec![root], ..Content::text(text.clone()) };
                         self.post(Channel::direct(self.me(), person), None, content);
                     }
                 }

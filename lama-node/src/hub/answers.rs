@@ -71,6 +71,7 @@ impl Node {
         for effect in &committed.effects {
             match effect {
                 Stored::ChannelEntry(row) => self.entry_came(row, from.is_some()),
+                Stored::ChannelEntryChanged(row) => self.entry_changed(row, from.is_some()),
                 Stored::Access(row) => self.access_came(row),
                 Stored::Endpoint(row) => self.endpoint_came(row.person, row.instance, &row.object),
                 _ => {}

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use lama_core::{Instant, Now, Seed, Ticket, WallTime};
 use lama_identity::{LocalIdentity, PersonId, PersonSecrets, SignSecret};
 use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Source};
-use lama_store::{Memory, Opening, StorageKey, Store};
+use lama_store::{Memory, Opening, PageFrom, StorageKey, Store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -420,7 +420,7 @@ impl World {
 
     pub(super) fn texts(&mut self, actor: usize, with: PersonId) -> Vec<String> {
         let channel = crate::ChannelRef::With { person: with, name: None };
-        let ticket = self.command(actor, Command::Log { channel, after: None, limit: 100 });
+        let ticket = self.command(actor, Command::Log { channel, from: PageFrom::First, limit: 100 });
         self.settle();
         match self.answer(actor, ticket) {
             Some(Ok(Reply::Log(entries))) => entries.into_iter().map(|entry| entry.text).collect(),

@@ -17,7 +17,8 @@ use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
 pub use read::{
-    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, Ids, Page, PeerHead, Read, Stats,
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Ids, Page, PageFrom, PeerHead,
+    Read, Stats,
 };
 pub use records::{PeerRecord, Secret32, TrustRecord};
 pub use write::{Import, Write};
@@ -109,6 +110,8 @@ pub enum Effect {
     Channel(ChannelRow),
     /// An entry stands in its channel.
     ChannelEntry(ChannelEntryRow),
+    /// An entry was edited or deleted: so it stands now.
+    ChannelEntryChanged(ChannelEntryRow),
     /// A newer endpoint of a person's instance is known.
     Endpoint(EndpointRow),
     /// An access rule took effect for an object that its author authored.

@@ -69,15 +69,18 @@ pub enum Read {
     Endpoints(PersonId),
     /// All channels.
     Channels,
-    /// Entries of a channel in causal order, ties by (clock, author, id).
+    /// Entries of a channel in causal order, ties by (clock, author, id). What edits or deletes another entry is not
+    /// among them: it shows in that one's [`EntryState`].
     Channel {
         /// The channel.
         channel: ChannelId,
-        /// The entry after which to start.
-        after: Option<Cid>,
+        /// Where to start, and in which direction.
+        from: PageFrom,
         /// At most so many entries (and never more than [`Config::max_page_entries`](crate::Config)).
         limit: usize,
     },
+    /// One entry as it stands in its channel; none if it is no entry that counts.
+    Entry(Cid),
     /// What a new entry of a channel names as seen.
     ChannelHeads {
         /// The channel.
@@ -157,6 +160,46 @@ pub struct EndpointRow {
     pub object: Bytes,
 }
 
+/// Which stretch of a channel is read. Answers are ascending, whatever the direction. A page is anchored at an entry and
+/// not at a number, so entries that arrive meanwhile neither shift nor repeat what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PageFrom {
+    /// The first entries.
+    #[default]
+    First,
+    /// The entries that follow this one.
+    After(Cid),
+    /// The entries that lie right before this one.
+    Before(Cid),
+    /// The last entries.
+    Last,
+    /// The unread entries that arrived first, wherever they stand.
+    Unread,
+}
+
+/// What became of an entry since it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryState {
+    /// It stands as it was written.
+    Original,
+    /// Its author has put another text in its place.
+    Edited {
+        /// The entry that says so.
+        by: Cid,
+        /// When.
+        clock: Hlc,
+        /// That entry's bytes.
+        object: Bytes,
+    },
+    /// Its author has deleted it: its text is not to be shown any more.
+    Deleted {
+        /// The entry that says so.
+        by: Cid,
+        /// When.
+        clock: Hlc,
+    },
+}
+
 /// One channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelRow {
@@ -166,8 +209,12 @@ pub struct ChannelRow {
     pub name: String,
     /// Its members, ascending.
     pub members: Vec<PersonId>,
-    /// How many entries stand in it.
+    /// How many entries stand in it, without edits and deletions.
     pub entries: u64,
+    /// The number of the last arrival from others: [`Write::MarkRead`](crate::Write::MarkRead) takes it.
+    pub arrived: u64,
+    /// How many entries of others are unread.
+    pub unread: u64,
 }
 
 /// One entry of a channel.
@@ -183,8 +230,12 @@ pub struct ChannelEntryRow {
     pub instance: InstanceId,
     /// Its hybrid logical clock.
     pub clock: Hlc,
-    /// The entry itself.
+    /// The entry itself, as it was first written.
     pub object: Bytes,
+    /// What became of it.
+    pub state: EntryState,
+    /// Whether it came from somebody else and was not marked as read.
+    pub unread: bool,
 }
 
 /// Where a channel stands.

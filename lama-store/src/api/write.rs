@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::{Cursor, Epoch};
-use lama_identity::{Cid, Contact, InstanceId, PersonId};
+use lama_identity::{ChannelId, Cid, Contact, InstanceId, PersonId};
 use lama_invite::{Locator, StateTag, TokenRecord};
 
 use super::{Object, PeerRecord, TrustRecord};
@@ -64,6 +64,13 @@ pub enum Write {
         instance: InstanceId,
         /// A cursor into our log; one of another epoch than ours is ignored.
         cursor: Cursor,
+    },
+    /// What has arrived in a channel is read. Nothing happens where there is nothing unread.
+    MarkRead {
+        /// The channel.
+        channel: ChannelId,
+        /// Up to this arrival ([`ChannelRow::arrived`](crate::ChannelRow::arrived)): what came later stays unread.
+        upto: u64,
     },
     /// A value under a name of the caller's; `None` removes it.
     Setting {

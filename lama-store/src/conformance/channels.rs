@@ -10,16 +10,28 @@ use lama_identity::{
 
 use super::Place;
 use super::fixture::{Dice, NOW, World, contact, linked, note, person, signed, world};
-use crate::{AccessRow, ChannelHeads, Effect, Object, Read, Reply, StoreError, Write};
+use crate::{
+    AccessRow, ChannelEntryRow, ChannelHeads, Effect, Object, PageFrom, Read, Reply, StoreError, Write,
+};
 
-const ALL: Hlc = Hlc { ms: u64::MAX, count: u32::MAX };
+pub(super) const ALL: Hlc = Hlc { ms: u64::MAX, count: u32::MAX };
 
-fn id_object(channel: &Channel) -> Object {
+pub(super) fn id_object(channel: &Channel) -> Object {
     let bytes = channel.to_bytes().unwrap();
     (Cid::of_object(&bytes), bytes)
 }
 
 fn entry(by: &LocalIdentity, channel: ChannelId, ms: u64, heads: &[Cid], text: &str) -> Object {
+    entry_of(by, channel, ms, heads, Content::text(text))
+}
+
+pub(super) fn entry_of(
+    by: &LocalIdentity,
+    channel: ChannelId,
+    ms: u64,
+    heads: &[Cid],
+    content: Content,
+) -> Object {
     let mut heads: Vec<Reference> = heads.iter().map(|id| Reference(*id)).collect();
     heads.sort_unstable();
     let entry = ChannelEntry {
@@ -32,25 +44,33 @@ fn entry(by: &LocalIdentity, channel: ChannelId, ms: u64, heads: &[Cid], text: &
         type_tag: TypeTag::default(),
         author: by.person_id(),
         channel,
-        content: Content::text(text),
+        content,
         instance: by.instance_id(),
     };
     signed(entry, by)
 }
 
 fn rows<P: Place>(world: &mut World<P>, channel: ChannelId) -> Vec<Cid> {
-    let read = Read::Channel { channel, after: None, limit: usize::MAX };
-    let Reply::Channel(rows) = world.ask(read) else { panic!() };
-    rows.iter().map(|row| row.id).collect()
+    page(world, channel, PageFrom::First, usize::MAX).iter().map(|row| row.id).collect()
 }
 
-fn heads<P: Place>(world: &mut World<P>, channel: ChannelId, clock_limit: Hlc) -> ChannelHeads {
+pub(super) fn page<P: Place>(
+    world: &mut World<P>,
+    channel: ChannelId,
+    from: PageFrom,
+    limit: usize,
+) -> Vec<ChannelEntryRow> {
+    let Reply::Channel(rows) = world.ask(Read::Channel { channel, from, limit }) else { panic!() };
+    rows
+}
+
+pub(super) fn heads<P: Place>(world: &mut World<P>, channel: ChannelId, clock_limit: Hlc) -> ChannelHeads {
     let Reply::ChannelHeads(heads) = world.ask(Read::ChannelHeads { channel, clock_limit }) else { panic!() };
     heads
 }
 
 /// A store of `me` with `a` and `b` as contacts, and a channel of the three.
-fn three<P: Place>() -> (World<P>, LocalIdentity, LocalIdentity, LocalIdentity, Channel) {
+pub(super) fn three<P: Place>() -> (World<P>, LocalIdentity, LocalIdentity, LocalIdentity, Channel) {
     let (me, a, b) = (person("me"), person("a"), person("b"));
     let mut world = world::<P>();
     world.befriend(&a);
@@ -162,18 +182,25 @@ pub fn channel_pages_join<P: Place>() {
         all.push(object.0);
         world.receive(&a, &[object]);
     }
-    let (mut after, mut seen) = (None, Vec::new());
+    let (mut from, mut seen) = (PageFrom::First, Vec::new());
     loop {
-        let Reply::Channel(page) = world.ask(Read::Channel { channel: channel.id(), after, limit: 7 }) else {
-            panic!()
-        };
+        let page = page(&mut world, channel.id(), from, 7);
         let Some(end) = page.last() else { break };
-        after = Some(end.id);
+        from = PageFrom::After(end.id);
         assert!(page.len() <= 7 && page.iter().all(|row| row.author == a.person_id()));
         seen.extend(page.iter().map(|row| row.id));
     }
     assert_eq!(seen, all);
-    let unknown = Read::Channel { channel: channel.id(), after: Some(note("x").0), limit: 7 };
+    let (mut from, mut seen) = (PageFrom::Last, Vec::new());
+    loop {
+        let page = page(&mut world, channel.id(), from, 7);
+        let Some(first) = page.first() else { break };
+        from = PageFrom::Before(first.id);
+        seen.splice(0..0, page.iter().map(|row| row.id));
+    }
+    assert_eq!(seen, all);
+    assert_eq!(page(&mut world, channel.id(), PageFrom::Last, 0), []);
+    let unknown = Read::Channel { channel: channel.id(), from: PageFrom::After(note("x").0), limit: 7 };
     assert!(matches!(world.s().ask(unknown), Err(StoreError::Misuse(_))));
 }
 

@@ -14,6 +14,7 @@
 #![allow(missing_docs)] // each test says by its name what it shows
 #![allow(clippy::cloned_ref_to_slice_refs)] // `&[object.clone()]` reads better in a test
 
+pub mod amending;
 pub mod channels;
 pub mod engines;
 pub mod fixture;
@@ -105,6 +106,10 @@ macro_rules! store_conformance {
                 channel_pages_join, heads_far_in_the_future_are_left_out, endpoints_of_contacts_are_known_and_of_strangers_not,
                 the_newest_endpoint_counts, an_access_rule_works_for_what_its_author_authored_alone,
                 an_access_rule_may_come_before_its_object);
+            $crate::conformance_tests!(amending, $place, amending:
+                an_author_edits_and_deletes_and_a_deletion_is_final, nobody_edits_what_another_wrote,
+                a_channel_reads_the_same_in_every_order_of_arrival, pages_stay_where_they_are_while_entries_arrive,
+                unread_entries_are_those_that_arrived_since);
         }
     };
 }

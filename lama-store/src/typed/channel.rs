@@ -1,29 +1,35 @@
-//! Channels: the order of their entries, and their heads.
+//! Channels: which entries count, their order, and their heads. Reading them: `reading.rs`.
 //!
 //! An entry counts if its author is a member and its clock lies after the clocks of all entries it names that are
 //! here. What counts is therefore a function of the set of entries, whatever the order of their arrival, and
-//! sorting by (clock, author, id) is a causal order.
+//! sorting by (clock, author, id) is a causal order. A clock that lies moves its author's own entries and no others:
+//! nobody writes after a head that lies too far ahead.
+//!
+//! An edit or deletion is an entry like any other, but stands with the entry that it speaks of instead of in the
+//! order; whether it has an effect is found when that is read, so it may come first.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_identity::{Channel, ChannelEntry, ChannelId, Cid, Hlc, InstanceId, PersonId};
+use lama_identity::{Amends, Channel, ChannelEntry, ChannelId, Cid, Hlc, InstanceId, PersonId};
 
 use super::{Lacks, typed_object};
-use crate::api::{ChannelEntryRow, ChannelHeads, ChannelRow, Committed, Effect};
+use crate::api::{ChannelHeads, ChannelRow, Committed, Effect};
 use crate::codec::{Reader, Writer};
-use crate::engine::{Engine, Table};
-use crate::layout::{after_prefix, id_at_end, id_bytes, kind, meta, read_id};
+use crate::engine::Engine;
+use crate::layout::{id_at_end, id_bytes, kind, meta, read_id};
 use crate::{Store, StoreError};
 
 /// What is known of one entry, whether it counts or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct EntryAt {
-    channel: ChannelId,
-    clock: Hlc,
-    author: PersonId,
-    instance: InstanceId,
-    counts: bool,
+pub(super) struct EntryAt {
+    pub(super) channel: ChannelId,
+    pub(super) clock: Hlc,
+    pub(super) author: PersonId,
+    pub(super) instance: InstanceId,
+    pub(super) counts: bool,
+    /// Whether it edits or deletes another one.
+    pub(super) amends: bool,
 }
 
 impl EntryAt {
@@ -33,31 +39,41 @@ impl EntryAt {
             .raw(&clock_bytes(self.clock))
             .raw(&self.author.0)
             .raw(&self.instance.0)
-            .u8(self.counts.into())
+            .u8(u8::from(self.counts) | u8::from(self.amends) << 1)
             .0
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut reader = Reader(bytes);
-        let this = Self {
-            channel: ChannelId(reader.array()?),
-            clock: read_clock(&mut reader)?,
-            author: PersonId(reader.array()?),
-            instance: InstanceId(reader.array()?),
-            counts: reader.u8()? == 1,
-        };
+        let channel = ChannelId(reader.array()?);
+        let clock = read_clock(&mut reader)?;
+        let (author, instance) = (PersonId(reader.array()?), InstanceId(reader.array()?));
+        let flags = reader.u8()?;
         reader.end()?;
-        Ok(this)
+        Ok(Self { channel, clock, author, instance, counts: flags & 1 != 0, amends: flags & 2 != 0 })
     }
 
     /// Its place in the order of the channel.
-    fn order(&self, id: &Cid) -> Vec<u8> {
+    pub(super) fn order(&self, id: &Cid) -> Vec<u8> {
         meta(kind::ENTRY, &[&self.channel.0, &clock_bytes(self.clock), &self.author.0, &id_bytes(id)])
+    }
+
+    /// Its place with what it edits or deletes.
+    fn amendment(&self, id: &Cid, amends: Amends) -> Vec<u8> {
+        let mut key = amendments(&amends.entry, self, amends.deletes);
+        key.extend_from_slice(&clock_bytes(self.clock));
+        key.extend_from_slice(&id_bytes(id));
+        key
     }
 
     fn head(&self, id: &Cid) -> Vec<u8> {
         meta(kind::HEAD, &[&self.channel.0, &id_bytes(id)])
     }
+}
+
+/// Where the edits or the deletions of an entry stand that `by`'s author wrote in `by`'s channel, by their clocks.
+pub(super) fn amendments(entry: &Cid, by: &EntryAt, deletes: bool) -> Vec<u8> {
+    meta(kind::AMENDS, &[&id_bytes(entry), &by.channel.0, &by.author.0, &[deletes.into()]])
 }
 
 /// A clock whose bytes sort as it does.
@@ -69,7 +85,7 @@ fn clock_bytes(clock: Hlc) -> [u8; 12] {
     bytes
 }
 
-fn read_clock(reader: &mut Reader<'_>) -> Result<Hlc, StoreError> {
+pub(super) fn read_clock(reader: &mut Reader<'_>) -> Result<Hlc, StoreError> {
     Ok(Hlc { ms: u64::from_be_bytes(reader.array()?), count: u32::from_be_bytes(reader.array()?) })
 }
 
@@ -84,7 +100,7 @@ fn read_channel(key: &[u8], value: &[u8]) -> Result<ChannelRow, StoreError> {
     let name = reader.text()?;
     let members = (0..reader.num()?).map(|_| reader.array().map(PersonId)).collect::<Result<_, _>>()?;
     reader.end()?;
-    Ok(ChannelRow { channel: ChannelId(Reader(key).array()?), name, members, entries })
+    Ok(ChannelRow { channel: ChannelId(Reader(key).array()?), name, members, entries, arrived: 0, unread: 0 })
 }
 
 impl<E: Engine> Store<E> {
@@ -100,8 +116,8 @@ impl<E: Engine> Store<E> {
         if from.is_some_and(|person| !channel.members.contains(&person)) {
             return Ok(Err(Lacks::Validity));
         }
-        let row =
-            ChannelRow { channel: channel.id(), name: channel.name, members: channel.members, entries: 0 };
+        let (id, name, members) = (channel.id(), channel.name, channel.members);
+        let row = ChannelRow { channel: id, name, members, entries: 0, arrived: 0, unread: 0 };
         self.meta_put(meta(kind::CHANNEL, &[&row.channel.0]), channel_bytes(&row));
         let label = row.channel.0;
         report.effects.push(Effect::Channel(row));
@@ -129,12 +145,14 @@ impl<E: Engine> Store<E> {
             return Ok(Err(Lacks::Validity));
         }
         let named: Vec<Cid> = entry.heads.iter().chain(&entry.prev).map(|reference| reference.0).collect();
+        let amends = entry.content.amends();
         let mut at = EntryAt {
             channel: entry.channel,
             clock: entry.clock,
             author: entry.author,
             instance: entry.instance,
             counts: true,
+            amends: amends.is_some(),
         };
         for parent in &named {
             self.meta_put(meta(kind::NAMED_BY, &[&id_bytes(parent), &id_bytes(id)]), Bytes::new());
@@ -143,8 +161,15 @@ impl<E: Engine> Store<E> {
         }
         self.meta_put(meta(kind::ENTRY_AT, &[&id_bytes(id)]), at.to_bytes());
         if at.counts {
-            self.meta_put(at.order(id), at.instance.0.to_vec());
-            channel.entries += 1;
+            match amends {
+                Some(amends) => self.meta_put(at.amendment(id, amends), Bytes::new()),
+                None => {
+                    let own = source == 0 || self.owner.as_ref().map(|me| me.person_id()) == Some(at.author);
+                    let arrival = if own { 0 } else { self.arrive(&at.channel, id)? };
+                    self.meta_put(at.order(id), Writer::default().raw(&at.instance.0).num(arrival).0);
+                    channel.entries += 1;
+                }
+            }
         }
         let children = self.named_by(id)?;
         for child in &children {
@@ -153,7 +178,7 @@ impl<E: Engine> Store<E> {
                 && later.counts
                 && (later.clock <= at.clock || later.channel != at.channel)
             {
-                channel.entries -= u64::from(later.channel == at.channel);
+                channel.entries -= u64::from(later.channel == at.channel && !later.amends);
                 self.discount(child, later)?;
             }
         }
@@ -162,19 +187,32 @@ impl<E: Engine> Store<E> {
         for parent in &named {
             self.refresh_head(parent)?;
         }
-        if at.counts {
-            report.effects.push(Effect::ChannelEntry(row_of(id, at, bytes.clone())));
+        match amends {
+            _ if !at.counts => {}
+            None => report.effects.push(Effect::ChannelEntry(self.row_of(id, at, bytes.clone())?)),
+            Some(amends) => {
+                // Only what changes how the entry reads is worth a word.
+                if let Some(row) = self.channel_entry(&amends.entry)?
+                    && row.state.by() == Some(*id)
+                {
+                    report.effects.push(Effect::ChannelEntryChanged(row));
+                }
+            }
         }
         Ok(Ok(()))
     }
 
     /// Takes an entry out of its channel.
     fn discount(&mut self, id: &Cid, at: EntryAt) -> Result<(), StoreError> {
+        self.unarrive(id, &at)?;
         self.meta_remove(at.order(id));
         self.meta_remove(at.head(id));
         self.meta_put(meta(kind::ENTRY_AT, &[&id_bytes(id)]), EntryAt { counts: false, ..at }.to_bytes());
         let bytes = self.visible(id)?.unwrap_or_default();
         if let Ok(entry) = typed_object::<ChannelEntry>(&bytes) {
+            if let Some(amends) = entry.content.amends() {
+                self.meta_remove(at.amendment(id, amends));
+            }
             for parent in entry.heads.iter().chain(&entry.prev) {
                 self.refresh_head(&parent.0)?;
             }
@@ -197,7 +235,7 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    fn entry_at(&self, id: &Cid) -> Result<Option<EntryAt>, StoreError> {
+    pub(super) fn entry_at(&self, id: &Cid) -> Result<Option<EntryAt>, StoreError> {
         self.meta_get(&meta(kind::ENTRY_AT, &[&id_bytes(id)]))?
             .map(|value| EntryAt::from_bytes(&value))
             .transpose()
@@ -224,38 +262,11 @@ impl<E: Engine> Store<E> {
             rows.push(read_channel(key, value)?);
             Ok(true)
         })?;
+        for row in &mut rows {
+            let arrivals = self.arrivals(&row.channel)?;
+            (row.arrived, row.unread) = (arrivals.last, arrivals.unread);
+        }
         Ok(rows)
-    }
-
-    /// Entries in the order of the channel.
-    pub(crate) fn channel_page(
-        &self,
-        channel: &ChannelId,
-        after: Option<&Cid>,
-        limit: usize,
-    ) -> Result<Vec<ChannelEntryRow>, StoreError> {
-        let limit = limit.min(self.config.max_page_entries);
-        let prefix = meta(kind::ENTRY, &[&channel.0]);
-        let mut from = prefix.clone();
-        if let Some(after) = after {
-            let at = self.entry_at(after)?.filter(|at| at.counts && at.channel == *channel);
-            from = at.ok_or(StoreError::Misuse("no entry of that channel has that id"))?.order(after);
-            from.push(0);
-        }
-        let mut ids = Vec::new();
-        if limit > 0 {
-            self.rows(Table::Meta, &from, after_prefix(&prefix).as_deref(), &mut |key, _| {
-                ids.push(id_at_end(key)?);
-                Ok(ids.len() < limit)
-            })?;
-        }
-        ids.iter().map(|id| self.entry_row(id)).collect()
-    }
-
-    fn entry_row(&self, id: &Cid) -> Result<ChannelEntryRow, StoreError> {
-        const LOST: StoreError = StoreError::Corrupt("a channel names an entry that is not here");
-        let object = self.visible(id)?.ok_or(LOST)?;
-        Ok(row_of(id, self.entry_at(id)?.ok_or(LOST)?, object))
     }
 
     /// What a new entry names as seen.
@@ -276,9 +287,4 @@ impl<E: Engine> Store<E> {
         heads.heads.sort_unstable();
         Ok(heads)
     }
-}
-
-fn row_of(id: &Cid, at: EntryAt, object: Bytes) -> ChannelEntryRow {
-    let EntryAt { channel, clock, author, instance, .. } = at;
-    ChannelEntryRow { channel, id: *id, author, instance, clock, object }
 }

@@ -6,7 +6,9 @@
 
 pub(crate) mod channel;
 mod endpoint;
+mod reading;
 mod rule;
+mod unread;
 
 use alloc::string::String;
 use alloc::vec::Vec;
