@@ -41,9 +41,22 @@ pub(crate) enum Request {
     /// Deletes an own message. Answer: [`Amended`].
     Delete { message: String },
     /// Shares what lies at an absolute path; `watch`: goes on until the other side hangs up. Answer: [`Shared`].
-    Share { path: String, with: Vec<String>, watch: bool },
-    /// Writes a shared file or folder below an absolute path. Answer: [`Saved`].
-    Save { id: String, into: String },
+    /// `keep`: a folder stays shared whenever the instance runs.
+    Share {
+        path: String,
+        with: Vec<String>,
+        watch: bool,
+        #[serde(default)]
+        keep: bool,
+    },
+    /// A folder is not kept shared any longer. Answer: [`Done`].
+    Unshare { path: String },
+    /// Answer: [`SharedList`].
+    Shared,
+    /// Writes a shared file or folder to an absolute path; `named`: below it, under its own name. Answer: [`Saved`].
+    Get { what: String, from: Option<String>, file: Option<String>, into: String, named: bool, force: bool },
+    /// Reads a file or a part of it: `{"data": base64}` events, in order. Answer: [`Saved`].
+    Read { what: String, from: Option<String>, file: Option<String>, start: u64, end: Option<u64> },
     /// Answer: [`Status`].
     Status,
     /// Walks the whole store. Answer: [`Checked`].
@@ -208,14 +221,43 @@ pub(crate) struct Shared {
     /// The first of them.
     #[serde(default)]
     pub(crate) left_out_first: Vec<String>,
+    /// Whether it stays shared whenever the instance runs.
+    #[serde(default)]
+    pub(crate) kept: bool,
 }
 
-/// What was written by `lama save`.
+/// What is shared, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SharedList {
+    /// The newest version of each, by name and person.
+    pub(crate) items: Vec<SharedItem>,
+    /// Folders that stay shared whenever the instance runs.
+    pub(crate) kept: Vec<String>,
+}
+
+/// A shared file or folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SharedItem {
+    pub(crate) name: String,
+    /// `file` or `folder`.
+    pub(crate) kind: String,
+    pub(crate) bytes: u64,
+    /// Who shared it, by e-mail.
+    pub(crate) by: String,
+    /// Milliseconds since the Unix epoch, by that person's clock.
+    pub(crate) time: u64,
+    pub(crate) id: String,
+}
+
+/// What was written by `lama get`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saved {
     pub(crate) into: String,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// How many of the files were there already.
+    #[serde(default)]
+    pub(crate) kept: u64,
 }
 
 /// A peer as the node sees it.

@@ -98,8 +98,11 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Share a file or a folder with contacts
     Share(Share),
-    /// Write what was shared with you into a folder
-    Save(Save),
+    /// List what you share and what is shared with you
+    Shared,
+    /// Write something shared to a folder, or to standard output
+    #[command(alias = "save")]
+    Get(Get),
     /// Show peers, path, what is to be sent and received, and state
     Status,
     /// The store at rest: check, compact, back up, restore
@@ -247,17 +250,50 @@ pub(crate) struct Share {
     /// With whom: e-mail, or the beginning of an id; may be repeated [default: all contacts]
     #[arg(long, value_name = "PERSON")]
     pub(crate) with: Vec<String>,
-    /// Go on sharing what is added, until Ctrl-C
+    /// Show what is added and changed, until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Share a folder as it is now; later changes are not shared
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) once: bool,
+    /// Do not keep the folder shared any longer; what was shared stays with those who have it
+    #[arg(long, conflicts_with_all = ["watch", "once", "with"])]
+    pub(crate) stop: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Save {
-    /// The id of a file or folder, as `lama log` and `lama share` show it
-    pub(crate) id: String,
-    /// The folder to write into; made if missing, nothing in it is overwritten
-    pub(crate) into: PathBuf,
+pub(crate) struct Get {
+    /// What: the name that it was shared under, or its id
+    pub(crate) what: String,
+    /// Where to: the folder that the shared folder becomes, or into which a file is put [default: here, under its name]
+    pub(crate) dest: Option<PathBuf>,
+    /// Who shared it, where several did: e-mail, or the beginning of the person's id
+    #[arg(long, value_name = "PERSON")]
+    pub(crate) from: Option<String>,
+    /// Only this file or folder in the shared folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<String>,
+    /// Replace files that have another content
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write the content of one file here instead; `-` is standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dest")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only these bytes of it, both included and counted from 0: A-B, or A- for all from there on
+    #[arg(long, value_name = "A-B", requires = "output", value_parser = byte_range)]
+    pub(crate) range: Option<(u64, Option<u64>)>,
+}
+
+/// `A-B`, both included, or `A-`: where it starts, and where it ends (the first byte not in it).
+fn byte_range(text: &str) -> Result<(u64, Option<u64>), String> {
+    let wrong = || "a range is A-B or A-, in bytes counted from 0".to_owned();
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let first: u64 = first.parse().map_err(|_| wrong())?;
+    if last.is_empty() {
+        return Ok((first, None));
+    }
+    let last: u64 = last.parse().map_err(|_| wrong())?;
+    if last < first { Err(wrong()) } else { Ok((first, Some(last.saturating_add(1)))) }
 }
 
 #[derive(Debug, Subcommand)]
@@ -339,6 +375,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(byte_range("0-0"), Ok((0, Some(1))));
+        assert_eq!(byte_range("5-"), Ok((5, None)));
+        assert_eq!(byte_range("5-18446744073709551615"), Ok((5, Some(u64::MAX))));
+        for text in ["", "-", "-5", "5", "6-5", "a-b", "1-2-3"] {
+            assert!(byte_range(text).is_err(), "{text}");
+        }
     }
 
     #[test]

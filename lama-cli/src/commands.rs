@@ -1,5 +1,6 @@
 //! Every command: what it asks of the instance, and what it shows.
 
+mod getting;
 mod pairing;
 
 use std::io::Read;
@@ -17,7 +18,7 @@ use crate::api::{self, Request};
 use crate::args::{Check, Cli, Command, Global, Run, Send, Share, StoreCommand};
 use crate::backend::{self, Backend};
 use crate::failure::{Exit, Failure};
-use crate::live::{Served, event_row};
+use crate::live::{Served, event_row, keeping};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
@@ -64,6 +65,14 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Join(join) => pairing::join(global, join, output),
         Command::Run(run_args) => run(global, run_args, output),
         Command::Send(send_args) => send(global, send_args, output),
+        Command::Get(get_args) => getting::get(global, get_args, output),
+        Command::Share(share_args) if share_args.stop => {
+            let path = absolute(&share_args.path)?;
+            let mut backend = Backend::open(global, Network::Offline)?;
+            let stopped = done(&mut backend, &Request::Unshare { path }, output);
+            let closed = backend.close();
+            stopped.and(closed)
+        }
         Command::Share(share_args) => share(global, share_args, output),
         Command::Store(command) => store(global, command, output),
         Command::Demo(demo_args) => demo::run(global, demo_args, output),
@@ -117,19 +126,8 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
         Command::Revoke(which) => {
             done(&mut backend, &Request::Revoke { locator: which.locator.clone() }, output)
         }
-        Command::Save(save) => {
-            let into = absolute(&save.into)?;
-            let request = Request::Save { id: save.id.clone(), into };
-            backend.ask(&request, &mut |_| {}).map(|saved: api::Saved| {
-                output.answer(&saved, |saved| {
-                    format!(
-                        "{} ({}) in {}\n",
-                        text::count(saved.files, "file"),
-                        text::bytes(saved.bytes),
-                        saved.into
-                    )
-                });
-            })
+        Command::Shared => {
+            backend.ask(&Request::Shared, &mut |_| {}).map(|list| output.answer(&list, render::shared_list))
         }
         _ => Ok(()),
     };
@@ -226,8 +224,9 @@ fn send(global: &Global, send: &Send, output: Output) -> Result<(), Failure> {
 }
 
 fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> {
-    let request =
-        Request::Share { path: absolute(&share.path)?, with: share.with.clone(), watch: share.watch };
+    let keep = !share.once && !share.watch && share.path.is_dir();
+    let (path, with) = (absolute(&share.path)?, share.with.clone());
+    let request = Request::Share { path, with, watch: share.watch, keep };
     let network = if share.watch { Network::Usual(None) } else { Network::Offline };
     let mut backend = Backend::open(global, network)?;
     let mut progress = Progress::new(output);
@@ -261,7 +260,11 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let mut progress = Progress::new(output);
     let status: api::Status = ask_live(&running.live, Request::Status)?;
     announce(&status, run, output);
+    let (folders, looking) = keeping::start(Arc::clone(&running.live));
     while !stop.is_set() {
+        for row in folders.try_iter() {
+            show_folder(&row, &mut progress, output);
+        }
         let event = match events.recv_timeout(Duration::from_millis(200)) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => continue,
@@ -279,7 +282,19 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     }
     progress.finish();
     drop(server);
+    // The looks end by themselves once the stop is set: they still need the instance.
+    stop.set();
+    let _ = looking.join();
     running.shut_down()
+}
+
+/// Something about a folder that stays shared.
+fn show_folder(row: &serde_json::Value, progress: &mut Progress, output: Output) {
+    if output.is_json() {
+        output.json_line(&json!({ "event": row }));
+    } else if let Some(line) = render::share_event(row) {
+        progress.line(&line);
+    }
 }
 
 fn announce(status: &api::Status, run: &Run, output: Output) {

@@ -243,6 +243,7 @@ impl Stage {
             path: self.folder.display().to_string(),
             with: vec![NODE.to_owned()],
             watch: true,
+            keep: false,
         };
         let live = Arc::clone(&self.live);
         let sharing = std::thread::spawn(move || {

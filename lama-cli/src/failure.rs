@@ -92,8 +92,10 @@ impl From<HostError> for Failure {
             | HostError::FileExists(_)
             | HostError::NewerVersion { .. }
             | HostError::Blob(_)
-            | HostError::NotEmpty(_)
             | HostError::HoldsKeys(_)
+            | HostError::Exists { .. }
+            | HostError::Unsafe(_)
+            | HostError::Reserved(_)
             | HostError::TooMuch { .. } => Exit::RefusedHere,
             _ => Exit::Failed,
         };

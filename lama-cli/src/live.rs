@@ -1,6 +1,8 @@
 //! An instance that runs in this process, and what can be asked of it. Blocking: whoever asks has a thread.
 
 mod folders;
+mod getting;
+pub(crate) mod keeping;
 mod messages;
 mod people;
 mod rows;

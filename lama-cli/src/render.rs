@@ -201,6 +201,31 @@ pub(crate) fn shared(shared: &api::Shared) -> String {
             names.join(", ")
         );
     }
+    if shared.kept {
+        out.push_str("it stays shared, with what changes in it, while `lama run` runs\n");
+    }
+    out
+}
+
+pub(crate) fn shared_list(list: &api::SharedList) -> String {
+    if list.items.is_empty() && list.kept.is_empty() {
+        return "nothing is shared yet; `lama share PATH` shares a file or folder\n".to_owned();
+    }
+    let row = |item: &api::SharedItem| {
+        vec![
+            escape(&item.name),
+            item.kind.clone(),
+            bytes(item.bytes),
+            escape(&item.by),
+            time(item.time),
+            item.id.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = list.items.iter().map(row).collect();
+    let mut out = table(&["NAME", "KIND", "SIZE", "BY", "SINCE (UTC)", "ID"], &rows);
+    for path in &list.kept {
+        let _ = writeln!(out, "kept shared while `lama run` runs: {}", escape(path));
+    }
     out
 }
 
@@ -316,6 +341,10 @@ pub(crate) fn event(event: &Value) -> Option<String> {
 /// An event of `lama share --watch`.
 pub(crate) fn share_event(event: &Value) -> Option<String> {
     let number = |key: &str| event.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let text = |key: &str| escape(event.get(key).and_then(Value::as_str).unwrap_or_default());
+    if event.get("type").and_then(Value::as_str) == Some("folder_failed") {
+        return Some(format!("{} could not be looked at: {}; trying again", text("path"), text("message")));
+    }
     (event.get("type").and_then(Value::as_str)? == "folder").then(|| {
         let (written, removed) = (number("written"), number("removed"));
         format!(

@@ -9,10 +9,47 @@ use std::process::Stdio;
 use common::{Instance, Place, failure, free_port, json, paired, until};
 use serde_json::Value;
 
+/// All messages, without what is different on each side: whether they were read.
 fn messages(instance: &Instance) -> Vec<Value> {
     let log = instance.json(&["log"]);
     let channels = log["channels"].as_array().unwrap();
-    channels.iter().flat_map(|channel| channel["messages"].as_array().unwrap().clone()).collect()
+    let mut all: Vec<Value> =
+        channels.iter().flat_map(|channel| channel["messages"].as_array().unwrap().clone()).collect();
+    all.iter_mut().for_each(|message| drop(message.as_object_mut().unwrap().remove("unread")));
+    all
+}
+
+/// Texts of the unread messages.
+fn unread(instance: &Instance, more: &[&str]) -> Vec<String> {
+    let log = instance.json(&[&["log", "--unread"], more].concat());
+    let channels = log["channels"].as_array().unwrap();
+    let texts = channels.iter().flat_map(|channel| channel["messages"].as_array().unwrap());
+    texts.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Edits, deletions, and what was read.
+fn the_talk(a: &Instance, b: &Instance) {
+    assert_eq!(unread(b, &["--mark-read"]), ["hello"]);
+    assert!(unread(b, &[]).is_empty());
+    let of = |text: &str| {
+        let found = messages(a).into_iter().find(|message| message["text"] == text);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (mine, theirs) = (of("hello"), of("hello yourself"));
+    // By the beginning of its name, as people see it.
+    let edited = a.json(&["edit", &mine[7..15], "hello there"]);
+    assert_eq!(edited["id"], mine.as_str());
+    until("the edit has arrived", || {
+        messages(b).iter().any(|message| message["text"] == "hello there" && message["edited"].is_u64())
+    });
+    assert_eq!(a.failure(&["edit", &theirs, "no"]).1["code"], "node.not-your-message");
+    assert_eq!(a.failure(&["delete", "zzzz"]).1["code"], "unknown_message");
+    b.json(&["delete", &theirs]);
+    until("the deletion has arrived", || {
+        messages(a).iter().any(|message| message["deleted"].is_u64() && message["text"] == "")
+    });
+    assert_eq!(b.failure(&["edit", &theirs, "again"]).1["code"], "node.message-deleted");
+    assert!(unread(b, &[]).is_empty(), "an edit is no news of its own");
 }
 
 fn in_sync(a: &Instance, b: &Instance) -> bool {
@@ -44,6 +81,8 @@ fn the_whole_path(runtime_a: &'static str, runtime_b: &'static str) {
     b.json(&["send", "a@lama.local", "hello yourself"]);
     until("both have both messages", || messages(&a).len() == 2 && messages(&b) == messages(&a));
 
+    the_talk(&a, &b);
+
     // A folder, and back out of the objects.
     let folder = place.path().join("folder");
     fs::create_dir_all(folder.join("sub")).unwrap();
@@ -54,8 +93,28 @@ fn the_whole_path(runtime_a: &'static str, runtime_b: &'static str) {
     until("the folder has arrived", || messages(&b).iter().any(|message| message["attachment"] == id));
     until("both hold the same", || in_sync(&a, &b));
     let copy = place.path().join("copy");
-    b.json(&["save", id, copy.to_str().unwrap()]);
+    let got = b.json(&["get", "folder", copy.to_str().unwrap()]);
+    assert_eq!((got["files"].as_u64(), got["kept"].as_u64()), (Some(1), Some(0)));
     assert_eq!(fs::read(copy.join("sub/file.bin")).unwrap(), vec![7; 600_000]);
+    let part = b.run(&["get", id, "--file", "sub/file.bin", "--range", "599990-", "-o", "-"]);
+    assert_eq!((part.status.success(), part.stdout.as_slice()), (true, &[7; 10][..]));
+
+    // It stays shared: what changes in it arrives, and what is there is not overwritten unasked.
+    fs::write(folder.join("new.txt"), "new").unwrap();
+    fs::write(folder.join("sub/file.bin"), "changed").unwrap();
+    until("the new version has arrived", || {
+        let items = b.json(&["shared"]);
+        items["items"].as_array().unwrap().iter().any(|item| item["name"] == "folder" && item["bytes"] == 10)
+    });
+    let again = ["get", "folder", copy.to_str().unwrap()];
+    assert_eq!(b.failure(&again).1["code"], "exists");
+    assert!(!copy.join("new.txt").exists());
+    b.json(&[&again[..], &["--force"]].concat());
+    assert_eq!(fs::read(copy.join("new.txt")).unwrap(), b"new");
+    assert_eq!(fs::read(copy.join("sub/file.bin")).unwrap(), b"changed");
+    a.json(&["share", folder.to_str().unwrap(), "--stop"]);
+    assert_eq!(a.failure(&["share", folder.to_str().unwrap(), "--stop"]).1["code"], "not_kept");
+    until("both hold the same", || in_sync(&a, &b));
 
     // A restart, one in good order and one not, needs no invitation.
     let port = running_a.port();

@@ -66,8 +66,17 @@ pub enum HostError {
     Blob(BlobError),
     /// Caller: what was to be shared is, or lies in, the data directory of an instance.
     HoldsKeys(PathBuf),
-    /// Caller: the directory to write into has something in it.
-    NotEmpty(PathBuf),
+    /// Caller: files with another content are in the way, and may not be replaced.
+    Exists {
+        /// The first of them.
+        path: PathBuf,
+        /// How many there are.
+        count: u64,
+    },
+    /// Caller: a link, or something that is no folder, stands on the way to a file; nothing is written through it.
+    Unsafe(PathBuf),
+    /// Peer: a name that means something to other programs.
+    Reserved(String),
     /// A part of what is to be written is not here (yet).
     Missing(Cid),
     /// Limit: a folder has more files, or a file more bytes, than the bound.
@@ -118,7 +127,9 @@ impl HostError {
             Self::NewerVersion { .. } => "newer_version",
             Self::Blob(error) => error.code(),
             Self::HoldsKeys(_) => "holds_keys",
-            Self::NotEmpty(_) => "not_empty",
+            Self::Exists { .. } => "exists",
+            Self::Unsafe(_) => "unsafe_path",
+            Self::Reserved(_) => "reserved_name",
             Self::Missing(_) => "missing",
             Self::TooMuch { .. } => "too_much",
             Self::Io { .. } => "io",
@@ -193,9 +204,23 @@ impl fmt::Display for HostError {
                 "{} is the data directory of an instance, and its keys are never shared; share something else",
                 path.display()
             ),
-            Self::NotEmpty(path) => {
-                write!(f, "{} is not empty, and nothing is overwritten; give a new directory", path.display())
-            }
+            Self::Exists { path, count } => write!(
+                f,
+                "{count} of the files exist with another content, the first is {}; replace them with --force, or give \
+                 another directory",
+                path.display()
+            ),
+            Self::Unsafe(path) => write!(
+                f,
+                "{} cannot be written: a link, or something that is no folder or file, stands there, and links are \
+                 not followed; move it away, or give another directory",
+                path.display()
+            ),
+            Self::Reserved(name) => write!(
+                f,
+                "the name {name} means something to other programs, so it is not written; ask for single files with \
+                 --file"
+            ),
             Self::Missing(id) => {
                 write!(f, "the object {id} is not here; wait until the two are in sync, and try again")
             }

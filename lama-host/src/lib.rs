@@ -30,6 +30,7 @@ pub mod entropy;
 pub mod error;
 pub mod files;
 pub mod folder;
+pub mod get;
 pub mod keyfile;
 pub mod objects;
 pub mod passphrase;

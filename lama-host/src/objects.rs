@@ -1,15 +1,13 @@
-//! Files and folders as objects, and back: reading a disk for [`lama_chum::blob`], and writing what it gives.
+//! Files and folders as objects: reading a disk for [`lama_chum::blob`]. The way back: [`crate::get`].
 
 use std::collections::BTreeMap;
-use std::fs::{self, File as Disk, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File as Disk;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use bytes::Bytes;
-use lama_chum::blob::{
-    BlobConfig, BlobError, Chunker, EntryKind, File, Folder, FolderBuilder, Reader, check_path,
-};
+use lama_chum::blob::{BlobConfig, BlobError, Chunker, EntryKind, File, Folder, FolderBuilder, check_path};
 use lama_identity::{Cid, Object};
 
 use crate::HostError;
@@ -224,33 +222,6 @@ fn name_of(path: &Path) -> Result<String, HostError> {
     Ok(name.to_owned())
 }
 
-/// Writes the file or folder `root` into the directory `into`, which is made and must be empty, so that nothing is
-/// overwritten and no link that lies there leads elsewhere. `fetch` gives the bytes of an object.
-///
-/// # Errors
-/// [`HostError::NotEmpty`], [`HostError::Missing`] for an object that is not here, [`HostError::Blob`] for one that
-/// is no file or folder, [`HostError::Io`], or what `fetch` says.
-pub fn save<E: From<HostError>>(
-    root: Cid,
-    into: &Path,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-) -> Result<Made, E> {
-    fs::create_dir_all(into).map_err(|error| HostError::io("make", into, &error))?;
-    let mut entries = fs::read_dir(into).map_err(|error| HostError::io("read", into, &error))?;
-    if entries.next().is_some() {
-        return Err(HostError::NotEmpty(into.to_path_buf()).into());
-    }
-    let object = need(root, fetch)?;
-    let mut made = Made { root, files: 0, bytes: 0 };
-    if let Ok(file) = File::read(&object) {
-        write_file(&into.join(&file.name), file.blob, file.executable, fetch, &mut made)?;
-    } else {
-        let folder = Folder::read(&object).map_err(HostError::from)?;
-        write_folder(&folder, into, 0, fetch, &mut made)?;
-    }
-    Ok(made)
-}
-
 /// The paths of all files in the folder `root`, as they were shared; none if it is no folder that is here.
 ///
 /// # Errors
@@ -272,65 +243,13 @@ pub fn paths<E>(root: Cid, fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E
     Ok(found)
 }
 
-fn need<E: From<HostError>>(
-    id: Cid,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-) -> Result<Bytes, E> {
-    fetch(id)?.ok_or_else(|| HostError::Missing(id).into())
-}
-
-fn write_folder<E: From<HostError>>(
-    folder: &Folder,
-    into: &Path,
-    depth: usize,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-    made: &mut Made,
-) -> Result<(), E> {
-    if depth > lama_chum::blob::MAX_DEPTH {
-        let limit = lama_chum::blob::MAX_DEPTH as u64;
-        return Err(HostError::TooMuch { what: "folders inside folders", limit }.into());
-    }
-    for entry in &folder.entries {
-        // `Folder::read` has looked at the name: it is one plain name.
-        let path = into.join(&entry.name);
-        match entry.kind {
-            EntryKind::Folder => {
-                fs::create_dir(&path).map_err(|error| HostError::io("make", &path, &error))?;
-                let inner = Folder::read(&need(entry.target, fetch)?).map_err(HostError::from)?;
-                write_folder(&inner, &path, depth + 1, fetch, made)?;
-            }
-            kind => write_file(&path, entry.target, kind == EntryKind::Program, fetch, made)?,
-        }
-    }
-    Ok(())
-}
-
-fn write_file<E: From<HostError>>(
-    path: &Path,
-    blob: Cid,
-    executable: bool,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-    made: &mut Made,
-) -> Result<(), E> {
-    let io = |error| HostError::io("write", path, &error);
-    let mode = if executable { 0o700 } else { 0o600 };
-    let mut disk = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(io)?;
-    let mut reader = Reader::new(blob);
-    while let Some(id) = reader.wanted() {
-        let object = need(id, fetch)?;
-        if let Some(bytes) = reader.give(object).map_err(HostError::from)? {
-            disk.write_all(&bytes).map_err(io)?;
-        }
-    }
-    made.files += 1;
-    made.bytes += reader.position();
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::folder::Limits;
+    use crate::get;
 
     type Store = BTreeMap<Cid, Bytes>;
 
@@ -362,11 +281,12 @@ mod tests {
 
         let into = temp.path().join("copy");
         let mut fetch = |id| Ok::<_, HostError>(store.get(&id).cloned());
-        assert_eq!(save(made.root, &into, &mut fetch).unwrap(), made);
+        let items = get::items(made.root, Limits::default(), &mut fetch).unwrap();
+        let got = get::get(&items.files, &into, false, &mut fetch).unwrap();
+        assert_eq!((got.files, got.bytes, items.name.as_str()), (3, 700_010, "folder"));
         assert_eq!(fs::read(into.join("sub/deep/big")).unwrap(), vec![7; 700_000]);
         assert_eq!(fs::read(into.join("empty")).unwrap(), b"");
         assert_ne!(fs::metadata(into.join("run")).unwrap().permissions().mode() & 0o100, 0);
-        assert_eq!(save(made.root, &into, &mut fetch).unwrap_err().code(), "not_empty");
         let mut found = paths(made.root, &mut fetch).unwrap();
         found.sort();
         assert_eq!(found, ["empty", "run", "sub/deep/big"]);
@@ -397,11 +317,14 @@ mod tests {
         let mut store = Store::new();
         let made = file(&path, &mut keep(&mut store)).unwrap();
         let into = temp.path().join("copy");
-        save(made.root, &into, &mut |id| Ok::<_, HostError>(store.get(&id).cloned())).unwrap();
+        let mut fetch = |id| Ok::<_, HostError>(store.get(&id).cloned());
+        let items = get::items(made.root, Limits::default(), &mut fetch).unwrap();
+        assert!(!items.is_folder);
+        get::get(&items.files, &into, false, &mut fetch).unwrap();
         assert_eq!(fs::read(into.join("a.txt")).unwrap(), b"hello");
         store.clear();
         let gone =
-            save(made.root, &temp.path().join("x"), &mut |id| Ok::<_, HostError>(store.get(&id).cloned()));
+            get::items(made.root, Limits::default(), &mut |id| Ok::<_, HostError>(store.get(&id).cloned()));
         assert_eq!(gone.unwrap_err().code(), "missing");
     }
 }

@@ -17,6 +17,8 @@ pub struct Reader {
     path: Vec<Node>,
     size: Option<u64>,
     position: u64,
+    /// Parts that lie wholly before this are left out.
+    start: u64,
 }
 
 /// A manifest being read.
@@ -38,7 +40,14 @@ impl Reader {
     /// A reader of the blob with this id.
     #[must_use]
     pub const fn new(root: Cid) -> Self {
-        Self { root, fanout: FANOUT as u64, path: Vec::new(), size: None, position: 0 }
+        Self::starting_at(root, 0)
+    }
+
+    /// A reader that leaves out what lies wholly before `offset`: the first chunk it gives is the one that holds that
+    /// byte. [`Reader::position`] counts what was left out.
+    #[must_use]
+    pub const fn starting_at(root: Cid, offset: u64) -> Self {
+        Self { root, fanout: FANOUT as u64, path: Vec::new(), size: None, position: 0, start: offset }
     }
 
     /// A reader with another number of links per manifest: for tests of deep trees.
@@ -98,6 +107,7 @@ impl Reader {
         let node = self.node(&object, part)?;
         self.size.get_or_insert(node.plan.size);
         self.path.push(node);
+        self.leave_out();
         self.unwind();
         Ok(None)
     }
@@ -112,6 +122,20 @@ impl Reader {
         // Manifests below the root cut like the root and lie one level deeper, so the path is short.
         let fits = self.path.last().is_none_or(|above| above.plan.is_child(&plan));
         if fits { Ok(Node { plan, parts: blob.chunks, next: 0 }) } else { Err(BlobError::Manifest) }
+    }
+
+    /// Passes over parts of the manifest being read that lie wholly before the start.
+    fn leave_out(&mut self) {
+        while let Some((_, size)) = self.path.last().and_then(Node::wanted) {
+            let end = self.position.saturating_add(size);
+            if end > self.start {
+                break;
+            }
+            self.position = end;
+            if let Some(node) = self.path.last_mut() {
+                node.next = node.next.saturating_add(1);
+            }
+        }
     }
 
     /// The part is dealt with.
@@ -182,6 +206,26 @@ mod tests {
                 // The size of the pieces pushed does not matter.
                 assert_eq!(cut(&data, 1_000, chunk, fanout).1, root);
             }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_starts_later_leaves_out_what_lies_before() {
+        let data: Vec<u8> = (0..100).collect();
+        let (store, root, _) = cut(&data, 100, 4, 3);
+        for start in 0..105 {
+            let mut reader = Reader { start, ..Reader::with_fanout(root, 3) };
+            let (mut read, mut first) = (Vec::new(), None);
+            while let Some(id) = reader.wanted() {
+                if let Some(bytes) = reader.give(store[&id].clone()).unwrap() {
+                    first.get_or_insert(reader.position() - bytes.len() as u64);
+                    read.extend_from_slice(&bytes);
+                }
+            }
+            let from = (start / 4 * 4).min(100);
+            assert_eq!(first, Some(from).filter(|from| *from < 100), "{start}");
+            assert_eq!(read, data[usize::try_from(from).unwrap()..], "{start}");
+            assert_eq!(reader.position(), 100);
         }
     }
 

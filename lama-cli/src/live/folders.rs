@@ -1,4 +1,4 @@
-//! Sharing files and folders, going on with what is added, and writing down what was received.
+//! Sharing files and folders, and going on with what is added.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use lama_identity::{Cid, PersonId};
 use lama_node::{Command, ContactStanding, Reply};
 use serde_json::{Value, json};
 
-use super::Live;
 use super::work::{contact, contacts, unexpected};
+use super::{Live, getting, keeping};
 use crate::api;
 use crate::failure::{Exit, Failure};
 use crate::text::count;
@@ -25,18 +25,17 @@ pub(super) fn share(
     path: &Path,
     with: &[String],
     watch: bool,
+    keep: bool,
     emit: &mut dyn FnMut(Value) -> bool,
 ) -> Result<api::Shared, Failure> {
     let with = persons(live, with)?;
     if path.is_file() {
         let made = objects::file(path, &mut |pieces| put(live, pieces))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        grant(live, made.root, &with, &format!("shared {name}"))?;
-        return answer(live, path, made, &with, &LeftOut::default());
+        grant(live, made.root, &name, &with, Some(&format!("shared {name}")))?;
+        return answer(live, path, made, &with, &LeftOut::default(), false);
     }
-    let folder = Folder::new(path, std::slice::from_ref(&live.data), Limits::default())?;
-    let mut tree = Tree::new(folder)?;
-    tree.keep_shared(shared_before(live, tree.name())?);
+    let mut tree = tree(live, path)?;
     let mut last = None;
     loop {
         if let Some((made, changes)) = tree.look(&mut |pieces| put(live, pieces))? {
@@ -44,7 +43,7 @@ pub(super) fn share(
                 None => format!("shared folder {} with {}", tree.name(), count(made.files, "file")),
                 Some(_) => summary(tree.name(), &changes.written, changes.removed.len()),
             };
-            let new = grant(live, made.root, &with, &note)?;
+            let new = grant(live, made.root, tree.name(), &with, Some(&note))?;
             last = Some(made);
             let event = json!({
                 "type": "folder", "id": made.root.to_string(), "files": made.files, "bytes": made.bytes,
@@ -65,7 +64,18 @@ pub(super) fn share(
             format!("there is no file to share in {}; add one, or choose another folder", path.display());
         Failure::new(Exit::RefusedHere, "empty", text)
     })?;
-    answer(live, path, made, &with, &tree.left_out())
+    if keep {
+        keeping::keep(live, path, &with)?;
+    }
+    answer(live, path, made, &with, &tree.left_out(), keep)
+}
+
+/// The folder at `path`, not looked at yet, with what was shared of it before.
+pub(super) fn tree(live: &Live, path: &Path) -> Result<Tree, Failure> {
+    let folder = Folder::new(path, std::slice::from_ref(&live.data), Limits::default())?;
+    let mut tree = Tree::new(folder)?;
+    tree.keep_shared(shared_before(live, tree.name())?);
+    Ok(tree)
 }
 
 fn summary(name: &str, written: &[String], removed: usize) -> String {
@@ -81,6 +91,7 @@ fn answer(
     made: Made,
     with: &[PersonId],
     left_out: &LeftOut,
+    kept: bool,
 ) -> Result<api::Shared, Failure> {
     let known = contacts(live)?;
     let email = |who: &PersonId| {
@@ -94,6 +105,7 @@ fn answer(
         with: with.iter().map(email).collect(),
         left_out: left_out.count,
         left_out_first: left_out.first.clone(),
+        kept,
     })
 }
 
@@ -110,32 +122,41 @@ fn persons(live: &Live, with: &[String]) -> Result<Vec<PersonId>, Failure> {
     Ok(all)
 }
 
-fn put(live: &Live, objects: Vec<Piece>) -> Result<(), Failure> {
+pub(super) fn put(live: &Live, objects: Vec<Piece>) -> Result<(), Failure> {
     if live.stop.is_set() {
         return Err(Failure::interrupted());
     }
     live.call(Command::Put { objects }).map(|_| ())
 }
 
-fn fetch(live: &Live, id: Cid) -> Result<Option<Bytes>, Failure> {
+pub(super) fn fetch(live: &Live, id: Cid) -> Result<Option<Bytes>, Failure> {
     match live.call(Command::Object { id })? {
         Reply::Object(object) => Ok(object),
         other => Err(unexpected(&other)),
     }
 }
 
-/// Lets `with` see `root`, unless they may already; says whether that was new.
-fn grant(live: &Live, root: Cid, with: &[PersonId], note: &str) -> Result<bool, Failure> {
+/// Lets `with` see `root` as the newest version of what is called `name`, unless they do already; says whether that was
+/// new.
+pub(super) fn grant(
+    live: &Live,
+    root: Cid,
+    name: &str,
+    with: &[PersonId],
+    note: Option<&str>,
+) -> Result<bool, Failure> {
     let shared = shared_by_us(live)?;
+    // What is as it was before an earlier change is shared anew: else that change would stay the newest.
+    let is_newest = getting::own(live, name)? == Some(root);
     let missing: Vec<PersonId> = with
         .iter()
-        .filter(|who| !shared.iter().any(|info| info.root == root && info.with.contains(who)))
+        .filter(|who| !is_newest || !shared.iter().any(|info| info.root == root && info.with.contains(who)))
         .copied()
         .collect();
     if missing.is_empty() {
         return Ok(false);
     }
-    match live.call(Command::Share { root, with: missing, note: Some(note.to_owned()) })? {
+    match live.call(Command::Share { root, with: missing, note: note.map(str::to_owned) })? {
         Reply::Shared { withheld } if withheld.is_empty() => Ok(true),
         Reply::Shared { withheld } => Err(Failure::new(
             Exit::RefusedByRule,
@@ -168,13 +189,4 @@ fn shared_before(live: &Live, name: &str) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(Vec::new())
-}
-
-/// Writes a shared file or folder into an empty directory.
-pub(super) fn save(live: &Live, id: &str, into: &Path) -> Result<api::Saved, Failure> {
-    let id: Cid = id.parse().map_err(|_| {
-        Failure::usage(format!("{id} is no id of an object; `lama log` shows the ids of what was shared"))
-    })?;
-    let made = objects::save(id, into, &mut |id| fetch(live, id))?;
-    Ok(api::Saved { into: into.display().to_string(), files: made.files, bytes: made.bytes })
 }

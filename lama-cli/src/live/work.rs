@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, messages, people, rows};
+use super::{Live, folders, getting, keeping, messages, people, rows};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -48,10 +48,19 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         }
         Request::Edit { message, text } => value(&messages::amend(live, &message, Some(text))?),
         Request::Delete { message } => value(&messages::amend(live, &message, None)?),
-        Request::Share { path, with, watch } => {
-            value(&folders::share(live, Path::new(&path), &with, watch, emit)?)
+        Request::Share { path, with, watch, keep } => {
+            value(&folders::share(live, Path::new(&path), &with, watch, keep, emit)?)
         }
-        Request::Save { id, into } => value(&folders::save(live, &id, Path::new(&into))?),
+        Request::Unshare { path } => keeping::stop(live, &path).map(|()| done(Reply::Done)),
+        Request::Shared => value(&getting::list(live)?),
+        Request::Get { what, from, file, into, named, force } => {
+            let wanted = getting::Wanted { what, from, file };
+            value(&getting::get(live, &wanted, Path::new(&into), named, force)?)
+        }
+        Request::Read { what, from, file, start, end } => {
+            let wanted = getting::Wanted { what, from, file };
+            value(&getting::read(live, &wanted, start, end, emit)?)
+        }
         Request::Status => value(&status(live)?),
         Request::Check => match live.call(Command::CheckStore)? {
             Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),

@@ -17,8 +17,8 @@ use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
 pub use read::{
-    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Ids, Page, PageFrom, PeerHead,
-    Read, Stats,
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Ids, Page, PageFrom,
+    PeerHead, Read, Stats,
 };
 pub use records::{PeerRecord, Secret32, TrustRecord};
 pub use write::{Import, Write};
