@@ -67,7 +67,7 @@ pub(super) fn show(output: Output, live: &Live, node: &mut Other, dirs: [&Path; 
     for dir in dirs {
         text.push_str(&format!("  {program} --data {} log\n", dir.display()));
     }
-    text.push_str("  (or contacts, status, pending, id, send EMAIL TEXT, save ID DIR)\n");
+    text.push_str("  (or contacts, status, pending, id, send EMAIL TEXT, get NAME DIR)\n");
     output.text(&text);
     Ok(())
 }
