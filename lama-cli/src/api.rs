@@ -57,6 +57,10 @@ pub(crate) enum Request {
     Get { what: String, from: Option<String>, file: Option<String>, into: String, named: bool, force: bool },
     /// Reads a file or a part of it: `{"data": base64}` events, in order. Answer: [`Saved`].
     Read { what: String, from: Option<String>, file: Option<String>, start: u64, end: Option<u64> },
+    /// Answer: [`Explanation`].
+    Explain { object: String, person: String },
+    /// Sets limits where `set` says so: those that are not given are the store's own. Answer: [`Quota`].
+    Quota { person: String, set: bool, objects: Option<u64>, bytes: Option<u64>, hourly: Option<u64> },
     /// Answer: [`Status`].
     Status,
     /// Walks the whole store. Answer: [`Checked`].
@@ -258,6 +262,52 @@ pub(crate) struct Saved {
     /// How many of the files were there already.
     #[serde(default)]
     pub(crate) kept: u64,
+}
+
+/// Where an object stands with a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Explanation {
+    pub(crate) object: String,
+    pub(crate) person: String,
+    pub(crate) email: String,
+    /// `not_a_contact`, `not_here`, `set_aside`, `tombstone`, `not_shared`, `pending`, `sent`, `over_quota`, `refused`,
+    /// `acknowledged` or `from_them`.
+    pub(crate) standing: String,
+    /// For `over_quota` and `refused`: the rule, `quota`, `policy`, `malformed` or a number.
+    pub(crate) rule: Option<String>,
+    /// Whether it was shared by itself, apart from access rules.
+    pub(crate) direct: bool,
+    pub(crate) instances: Vec<InstanceStanding>,
+    pub(crate) rules: Vec<AccessRule>,
+}
+
+/// The same for one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceStanding {
+    pub(crate) instance: String,
+    pub(crate) standing: String,
+}
+
+/// An access rule that speaks of the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccessRule {
+    pub(crate) id: String,
+    pub(crate) author: String,
+    pub(crate) in_effect: bool,
+    /// Whether it names the person.
+    pub(crate) names: bool,
+}
+
+/// What is kept of a contact, and how much may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Quota {
+    pub(crate) person: String,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) refused: u64,
+    pub(crate) max_objects: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_bytes_per_hour: Option<u64>,
 }
 
 /// A peer as the node sees it.

@@ -103,6 +103,10 @@ pub(crate) enum Command {
     /// Write something shared to a folder, or to standard output
     #[command(alias = "save")]
     Get(Get),
+    /// Say why an object does not reach a person, or how far it has come
+    Explain(Explain),
+    /// Show or set how much of a contact is kept
+    Quota(Quota),
     /// Show peers, path, what is to be sent and received, and state
     Status,
     /// The store at rest: check, compact, back up, restore
@@ -336,6 +340,32 @@ pub(crate) struct Import {
     /// Protect the restored keys by file permissions alone
     #[arg(long)]
     pub(crate) no_passphrase: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The id of the object, as `lama log` and `lama share` show it
+    pub(crate) object: String,
+    /// Who does not get it: e-mail, or the beginning of the person's id
+    pub(crate) person: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quota {
+    /// Whose: e-mail, or the beginning of the person's id
+    pub(crate) person: String,
+    /// The most objects of that person that are kept
+    #[arg(long, value_name = "N")]
+    pub(crate) objects: Option<u64>,
+    /// The most bytes of them
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) bytes: Option<u64>,
+    /// The most bytes that the person may bring in an hour
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) hourly: Option<u64>,
+    /// Only the store's own limits from now on
+    #[arg(long, conflicts_with_all = ["objects", "bytes", "hourly"])]
+    pub(crate) none: bool,
 }
 
 #[derive(Debug, Args)]

@@ -126,6 +126,23 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
         Command::Revoke(which) => {
             done(&mut backend, &Request::Revoke { locator: which.locator.clone() }, output)
         }
+        Command::Explain(explain) => {
+            let (object, person) = (explain.object.clone(), explain.person.clone());
+            backend
+                .ask(&Request::Explain { object, person }, &mut |_| {})
+                .map(|told| output.answer(&told, render::explanation))
+        }
+        Command::Quota(quota) => {
+            let given = [quota.objects, quota.bytes, quota.hourly];
+            let request = Request::Quota {
+                person: quota.person.clone(),
+                set: quota.none || given.iter().any(Option::is_some),
+                objects: quota.objects,
+                bytes: quota.bytes,
+                hourly: quota.hourly,
+            };
+            backend.ask(&request, &mut |_| {}).map(|row| output.answer(&row, render::quota))
+        }
         Command::Shared => {
             backend.ask(&Request::Shared, &mut |_| {}).map(|list| output.answer(&list, render::shared_list))
         }

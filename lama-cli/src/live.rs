@@ -3,6 +3,7 @@
 mod folders;
 mod getting;
 pub(crate) mod keeping;
+mod limits;
 mod messages;
 mod people;
 mod rows;

@@ -103,6 +103,56 @@ pub(crate) fn paired(contact: &Contact) -> String {
     )
 }
 
+/// Why an object does not reach somebody, and what to do.
+pub(crate) fn explanation(told: &api::Explanation) -> String {
+    let who = if told.email.is_empty() { short(&told.person).to_owned() } else { escape(&told.email) };
+    let rule = told.rule.as_deref().unwrap_or_default();
+    let mut out = match told.standing.as_str() {
+        "not_a_contact" => format!("{who} is no established contact: nothing is sent; pair first\n"),
+        "not_here" => {
+            "the object is not here, so it cannot be sent; share the file or folder again\n".to_owned()
+        }
+        "set_aside" => {
+            "the object waits for a part that has not come, and is shown to nobody until then\n".to_owned()
+        }
+        "tombstone" => format!("the object was deleted or withdrawn; {who} is told that it is gone\n"),
+        "not_shared" => format!("not shared with {who}; `lama share` shares it\n"),
+        "pending" => format!("shared, and waits to be sent; it goes out when {who} is connected\n"),
+        "sent" => format!("sent, or on its way; {who} has not acknowledged it yet\n"),
+        "over_quota" => {
+            format!("{who} refused it: over the quota there; once there is room, share it again\n")
+        }
+        "refused" => format!("{who} refused it (rule: {rule}); sharing it again offers it again\n"),
+        "acknowledged" => format!("{who} has it durably\n"),
+        "from_them" => format!("{who} has it: it came from there\n"),
+        other => format!("{other}\n"),
+    };
+    for rule in &told.rules {
+        let effect = match (rule.in_effect, rule.names) {
+            (true, true) => "in effect",
+            (true, false) => "in effect, for others",
+            (false, _) => "without effect: its author did not author the object",
+        };
+        let _ = writeln!(out, "rule {} by {}: {effect}", short(&rule.id), short(&rule.author));
+    }
+    for instance in told.instances.iter().filter(|_| told.instances.len() > 1) {
+        let _ = writeln!(out, "instance {}: {}", short(&instance.instance), instance.standing);
+    }
+    out
+}
+
+/// How much of a contact is kept.
+pub(crate) fn quota(row: &api::Quota) -> String {
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+    let rows = vec![
+        vec!["objects".to_owned(), row.objects.to_string(), limit(row.max_objects)],
+        vec!["bytes".to_owned(), row.bytes.to_string(), limit(row.max_bytes)],
+        vec!["bytes an hour".to_owned(), "-".to_owned(), limit(row.max_bytes_per_hour)],
+        vec!["refused".to_owned(), row.refused.to_string(), "-".to_owned()],
+    ];
+    table(&["OF THIS CONTACT", "KEPT", "AT MOST"], &rows)
+}
+
 pub(crate) fn pending(list: &PendingList) -> String {
     let mut out = String::new();
     if list.pairings.is_empty() && list.invitations.is_empty() {

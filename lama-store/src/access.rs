@@ -157,55 +157,6 @@ impl<E: Engine> Store<E> {
         self.group.index.insert(IndexKey::object(id), slot);
     }
 
-    /// Whether a view holds an id of which the index says `slot`.
-    #[inline]
-    pub(crate) fn is_member(&self, id: &Cid, slot: Slot, view: u32) -> Result<bool, StoreError> {
-        if slot.view == view {
-            return Ok(true);
-        }
-        Ok(slot.view != 0 && self.slot(&IndexKey::member(id, view))?.is_some())
-    }
-
-    /// Enters an id into a view that does not hold it: log, count, index and all fingerprints.
-    pub(crate) fn enter(
-        &mut self,
-        view: u32,
-        id: &Cid,
-        slot: &mut Slot,
-        source: u32,
-    ) -> Result<(), StoreError> {
-        if slot.view == 0 {
-            slot.view = view;
-            self.put_slot(id, *slot);
-        } else {
-            self.group.index.insert(IndexKey::member(id, view), Slot::default());
-        }
-        let log = self.hot.views.entry(view).or_default();
-        if log.seq >= u32::MAX.into() {
-            return Err(StoreError::Limit { what: "entries in one view", limit: u32::MAX.into() });
-        }
-        if log.open.is_none() {
-            open_page(&self.engine, &self.group.batch, view, log)?;
-        }
-        if log.page_len as usize + 64 > PACK
-            && let Some(full) = log.open.take()
-        {
-            crate::hot::put_page(&mut self.group.batch, view, log.page, full);
-            log.begin_page();
-        }
-        log.append(id, slot.place, source);
-        self.hot.dirty_views.insert(view);
-        if let Some(peers) = self.hot.peers_of.get(&view) {
-            for number in peers {
-                if let Some(peer) = self.hot.peers.get_mut(number) {
-                    peer.progress.fingerprint.add(&peer.fingerprinter, id);
-                    self.hot.dirty_peers.insert(*number);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Visits the entries of a view with a higher number than `after`.
     pub(crate) fn each_entry(
         &self,
@@ -238,7 +189,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// First number of the page that holds entry `seq`.
-    fn page_of(&self, view: u32, seq: u64) -> Result<u64, StoreError> {
+    pub(crate) fn page_of(&self, view: u32, seq: u64) -> Result<u64, StoreError> {
         let (from, to) = (page_key(view, 0), page_key(view, seq.saturating_add(1)));
         let mut first = Ok(0);
         self.engine.scan(Table::Views, &from, Some(&to), Direction::Down, &mut |key, _| {
@@ -328,7 +279,7 @@ impl<E: Engine> Store<E> {
 }
 
 /// Opens the last page of a view for appending, or begins one.
-fn open_page(
+pub(crate) fn open_page(
     engine: &impl Engine,
     batch: &crate::engine::Batch,
     view: u32,

@@ -9,6 +9,15 @@ pub struct Config {
     pub max_aside_bytes: u64,
     /// Bytes of objects kept for one person (set aside or not). What comes beyond is refused. Default 1 TiB.
     pub max_person_bytes: u64,
+    /// Objects kept for one person. What comes beyond is refused. Default 100 million.
+    pub max_person_objects: u64,
+    /// Bytes that one person may bring in one hour of the wall clock. What comes beyond is refused. Default 1 TiB.
+    pub max_person_bytes_per_hour: u64,
+    /// Objects of one person that may ever be refused: each still takes an entry in his view. Whoever goes on beyond
+    /// breaks the session. Default 1 million.
+    pub max_person_refused: u64,
+    /// Versions of one thing that are merged; more of them have no effect. Default 512.
+    pub max_versions: usize,
     /// Entries that one read of a channel or a view returns at most. Default 10,000.
     pub max_page_entries: usize,
     /// Object bytes that one [`Read::Page`](crate::Read::Page) returns at most. Default 8 MiB.
@@ -31,6 +40,10 @@ impl Default for Config {
             max_aside_objects: 10_000,
             max_aside_bytes: 64 << 20,
             max_person_bytes: 1 << 40,
+            max_person_objects: 100_000_000,
+            max_person_bytes_per_hour: 1 << 40,
+            max_person_refused: 1_000_000,
+            max_versions: 512,
             max_page_entries: 10_000,
             max_page_bytes: 8 << 20,
             max_closure: 10_000_000,

@@ -57,6 +57,15 @@ pub enum StoreError {
 
     /// Another process has the store open.
     Locked,
+    /// The object is not here, was not put here, or is one on which an index rests.
+    NotDeletable(Cid),
+    /// So much that this person brought was refused that the refusals alone are a burden.
+    TooManyRefused {
+        /// Who.
+        person: PersonId,
+        /// How much may be refused.
+        limit: u64,
+    },
     /// The store was written by a newer version of this program.
     NewerFormat {
         /// The version of the store.
@@ -92,6 +101,8 @@ impl StoreError {
             Self::Misuse(_) => "store-misuse",
             Self::ReadOnly => "store-read-only",
             Self::Limit { .. } => "store-limit",
+            Self::NotDeletable(_) => "store-not-deletable",
+            Self::TooManyRefused { .. } => "store-too-many-refused",
             Self::Locked => "store-locked",
             Self::NewerFormat { .. } => "store-newer-format",
             Self::NotAStore => "store-not-a-store",
@@ -106,7 +117,7 @@ impl StoreError {
     /// Whether the peer whose data it was broke a rule, so that the session with him must end.
     #[must_use]
     pub const fn is_peers_fault(&self) -> bool {
-        matches!(self, Self::NotCanonical { .. } | Self::ObjectTooLarge { .. })
+        matches!(self, Self::NotCanonical { .. } | Self::ObjectTooLarge { .. } | Self::TooManyRefused { .. })
     }
 }
 
@@ -147,6 +158,14 @@ impl fmt::Display for StoreError {
             Self::Misuse(what) => f.write_str(what),
             Self::ReadOnly => f.write_str("the store is open for reading only; open it for writing"),
             Self::Limit { what, limit } => write!(f, "{what}: at most {limit} are allowed"),
+            Self::NotDeletable(id) => write!(
+                f,
+                "{id} cannot be deleted: only objects made here can, and neither channels, entries nor versions; end its sharing instead"
+            ),
+            Self::TooManyRefused { person, limit } => write!(
+                f,
+                "more than {limit} objects of {person} were refused and he sends on; raise his quota, or remove the contact"
+            ),
             Self::Locked => f.write_str(
                 "another process has this store open; stop it, or give this one a directory of its own",
             ),

@@ -8,7 +8,7 @@ use lama_chum::{Cursor, Epoch, Fingerprint, Fingerprinter, NO_EPOCH, PairKey};
 use lama_identity::{Contact, InstanceId, PersonId};
 
 use crate::StoreError;
-use crate::api::PeerRecord;
+use crate::api::{PeerRecord, Quota};
 use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Direction, Engine, Table};
 use crate::layout::{after_prefix, kind, meta};
@@ -70,6 +70,8 @@ pub(crate) struct Counts {
     pub(crate) waiting: u64,
     /// Objects of which access rules speak.
     pub(crate) rules: u64,
+    /// Identity objects of which access rules speak with all that belongs to them.
+    pub(crate) id_rules: u64,
 }
 
 /// The pack at the end of the object log.
@@ -93,11 +95,15 @@ pub(crate) struct Hot {
     /// Numbers of the instances with a peer record, by the number of their person.
     pub(crate) peers_of: BTreeMap<u32, BTreeSet<u32>>,
     pub(crate) contacts: BTreeMap<PersonId, Contact>,
+    /// Limits of single contacts.
+    pub(crate) quotas: BTreeMap<PersonId, Quota>,
     pub(crate) pack: Pack,
     pub(crate) dirty_views: BTreeSet<u32>,
     pub(crate) dirty_peers: BTreeSet<u32>,
     /// Cursors that changed and may wait for a commit.
     pub(crate) lazy_peers: BTreeSet<u32>,
+    /// Views of which only what was sent has changed: may wait for a commit, too.
+    pub(crate) lazy_views: BTreeSet<u32>,
     pub(crate) dirty_counts: bool,
 }
 
@@ -117,6 +123,7 @@ impl Hot {
                 aside: reader.num()?,
                 waiting: reader.num()?,
                 rules: reader.num()?,
+                id_rules: if reader.0.is_empty() { 0 } else { reader.num()? },
             };
             reader.end()
         })?;
@@ -140,6 +147,10 @@ impl Hot {
         each(engine, kind::CONTACT, &mut |_, value| {
             let contact = records::read_contact(value)?;
             this.contacts.insert(contact.id(), contact);
+            Ok(())
+        })?;
+        each(engine, kind::QUOTA, &mut |key, value| {
+            this.quotas.insert(PersonId(Reader(key).array()?), crate::quota::read_quota(value)?);
             Ok(())
         })?;
         this.load_peers(engine, sealer)?;
@@ -232,7 +243,9 @@ impl Hot {
 
     /// Writes what changed into the batch, cursors that may wait included.
     pub(crate) fn write_to(&mut self, batch: &mut Batch) {
-        for number in core::mem::take(&mut self.dirty_views) {
+        let mut views = core::mem::take(&mut self.dirty_views);
+        views.append(&mut self.lazy_views);
+        for number in views {
             if let Some(view) = self.views.get_mut(&number) {
                 if let Some(page) = view.open.take() {
                     put_page(batch, number, view.page, page);
@@ -249,8 +262,9 @@ impl Hot {
             }
         }
         if core::mem::take(&mut self.dirty_counts) {
-            let Counts { objects, bytes, aside, waiting, rules } = self.counts;
-            let row = Writer::default().num(objects).num(bytes).num(aside).num(waiting).num(rules).0;
+            let Counts { objects, bytes, aside, waiting, rules, id_rules } = self.counts;
+            let row = [objects, bytes, aside, waiting, rules, id_rules];
+            let row = row.into_iter().fold(Writer::default(), Writer::num).0;
             batch.put(Table::Meta, meta(kind::COUNTS, &[]), row);
         }
         if !self.pack.bytes.is_empty() {

@@ -48,6 +48,11 @@ impl<E: Engine> Store<E> {
     ) -> Result<(), StoreError> {
         for (id, bytes) in objects {
             let known = self.object(id)?;
+            if let Some(slot) = known.filter(|slot| slot.has(Slot::GONE) && slot.place != Slot::NOWHERE) {
+                self.put_slot(id, Slot { flags: slot.flags | Slot::OWN, ..slot });
+                self.revive(id, report)?;
+                continue;
+            }
             if let Some(slot) = known
                 && slot.is_visible()
             {
@@ -57,16 +62,16 @@ impl<E: Engine> Store<E> {
                 continue;
             }
             let seen = look(id, bytes)?;
-            if let Some(missing) = self.first_missing(&seen.links)? {
+            if let Some(missing) = self.first_missing(&seen.links, None)? {
                 return Err(StoreError::MissingLink { id: *id, missing });
             }
             if known.is_some_and(|slot| slot.place != Slot::NOWHERE) {
                 return Err(StoreError::Corrupt("an object is set aside though all its links are here"));
             }
             let leaf = if seen.links.is_empty() { Slot::LEAF } else { 0 };
-            let view = known.map_or(0, |slot| slot.view);
+            let (view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
             let place = self.write_record(0, id.codec(), bytes);
-            self.put_slot(id, Slot { place, flags: Slot::OWN | leaf, view });
+            self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | state, view });
             self.appear(id, bytes, seen.type_name, 0, report)?;
             self.wake(id, report)?;
         }
@@ -83,10 +88,21 @@ impl<E: Engine> Store<E> {
         }
         let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
         let mut outcome = ImportOutcome { before, ..ImportOutcome::default() };
+        let mut entered = 0;
         for (id, bytes) in &import.objects {
-            self.import_one(view, source, id, bytes, &mut outcome, report)?;
+            let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
+            if bytes.is_empty() {
+                self.import_gone(view, source, id, report)?;
+            } else {
+                self.import_one(view, source, id, bytes, &mut outcome, report)?;
+            }
+            entered += u64::from(self.hot.views.get(&view).is_some_and(|log| log.seq > before));
         }
         let head = self.hot.views.get(&view).map_or(0, |log| log.seq);
+        if head - before != entered {
+            // What came brought other things into this view or out of it: those are looked at.
+            outcome.before = head;
+        }
         if let Some(peer) = self.hot.peers.get_mut(&source) {
             peer.progress.received = Cursor { epoch: import.epoch, upto: import.upto };
         }
@@ -110,8 +126,18 @@ impl<E: Engine> Store<E> {
     ) -> Result<(), StoreError> {
         let known = self.object(id)?;
         if let Some(mut slot) = known.filter(|slot| slot.place != Slot::NOWHERE) {
-            if !self.is_member(id, slot, view)? {
-                self.enter(view, id, &mut slot, source)?;
+            match self.member(id, slot, view)? {
+                None => self.enter(view, id, &mut slot, source, 0)?,
+                Some(state) if state & Slot::CAME == 0 => self.put_state(id, &mut slot, view, Slot::CAME),
+                Some(_) => {}
+            }
+            // What its own person deleted he may bring back; what was deleted here stays so.
+            let record_of = |slot: Slot| self.record(slot.place).map(|record| record.source);
+            if slot.has(Slot::GONE)
+                && !slot.has(Slot::OWN)
+                && self.hot.owner_of(record_of(slot)?) == Some(view)
+            {
+                self.revive(id, report)?;
             }
             if slot.has(Slot::ASIDE) {
                 outcome.aside.push(*id);
@@ -119,9 +145,10 @@ impl<E: Engine> Store<E> {
             return Ok(());
         }
         let seen = look(id, bytes)?;
-        let missing = self.first_missing(&seen.links)?;
-        let mut slot = Slot { place: Slot::NOWHERE, flags: 0, view: known.map_or(0, |slot| slot.view) };
-        let kept = self.within_quota(view, bytes.len() as u64, missing.is_some());
+        let missing = self.first_missing(&seen.links, Some(view))?;
+        let (first_view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
+        let mut slot = Slot { place: Slot::NOWHERE, flags: state, view: first_view };
+        let kept = self.within_quota(view, bytes.len() as u64, missing.is_some())?;
         if kept {
             slot.place = self.write_record(source, id.codec(), bytes);
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
@@ -129,14 +156,17 @@ impl<E: Engine> Store<E> {
         } else {
             outcome.refused.push((*id, Refusal::Quota));
         }
-        if self.is_member(id, slot, view)? {
+        if let Some(state) = self.member(id, slot, view)? {
             self.put_slot(id, slot);
+            if kept && state & Slot::CAME == 0 {
+                self.put_state(id, &mut slot, view, Slot::CAME);
+            }
         } else {
             // Writes the slot, too, if this is the first view that holds the id.
             if slot.view != 0 {
                 self.put_slot(id, slot);
             }
-            self.enter(view, id, &mut slot, source)?;
+            self.enter(view, id, &mut slot, source, 0)?;
         }
         match missing.filter(|_| kept) {
             Some(missing) => {
@@ -152,29 +182,15 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    /// Counts what a person's instances bring, and whether it is still within his quota.
-    fn within_quota(&mut self, view: u32, length: u64, aside: bool) -> bool {
-        let config = &self.config;
-        let log = self.hot.views.entry(view).or_default();
-        let fits = log.bytes.saturating_add(length) <= config.max_person_bytes
-            && (!aside
-                || (log.aside_objects < config.max_aside_objects
-                    && log.aside_bytes.saturating_add(length) <= config.max_aside_bytes));
-        if fits {
-            log.bytes += length;
-            if aside {
-                log.aside_objects += 1;
-                log.aside_bytes += length;
-            }
-            self.hot.dirty_views.insert(view);
-        }
-        fits
-    }
-
-    /// The first link whose target cannot be read here.
-    pub(crate) fn first_missing(&self, links: &[Cid]) -> Result<Option<Cid>, StoreError> {
+    /// The first link whose target cannot be read here, and was not deleted: here, or by the person of `view`.
+    pub(crate) fn first_missing(&self, links: &[Cid], view: Option<u32>) -> Result<Option<Cid>, StoreError> {
         for link in links {
-            if !self.object(link)?.is_some_and(Slot::is_visible) {
+            let Some(slot) = self.object(link)? else { return Ok(Some(*link)) };
+            let told = match view {
+                Some(view) => self.member(link, slot, view)?.is_some_and(|state| state & Slot::TOLD != 0),
+                None => false,
+            };
+            if !(slot.is_settled() || told) {
                 return Ok(Some(*link));
             }
         }
@@ -200,6 +216,15 @@ impl<E: Engine> Store<E> {
         }
     }
 
+    /// A deleted object is here again.
+    fn revive(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
+        let Some(slot) = self.object(id)? else { return Ok(()) };
+        self.put_slot(id, Slot { flags: slot.flags & !Slot::GONE, ..slot });
+        let record = self.record(slot.place)?;
+        let type_name = look(id, &record.bytes)?.type_name;
+        self.appear(id, &record.bytes, type_name, record.source, report)
+    }
+
     fn set_aside(&mut self, id: &Cid, missing: &Cid, view: u32, length: u64) {
         let row = crate::codec::Writer::default().num(view.into()).num(length).0;
         self.meta_put(meta(kind::WAITING, &[&id_bytes(missing), &id_bytes(id)]), row);
@@ -209,7 +234,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Looks again at what waited for an object, and for what that brings.
-    fn wake(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
+    pub(crate) fn wake(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
         if self.hot.counts.waiting == 0 {
             return Ok(());
         }
@@ -245,7 +270,7 @@ impl<E: Engine> Store<E> {
     ) -> Result<bool, StoreError> {
         let Some(slot) = self.object(id)? else { return Err(StoreError::Corrupt("what waits is not there")) };
         let record = self.record(slot.place)?;
-        if let Some(missing) = self.first_missing(&links_of(&record.bytes)?)? {
+        if let Some(missing) = self.first_missing(&links_of(&record.bytes)?, Some(view))? {
             self.set_aside(id, &missing, view, length);
             return Ok(false);
         }

@@ -88,8 +88,24 @@ pub(crate) mod kind {
     pub(crate) const NAMED_BY: u8 = b'r';
     /// Channel or author that is not known yet, and the entry that waits for it.
     pub(crate) const ENTRY_WAITS: u8 = b'w';
-    /// Object and access rule to author and persons.
-    pub(crate) const ACCESS: u8 = b'A';
+    /// Object, author and identity object of a policy, to the rule that last named it and whether that took effect.
+    pub(crate) const ACCESS: u8 = b'a';
+    /// Identity object, author and identity object of a policy, nothing: what speaks of all that belongs to it.
+    pub(crate) const ACCESS_ID: u8 = b'j';
+    /// Group, author and identity object of a policy, nothing: what names the group.
+    pub(crate) const ACCESS_GROUP: u8 = b'y';
+    /// Author and identity object to what all his access rules for it say together.
+    pub(crate) const POLICY: u8 = b'o';
+    /// Identity object, author and version, nothing.
+    pub(crate) const VERSION: u8 = b'V';
+    /// Group to its owner, admins and members.
+    pub(crate) const GROUP: u8 = b'G';
+    /// View number u32 BE and id, nothing: granted by itself, though it stood in the view before.
+    pub(crate) const GRANT: u8 = b's';
+    /// View number u32 BE and id to the reason for which the person's instance refused it.
+    pub(crate) const REFUSED: u8 = b'R';
+    /// Person to his quota.
+    pub(crate) const QUOTA: u8 = b'q';
 }
 
 /// A key of `Meta`.
@@ -207,7 +223,8 @@ impl IndexKey {
 pub(crate) struct Slot {
     /// Where its record begins; [`Slot::NOWHERE`] if it was refused.
     pub(crate) place: u64,
-    /// Bits [`Slot::OWN`] to [`Slot::ASIDE`].
+    /// Bits [`Slot::OWN`] to [`Slot::TOLD`]. In the entry of a view those of [`Slot::STATE`] alone, which in the
+    /// entry of the object speak of its first view.
     pub(crate) flags: u8,
     /// The first view that holds the id; 0: none.
     pub(crate) view: u32,
@@ -222,6 +239,16 @@ impl Slot {
     pub(crate) const LEAF: u8 = 2;
     /// It waits for a content link.
     pub(crate) const ASIDE: u8 = 4;
+    /// It was deleted: its bytes are not given any more.
+    pub(crate) const GONE: u8 = 8;
+    /// The view holds it no more.
+    pub(crate) const LEFT: u8 = 16;
+    /// An instance of the view's person has brought it, too.
+    pub(crate) const CAME: u8 = 32;
+    /// The view holds it as a tombstone: its person is not given it, and has no right to see it.
+    pub(crate) const TOLD: u8 = 64;
+    /// What speaks of a view, not of the object.
+    pub(crate) const STATE: u8 = Self::LEFT | Self::CAME | Self::TOLD;
 
     pub(crate) const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -229,7 +256,12 @@ impl Slot {
 
     /// Whether the object can be read and shared.
     pub(crate) const fn is_visible(self) -> bool {
-        self.place != Self::NOWHERE && !self.has(Self::ASIDE)
+        self.place != Self::NOWHERE && !self.has(Self::ASIDE) && !self.has(Self::GONE)
+    }
+
+    /// Whether what links to the object need not wait for it: it can be read, or nobody will ever bring it.
+    pub(crate) const fn is_settled(self) -> bool {
+        self.is_visible() || self.has(Self::GONE)
     }
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {

@@ -9,7 +9,8 @@ use lama_identity::{Cid, InstanceId, PersonId};
 
 use crate::api::{Ids, Page, PeerHead, Read, Reply, Stats};
 use crate::engine::Engine;
-use crate::layout::{Slot, kind, meta};
+use crate::layout::{ID, Slot, kind, meta};
+use crate::view::{GONE, VOID};
 use crate::{Store, StoreError};
 
 impl<E: Engine> Store<E> {
@@ -50,6 +51,9 @@ impl<E: Engine> Store<E> {
             Read::Access(id) => Reply::Access(self.who_may_see(id)?),
             Read::AllAccessRules => Reply::AccessRules(self.all_access_rules()?),
             Read::AccessRules(id) => Reply::AccessRules(self.access_rules(id)?),
+            Read::Explain { object, person } => Reply::Explanation(Box::new(self.explain(object, person)?)),
+            Read::Group(group) => Reply::Group(self.group_row(group)?),
+            Read::Quota(person) => Reply::Quota(self.quota_row(person)),
             Read::View { person, after, limit } => Reply::View(self.view_ids(person, *after, *limit)?),
             Read::Setting(name) => {
                 let found = self.sealed_get(&meta(kind::SETTING, &[name.as_bytes()]))?;
@@ -98,11 +102,28 @@ impl<E: Engine> Store<E> {
                 page.next = entry.seq;
                 return Ok(true);
             }
+            let (seq, id, source_is_peer) = (entry.seq, entry.id, from_peer);
+            let mut gone = entry.has(GONE);
             let place = match entry.place {
                 // Refused when it came; it may have come again since.
                 Slot::NOWHERE => self.object(&entry.id)?.map_or(Slot::NOWHERE, |slot| slot.place),
-                place => place,
+                place if entry.source == 0 => place,
+                // What another instance of the person brought may have been deleted by him.
+                place => {
+                    gone |= self.object(&entry.id)?.is_some_and(|slot| slot.has(Slot::GONE));
+                    place
+                }
             };
+            if gone && !entry.has(VOID) {
+                bytes += ID;
+                page.next = entry.seq;
+                page.entries.push(Entry { seq, id, source_is_peer, gone, object: Bytes::new() });
+                return Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries);
+            }
+            if entry.has(VOID) {
+                page.next = entry.seq;
+                return Ok(true);
+            }
             if place == Slot::NOWHERE {
                 page.next = entry.seq;
                 return Ok(true);
@@ -113,13 +134,7 @@ impl<E: Engine> Store<E> {
                 return Ok(false);
             }
             page.next = entry.seq;
-            page.entries.push(Entry {
-                seq: entry.seq,
-                id: entry.id,
-                source_is_peer: from_peer,
-                gone: false,
-                object,
-            });
+            page.entries.push(Entry { seq, id, source_is_peer, gone, object });
             Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries)
         })?;
         Ok(page)
@@ -132,7 +147,9 @@ impl<E: Engine> Store<E> {
         let Some(view) = self.hot.persons.get(person) else { return Ok(page) };
         let mut whole = true;
         self.each_entry(*view, after, &mut |entry| {
-            page.ids.push((entry.seq, entry.id));
+            if entry.counts() {
+                page.ids.push((entry.seq, entry.id));
+            }
             page.next = entry.seq;
             whole = page.ids.len() < limit;
             Ok(whole)
@@ -171,7 +188,9 @@ impl<E: Engine> Store<E> {
         let mut ids = Vec::new();
         if let Some(view) = self.hot.persons.get(person).filter(|_| limit > 0) {
             self.each_entry(*view, after, &mut |entry| {
-                ids.push(entry.id);
+                if entry.counts() {
+                    ids.push(entry.id);
+                }
                 Ok(ids.len() < limit)
             })?;
         }

@@ -154,7 +154,9 @@ impl<E: Engine> Store<E> {
         let fingerprinter = PairKey::new(*record.pair_key.expose()).fingerprinter();
         let mut fingerprint = Fingerprint::default();
         self.each_entry(view, 0, &mut |entry| {
-            fingerprint.add(&fingerprinter, &entry.id);
+            if entry.counts() {
+                fingerprint.add(&fingerprinter, &entry.id);
+            }
             Ok(true)
         })?;
         // Another pair key is the sign of another life at one end: the cursors of the old one end with it.
@@ -198,6 +200,8 @@ impl<E: Engine> Store<E> {
         if cursor.epoch != self.hot.epoch {
             return Ok(());
         }
+        let (_, peer) = self.peer(instance, None)?;
+        self.note_sent(peer.view, cursor.upto);
         self.note(instance, |progress| progress.acked = cursor)
     }
 

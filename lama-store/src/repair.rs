@@ -19,7 +19,7 @@ use crate::import::links_of;
 use crate::layout::{IndexKey, PACK, Slot, UNUSED, id_bytes, kind, meta, pack_and_offset, place};
 use crate::opening::{draw_epoch, put_epoch};
 use crate::recent::{Recent, read_row};
-use crate::view::ViewEntry;
+use crate::view::{VOID, ViewEntry};
 use crate::{Store, StoreError};
 
 /// What a repair changed.
@@ -187,8 +187,14 @@ impl<E: Engine> Store<E> {
         let mut lost = BTreeSet::new();
         for view in self.hot.views.keys() {
             self.each_entry(*view, 0, &mut |entry| {
+                if entry.has(VOID) {
+                    return Ok(true);
+                }
                 let key = IndexKey::object(&entry.id);
+                let known = old.get(&key).copied().unwrap_or_default();
                 let slot = index.entry(key).or_insert(Slot { place: Slot::NOWHERE, flags: 0, view: 0 });
+                // What was said of the id in this view, besides that it is there, stands in the index alone.
+                let state = Slot::STATE & !Slot::LEFT;
                 if entry.place != Slot::NOWHERE && entry.place != slot.place {
                     lossy.insert(*view);
                 }
@@ -198,11 +204,23 @@ impl<E: Engine> Store<E> {
                 }
                 if slot.view == 0 {
                     slot.view = *view;
+                    let same = known.view == *view;
+                    let row = old.get(&IndexKey::member(&entry.id, *view)).copied().unwrap_or_default();
+                    slot.flags |= if same { known.flags } else { row.flags } & state;
                 } else if slot.view != *view {
-                    index.insert(IndexKey::member(&entry.id, *view), Slot::default());
+                    let row = IndexKey::member(&entry.id, *view);
+                    let same = known.view == *view;
+                    let said = if same { known.flags } else { old.get(&row).map_or(0, |row| row.flags) };
+                    index.insert(row, Slot { flags: said & state, ..Slot::default() });
+                } else if slot.has(Slot::LEFT) {
+                    slot.flags &= !Slot::LEFT;
                 }
                 Ok(true)
             })?;
+        }
+        // Views that hold an id no more are remembered.
+        for (key, row) in old.iter().filter(|(key, row)| key.view != 0 && row.has(Slot::LEFT)) {
+            index.entry(*key).or_insert(*row);
         }
         done.lost = lost.len() as u64;
         Ok(lossy)
@@ -248,7 +266,7 @@ impl<E: Engine> Store<E> {
             let mut sums: Vec<Fingerprint> = peers.iter().map(|_| Fingerprint::default()).collect();
             let mut entries = Vec::new();
             self.each_entry(number, 0, &mut |entry| {
-                for (peer, sum) in peers.iter().zip(&mut sums) {
+                for (peer, sum) in peers.iter().zip(&mut sums).filter(|_| entry.counts()) {
                     if let Some(peer) = self.hot.peers.get(peer) {
                         sum.add(&peer.fingerprinter, &entry.id);
                     }
@@ -296,7 +314,7 @@ impl<E: Engine> Store<E> {
                 fresh.begin_page();
             }
             let place = index.get(&IndexKey::object(&entry.id)).map_or(Slot::NOWHERE, |slot| slot.place);
-            fresh.append(&entry.id, place, entry.source);
+            fresh.append(&entry.id, place, entry.source, entry.marks);
         }
         self.hot.views.insert(number, fresh);
         self.hot.dirty_views.insert(number);
@@ -315,11 +333,13 @@ impl<E: Engine> Store<E> {
             (view.aside_objects, view.aside_bytes) = (0, 0);
         }
         self.hot.dirty_views.extend(self.hot.views.keys());
-        self.hot.counts = Counts { rules: self.hot.counts.rules, ..Counts::default() };
+        self.hot.counts =
+            Counts { rules: self.hot.counts.rules, id_rules: self.hot.counts.id_rules, ..Counts::default() };
         self.hot.dirty_counts = true;
-        let visible = |id: &Cid| index.get(&IndexKey::object(id)).is_some_and(|slot| slot.is_visible());
-        for (id, known) in objects {
-            let Some(missing) = known.links.iter().find(|link| !visible(link)) else {
+        let slot = |id: &Cid| index.get(&IndexKey::object(id)).copied().unwrap_or_default();
+        for (id, known) in objects.iter().filter(|(id, _)| !slot(id).has(Slot::GONE)) {
+            let waits = slot(id).has(Slot::ASIDE);
+            let Some(missing) = known.links.iter().find(|link| waits && !is_settled(index, link)) else {
                 self.hot.counts.objects += 1;
                 self.hot.counts.bytes += known.length;
                 continue;
@@ -371,11 +391,14 @@ fn wanted_objects(objects: &Objects, old: &Index) -> Index {
     let mut index = Index::new();
     for (id, known) in objects {
         let key = IndexKey::object(id);
-        let own = known.source == 0 || old.get(&key).is_some_and(|slot| slot.has(Slot::OWN));
-        let mut flags = if own { Slot::OWN } else { 0 };
+        let before = old.get(&key).copied().unwrap_or_default();
+        let own = known.source == 0 || before.has(Slot::OWN);
+        let mut flags = (before.flags & Slot::GONE) | if own { Slot::OWN } else { 0 };
+        let view = if before.has(Slot::LEFT) { before.view } else { 0 };
+        flags |= if view == 0 { 0 } else { Slot::LEFT };
         // Until its links turn out to be here.
         flags |= if known.links.is_empty() { Slot::LEAF } else { Slot::ASIDE };
-        index.insert(key, Slot { place: known.place, flags, view: 0 });
+        index.insert(key, Slot { place: known.place, flags, view });
     }
     // In the order of the log: links mostly stand before what names them, so one round settles nearly all.
     let mut open: Vec<(&Cid, &Known)> = objects.iter().filter(|(_, known)| !known.links.is_empty()).collect();
@@ -383,9 +406,11 @@ fn wanted_objects(objects: &Objects, old: &Index) -> Index {
     loop {
         let before = open.len();
         open.retain(|(id, known)| {
-            let visible =
-                |link: &Cid| index.get(&IndexKey::object(link)).is_some_and(|slot| slot.is_visible());
-            let here = known.links.iter().all(visible);
+            // A part that nobody will bring leaves a hole that is known, if the object was to be seen before.
+            let seen = old.get(&IndexKey::object(id)).is_some_and(|slot| !slot.has(Slot::ASIDE));
+            let hole =
+                |link: &Cid| old.get(&IndexKey::object(link)).is_some_and(|slot| slot.place == Slot::NOWHERE);
+            let here = known.links.iter().all(|link| is_settled(&index, link) || (seen && hole(link)));
             if here && let Some(slot) = index.get_mut(&IndexKey::object(id)) {
                 slot.flags &= !Slot::ASIDE;
             }
@@ -395,4 +420,9 @@ fn wanted_objects(objects: &Objects, old: &Index) -> Index {
             return index;
         }
     }
+}
+
+/// Whether what links to an object need not wait for it.
+fn is_settled(index: &Index, id: &Cid) -> bool {
+    index.get(&IndexKey::object(id)).is_some_and(|slot| slot.is_settled())
 }

@@ -3,12 +3,14 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Withheld, WithheldReason};
 use crate::engine::Engine;
 use crate::import::links_of;
-use crate::layout::Slot;
+use crate::layout::{Slot, id_bytes, kind, meta};
+use crate::view::{AGAIN, GONE, ROOT};
 use crate::{Store, StoreError};
 
 /// An object on the way down: its links, and how many of them are done.
@@ -25,11 +27,12 @@ struct Step {
 type Visited = BTreeMap<Cid, Option<(Cid, WithheldReason)>>;
 
 impl<E: Engine> Store<E> {
-    /// Grants `ids` to `persons`.
+    /// Grants `ids` to `persons`: directly, or by a rule.
     pub(crate) fn share(
         &mut self,
         ids: &[Cid],
         persons: &[PersonId],
+        direct: bool,
         report: &mut Committed,
     ) -> Result<(), StoreError> {
         for person in persons {
@@ -40,7 +43,10 @@ impl<E: Engine> Store<E> {
             let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
             let mut visited = Visited::new();
             for root in ids {
-                if let Some((id, reason)) = self.grant(view, root, &mut visited)? {
+                if direct {
+                    self.retry_refused(view, root)?;
+                }
+                if let Some((id, reason)) = self.grant(view, root, direct, &mut visited)? {
                     report.withheld.push(Withheld { root: *root, id, reason });
                 }
             }
@@ -56,10 +62,24 @@ impl<E: Engine> Store<E> {
         &mut self,
         view: u32,
         root: &Cid,
+        direct: bool,
         visited: &mut Visited,
     ) -> Result<Option<(Cid, WithheldReason)>, StoreError> {
         let mut stack: Vec<Step> = Vec::new();
-        let mut verdict = self.begin(view, root, 0, visited, &mut stack)?;
+        let slot = self.object(root)?;
+        if slot.is_some_and(|slot| slot.has(Slot::GONE)) {
+            return Ok(Some((*root, WithheldReason::NotHere)));
+        }
+        if direct
+            && let Some(slot) = slot
+            && self.may_see(root, slot, view)?
+        {
+            // It is there as a part of something else, or by a rule, which may end before this grant does.
+            self.meta_put(meta(kind::GRANT, &[&view.to_be_bytes(), &id_bytes(root)]), Bytes::new());
+            return Ok(None);
+        }
+        let marks = if direct { ROOT } else { 0 };
+        let mut verdict = self.begin(view, root, (0, marks), visited, &mut stack)?;
         while let Some(step) = stack.last_mut() {
             let refused = verdict.take();
             if refused.is_none()
@@ -67,12 +87,13 @@ impl<E: Engine> Store<E> {
             {
                 step.done += 1;
                 let author = step.author;
-                verdict = self.begin(view, &link, author, visited, &mut stack)?;
+                verdict = self.begin(view, &link, (author, 0), visited, &mut stack)?;
                 continue;
             }
             let Some(mut step) = stack.pop() else { break };
-            if refused.is_none() && !self.is_member(&step.id, step.slot, view)? {
-                self.enter(view, &step.id, &mut step.slot, 0)?;
+            if refused.is_none() {
+                let marks = if step.id == *root { marks } else { 0 };
+                self.show(view, &step.id, &mut step.slot, marks)?;
             }
             visited.insert(step.id, refused);
             verdict = refused;
@@ -85,22 +106,28 @@ impl<E: Engine> Store<E> {
         &mut self,
         view: u32,
         id: &Cid,
-        author: u32,
+        (author, marks): (u32, u8),
         visited: &mut Visited,
         stack: &mut Vec<Step>,
     ) -> Result<Option<(Cid, WithheldReason)>, StoreError> {
-        let Some(mut slot) = self.object(id)?.filter(|slot| slot.place != Slot::NOWHERE) else {
-            return Ok(Some((*id, WithheldReason::NotHere)));
-        };
+        let known = self.object(id)?.filter(|slot| slot.place != Slot::NOWHERE || slot.has(Slot::GONE));
+        let Some(mut slot) = known else { return Ok(Some((*id, WithheldReason::NotHere))) };
+        if slot.has(Slot::GONE) {
+            // What links to it must not wait for it.
+            if !self.is_member(id, slot, view)? {
+                self.enter(view, id, &mut slot, 0, GONE)?;
+            }
+            return Ok(None);
+        }
         if slot.has(Slot::ASIDE) {
             return Ok(Some((*id, WithheldReason::SetAside)));
         }
         // Before anything that was found out about the id: the verdict depends on who links to it.
-        if author != 0 && !self.is_member(id, slot, author)? {
+        if author != 0 && !self.may_see(id, slot, author)? {
             return Ok(Some((*id, WithheldReason::NotVisibleToAuthor)));
         }
         // What stands in the view already went through here, or came from that person, children first.
-        if self.is_member(id, slot, view)? {
+        if self.may_see(id, slot, view)? {
             return Ok(None);
         }
         if let Some(verdict) = visited.get(id) {
@@ -113,13 +140,35 @@ impl<E: Engine> Store<E> {
             });
         }
         if slot.has(Slot::LEAF) {
-            self.enter(view, id, &mut slot, 0)?;
+            self.show(view, id, &mut slot, marks)?;
             return Ok(None);
         }
         let record = self.record(slot.place)?;
         let author = if slot.has(Slot::OWN) { 0 } else { self.hot.owner_of(record.source).unwrap_or(0) };
         stack.push(Step { id: *id, slot, links: links_of(&record.bytes)?, done: 0, author });
         Ok(None)
+    }
+
+    /// Lets a view's person see an object: for the first time, or again after it was a tombstone.
+    fn show(&mut self, view: u32, id: &Cid, slot: &mut Slot, marks: u8) -> Result<(), StoreError> {
+        match self.member(id, *slot, view)? {
+            None => self.enter(view, id, slot, 0, marks),
+            Some(state) if state & Slot::TOLD != 0 => self.enter(view, id, slot, 0, marks | AGAIN),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What a person's instance refused is offered again by granting it once more.
+    fn retry_refused(&mut self, view: u32, id: &Cid) -> Result<(), StoreError> {
+        let key = meta(kind::REFUSED, &[&view.to_be_bytes(), &id_bytes(id)]);
+        if self.meta_get(&key)?.is_some()
+            && let Some(mut slot) = self.object(id)?.filter(|slot| slot.is_visible())
+            && self.may_see(id, slot, view)?
+        {
+            self.meta_remove(key);
+            self.enter(view, id, &mut slot, 0, AGAIN)?;
+        }
+        Ok(())
     }
 
     /// Number of the person who brought an object; `None`: it was put here (too).

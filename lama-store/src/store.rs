@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use lama_chum::Epoch;
-use lama_core::Seed;
+use lama_core::{Seed, WallTime};
 use lama_identity::PublicIdentity;
 
 use crate::api::{Committed, Read, Reply, Request, Write};
@@ -39,6 +39,10 @@ pub struct Store<E> {
     pub(crate) owner: Option<PublicIdentity>,
     /// Cursors that were answered for and wait for the next durable commit.
     waiting: BTreeMap<u32, Progress>,
+    /// Up to where views were given to be sent, where that is not durable yet.
+    given: BTreeMap<u32, u64>,
+    /// What the wall clock showed last.
+    pub(crate) now: WallTime,
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
 }
@@ -69,6 +73,8 @@ impl<E: Engine> Store<E> {
             group: Group::default(),
             owner: None,
             waiting: BTreeMap::new(),
+            given: BTreeMap::new(),
+            now: WallTime(0),
             broken: None,
         })
     }
@@ -110,6 +116,7 @@ impl<E: Engine> Store<E> {
                 (None, Request::Read(read)) => self.settle().and_then(|()| self.read(read)),
                 (None, Request::Commit(writes)) => self.apply(writes),
             };
+            self.note_page(request, &reply);
             let failed = matches!((request, &reply), (Request::Commit(_), Err(_)));
             replies.push(reply);
             if failed && self.broken.is_none() {
@@ -126,7 +133,23 @@ impl<E: Engine> Store<E> {
             }
         }
         self.finish(requests.get(first..).unwrap_or_default(), replies.get_mut(first..).unwrap_or_default());
+        let views = &self.hot.views;
+        let given = |number: &u32| Some((*number, views.get(number)?.sent));
+        self.given = self.hot.lazy_views.iter().filter_map(given).collect();
         replies
+    }
+
+    /// Takes note of what is given to be sent.
+    fn note_page(&mut self, request: &Request, reply: &Result<Reply, StoreError>) {
+        let (person, upto) = match (request, reply) {
+            (Request::Read(Read::Page { person, .. }), Ok(Reply::Page(page))) => (person, page.next),
+            // Who reconciles may send in any order, and tells the other side of all that the set holds.
+            (Request::Read(Read::Ids { person, .. }), Ok(Reply::Ids(ids))) => (person, ids.next),
+            _ => return,
+        };
+        if let Some(view) = self.hot.persons.get(person).copied() {
+            self.note_sent(view, upto);
+        }
     }
 
     /// One commit by itself.
@@ -177,6 +200,7 @@ impl<E: Engine> Store<E> {
                 *reply = self.apply(writes);
                 outcome = reply.as_ref().map(|_| ()).map_err(Clone::clone);
             }
+            self.note_page(request, reply);
         }
         match outcome {
             Ok(()) => self.finish(requests, replies),
@@ -247,7 +271,15 @@ impl<E: Engine> Store<E> {
             Write::Trust(trust) => self.put_trust(trust),
             Write::Peer(peer) => self.put_peer(peer),
             Write::Put { objects } => self.put_objects(objects, report),
-            Write::Share { ids, persons } => self.share(ids, persons, report),
+            Write::Share { ids, persons } => self.share(ids, persons, true, report),
+            Write::Revoke { ids, persons } => self.revoke(ids, persons, report),
+            Write::Delete { ids } => self.delete(ids, report),
+            Write::Quota { person, quota } => self.put_quota(*person, *quota),
+            Write::Refused { person, objects } => self.put_refused(*person, objects),
+            Write::Clock(now) => {
+                self.set_clock(*now);
+                Ok(())
+            }
             Write::Import(import) => self.import(import, report),
             Write::Cursor { instance, cursor } => {
                 self.note(*instance, |progress| progress.received = *cursor)
@@ -325,6 +357,10 @@ impl<E: Engine> Store<E> {
                     }
                 }
                 self.hot = hot;
+                for (view, upto) in core::mem::take(&mut self.given) {
+                    self.note_sent(view, upto);
+                    self.given.insert(view, upto);
+                }
             }
             Err(error) => self.broken = Some(error),
         }

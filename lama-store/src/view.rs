@@ -8,6 +8,7 @@
 //!
 //! The ids stand in the log itself, so that rebuilding a fingerprint or sketch is one sequential scan.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use lama_identity::{Cid, Codec};
@@ -22,8 +23,18 @@ const RAW: u8 = 1;
 const CHANGED: u8 = 2;
 /// The object was refused: it is counted, and not here.
 const NOWHERE: u8 = 4;
-/// Flags that this format knows; a tombstone will be one of the others.
-const KNOWN: u8 = RAW | CHANGED | NOWHERE;
+/// The entry holds no id (any more): it takes no part in the set, and nothing is sent for it.
+pub(crate) const VOID: u8 = 8;
+/// The id is held, and its object not given: the peer is told the id as GONE.
+pub(crate) const GONE: u8 = 16;
+/// The id stands in the log already: the entry says something new of it and is not counted.
+pub(crate) const AGAIN: u8 = 32;
+/// The id was granted by itself, not as a part of something else.
+pub(crate) const ROOT: u8 = 64;
+/// The flags that say what an entry means, and may be changed where it stands.
+const MARKS: u8 = VOID | GONE | AGAIN | ROOT;
+/// Flags that this format knows.
+const KNOWN: u8 = RAW | CHANGED | NOWHERE | MARKS;
 
 /// One entry of a view log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +45,44 @@ pub(crate) struct ViewEntry {
     pub(crate) place: u64,
     /// Number of the instance it came from; 0: from here.
     pub(crate) source: u32,
+    /// [`VOID`], [`GONE`], [`AGAIN`], [`ROOT`].
+    pub(crate) marks: u8,
+}
+
+impl ViewEntry {
+    pub(crate) const fn has(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// Whether the entry puts its id into the set.
+    pub(crate) const fn counts(&self) -> bool {
+        !self.has(VOID) && !self.has(AGAIN)
+    }
+}
+
+/// Changes the marks of entries of a page whose first entry has the number `first`: by sequence number, the marks to
+/// set and those to clear.
+pub(crate) fn remark(
+    first: u64,
+    page: &mut [u8],
+    changes: &BTreeMap<u64, (u8, u8)>,
+) -> Result<(), StoreError> {
+    let mut places = Vec::new();
+    let mut reader = PageReader::new(first, page);
+    let whole = page.len();
+    loop {
+        let at = whole.saturating_sub(reader.reader.0.len());
+        let Some(entry) = reader.next() else { break };
+        if let Some(change) = changes.get(&entry?.seq) {
+            places.push((at, *change));
+        }
+    }
+    for (at, (set, clear)) in places {
+        if let Some(flags) = page.get_mut(at) {
+            *flags = (*flags & !(clear & MARKS)) | (set & MARKS);
+        }
+    }
+    Ok(())
 }
 
 /// What differs from entry to entry: the state of writer and reader.
@@ -52,6 +101,17 @@ pub(crate) struct View {
     pub(crate) count: u64,
     /// Bytes of objects that this person's instances brought here.
     pub(crate) bytes: u64,
+    /// How many objects those are.
+    pub(crate) objects: u64,
+    /// How many the person brought that were refused.
+    pub(crate) refused: u64,
+    /// The hour since the Unix epoch in which he last brought something.
+    pub(crate) hour: u64,
+    /// Bytes that he brought in that hour.
+    pub(crate) hour_bytes: u64,
+    /// Highest sequence number that was given to be sent, or is known to be at an instance of the person: what stands
+    /// above it can be taken back without a trace.
+    pub(crate) sent: u64,
     /// Those of them that are set aside.
     pub(crate) aside_objects: u64,
     /// Their bytes.
@@ -72,13 +132,18 @@ impl View {
             .fold(Writer::default(), Writer::num)
             .num(self.previous.place)
             .num(self.previous.source.into())
+            .num(self.objects)
+            .num(self.refused)
+            .num(self.hour)
+            .num(self.hour_bytes)
+            .num(self.sent)
             .0
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut reader = Reader(bytes);
         let mut num = || reader.num();
-        let view = Self {
+        let mut view = Self {
             seq: num()?,
             count: num()?,
             bytes: num()?,
@@ -87,8 +152,16 @@ impl View {
             page: num()?,
             page_len: num()?,
             previous: Previous { place: num()?, source: reader.num32()? },
-            open: None,
+            ..Self::default()
         };
+        // A record of the first kind ends here: of what it has sent nothing is known, so nothing is taken back.
+        if reader.0.is_empty() {
+            view.sent = view.seq;
+            return Ok(view);
+        }
+        let mut num = || reader.num();
+        (view.objects, view.refused, view.hour, view.hour_bytes) = (num()?, num()?, num()?, num()?);
+        view.sent = num()?;
         reader.end()?;
         Ok(view)
     }
@@ -102,11 +175,11 @@ impl View {
 
     /// Appends an entry to the open page.
     #[inline]
-    pub(crate) fn append(&mut self, id: &Cid, place: u64, source: u32) {
+    pub(crate) fn append(&mut self, id: &Cid, place: u64, source: u32, marks: u8) {
         let out = self.open.get_or_insert_default();
         let nowhere = place == Slot::NOWHERE;
         let changed = source != self.previous.source;
-        let mut flags = 0;
+        let mut flags = marks & MARKS;
         flags |= if id.codec() == Codec::Raw { RAW } else { 0 };
         flags |= if changed { CHANGED } else { 0 };
         flags |= if nowhere { NOWHERE } else { 0 };
@@ -122,7 +195,7 @@ impl View {
         }
         self.page_len = out.len() as u64;
         self.seq += 1;
-        self.count += 1;
+        self.count += u64::from(marks & (VOID | AGAIN) == 0);
     }
 }
 
@@ -159,6 +232,7 @@ impl<'a> PageReader<'a> {
             id: Cid::from_parts(codec, digest),
             place,
             source: self.previous.source,
+            marks: flags & MARKS,
         };
         self.seq += 1;
         Ok(entry)
@@ -189,22 +263,29 @@ mod tests {
         let mut view = View { seq: 41, count: 40, ..View::default() };
         view.begin_page();
         let rows = [
-            (Cid::of_object(b"a"), 5_u64, 0_u32),
-            (Cid::of_chunk(b"b"), 900, 3),
-            (Cid::of_object(b"c"), Slot::NOWHERE, 3),
-            (Cid::of_object(b"d"), 7, 0),
+            (Cid::of_object(b"a"), 5_u64, 0_u32, ROOT),
+            (Cid::of_chunk(b"b"), 900, 3, 0),
+            (Cid::of_object(b"c"), Slot::NOWHERE, 3, 0),
+            (Cid::of_object(b"d"), 7, 0, 0),
+            (Cid::of_object(b"a"), 5, 0, GONE | AGAIN),
         ];
-        for (id, place, source) in rows {
-            view.append(&id, place, source);
+        for (id, place, source, marks) in rows {
+            view.append(&id, place, source, marks);
         }
-        assert_eq!((view.seq, view.count, view.page), (45, 44, 42));
+        assert_eq!((view.seq, view.count, view.page), (46, 44, 42));
         let read: Result<Vec<_>, _> = PageReader::new(42, view.open.as_deref().unwrap()).collect();
         let expected: Vec<_> = rows
             .iter()
             .zip(42..)
-            .map(|(&(id, place, source), seq)| ViewEntry { seq, id, place, source })
+            .map(|(&(id, place, source, marks), seq)| ViewEntry { seq, id, place, source, marks })
             .collect();
-        assert_eq!(read, Ok(expected));
+        assert_eq!(read, Ok(expected.clone()));
+        let mut page = view.open.clone().unwrap();
+        remark(42, &mut page, &BTreeMap::from([(43, (VOID, 0)), (42, (GONE, ROOT)), (99, (GONE, 0))]))
+            .unwrap();
+        let read: Vec<_> = PageReader::new(42, &page).map(Result::unwrap).collect();
+        assert_eq!((read[0].marks, read[1].marks), (GONE, VOID));
+        assert_eq!(read[2..], expected[2..]);
         assert_eq!(View::from_bytes(&view.to_bytes()), Ok(View { open: None, ..view }));
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, getting, keeping, messages, people, rows};
+use super::{Live, folders, getting, keeping, limits, messages, people, rows};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -60,6 +60,11 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Read { what, from, file, start, end } => {
             let wanted = getting::Wanted { what, from, file };
             value(&getting::read(live, &wanted, start, end, emit)?)
+        }
+        Request::Explain { object, person } => value(&limits::explain(live, &object, &person)?),
+        Request::Quota { person, set, objects, bytes, hourly } => {
+            let quota = lama_store::Quota { objects, bytes, bytes_per_hour: hourly };
+            value(&limits::quota(live, &person, set.then_some(quota))?)
         }
         Request::Status => value(&status(live)?),
         Request::Check => match live.call(Command::CheckStore)? {

@@ -156,6 +156,25 @@ pub enum Command {
         /// Whose.
         person: PersonId,
     },
+    /// Why an object does not reach a person, or how far it has come: [`Reply::Explanation`].
+    Explain {
+        /// The object.
+        object: Cid,
+        /// The person.
+        person: PersonId,
+    },
+    /// What is kept of a contact, and how much may be: [`Reply::Quota`].
+    Quota {
+        /// Whose.
+        person: PersonId,
+        /// New limits; `None`: they stay as they are.
+        set: Option<lama_store::Quota>,
+    },
+    /// Deletes objects that were put here: [`Reply::Done`] when that is durable. Whoever may have them is told.
+    DeleteObjects {
+        /// Which.
+        ids: Vec<Cid>,
+    },
     /// How things stand: [`Reply::Status`].
     Status,
     /// Walks the whole store, which does nothing else meanwhile: [`Reply::StoreChecked`], or
@@ -192,6 +211,9 @@ impl Command {
             Self::Shared { .. } => "shared",
             Self::Object { .. } => "object",
             Self::Connect { .. } => "connect",
+            Self::Explain { .. } => "explain",
+            Self::Quota { .. } => "quota",
+            Self::DeleteObjects { .. } => "delete-objects",
             Self::Status => "status",
             Self::CheckStore => "check-store",
             Self::Shutdown => "shutdown",
@@ -251,6 +273,10 @@ pub enum Reply {
     SharedList(Vec<SharedInfo>),
     /// An object's bytes; `None`: not here.
     Object(Option<Bytes>),
+    /// Where an object stands with a person.
+    Explanation(Box<lama_store::Explanation>),
+    /// What is kept of a contact.
+    Quota(lama_store::QuotaRow),
     /// How things stand.
     Status(Box<Status>),
     /// The store is sound; this is what was looked at.
@@ -275,6 +301,8 @@ impl fmt::Debug for Reply {
             Self::SharedList(list) => f.debug_tuple("SharedList").field(list).finish(),
             Self::Object(None) => f.write_str("Object(None)"),
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
+            Self::Explanation(told) => f.debug_tuple("Explanation").field(told).finish(),
+            Self::Quota(row) => f.debug_tuple("Quota").field(row).finish(),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
             Self::StoreChecked(checked) => f.debug_tuple("StoreChecked").field(checked).finish(),
         }

@@ -33,6 +33,10 @@ pub(crate) enum Answer {
     Rules { with: Option<PersonId> },
     /// The objects behind access rules.
     Roots { rules: Vec<AccessRow> },
+    /// Where an object stands.
+    Explain,
+    /// What is kept of a contact, once new limits are written.
+    Quota,
     /// Statistics.
     Status,
     /// The store is sound.
@@ -53,6 +57,12 @@ impl Node {
         }
         if let Answer::Amend { entry, text } = answer {
             return self.amend_found(reply, entry, text, results);
+        }
+        if matches!(answer, Answer::Quota)
+            && let Some(Err(error)) = results.first()
+        {
+            let error = NodeError::Store(error.clone());
+            return self.reply(reply, Err(error));
         }
         let result = match results.pop() {
             Some(Ok(found)) => found,
@@ -89,6 +99,8 @@ impl Node {
             (Answer::Rules { with }, StoreReply::AccessRules(rows)) => {
                 return self.read_roots(reply, with, rows);
             }
+            (Answer::Explain, StoreReply::Explanation(told)) => Reply::Explanation(told),
+            (Answer::Quota, StoreReply::Quota(row)) => Reply::Quota(row),
             (Answer::Status, StoreReply::Stats(stats)) => self.status(stats),
             (Answer::Check, StoreReply::Checked(checked)) => Reply::StoreChecked(checked),
             _ => Reply::Done,

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::{Channel, ChannelId, Cid, Codec, InstanceId, Object as _, PersonId, cbor};
-use lama_store::{Read, Write};
+use lama_store::{Read, Request, Write};
 
 use super::Answer;
 use crate::NodeError;
@@ -52,6 +52,21 @@ impl Node {
             Command::Shared { with } => self.ask(reply, Read::AllAccessRules, Answer::Rules { with }),
             Command::Object { id } => self.ask(reply, Read::Object(id), Answer::Object),
             Command::Connect { person } => self.connect(reply, person),
+            Command::Explain { object, person } => {
+                self.ask(reply, Read::Explain { object, person }, Answer::Explain)
+            }
+            Command::Quota { person, set } => {
+                self.known(&person)?;
+                let write = set.map(|quota| Request::Commit(alloc::vec![Write::Quota { person, quota }]));
+                let requests = write.into_iter().chain([Request::Read(Read::Quota(person))]).collect();
+                self.store(requests, Effect::Answer { reply, answer: Answer::Quota });
+                Ok(())
+            }
+            Command::DeleteObjects { ids } => {
+                let writes = alloc::vec![Write::Delete { ids }];
+                self.commit(writes, Effect::Answer { reply, answer: Answer::Put });
+                Ok(())
+            }
             Command::Status => self.ask(reply, Read::Stats, Answer::Status),
             Command::CheckStore => self.ask(reply, Read::Check, Answer::Check),
             Command::Shutdown => {

@@ -68,6 +68,7 @@ impl Node {
     }
 
     fn chum_output(&mut self, id: LinkId, output: ChumOutput) {
+        let now = self.clock.latest();
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         let (person, instance) = (live.info.person, live.info.instance);
         match output {
@@ -83,7 +84,7 @@ impl Node {
                 self.read(read, Effect::Chum { link: id, ticket });
             }
             ChumOutput::Import { ticket, objects, epoch, after, upto } => {
-                let mut writes: Vec<Write> = Vec::new();
+                let mut writes = alloc::vec![Write::Clock(now.wall)];
                 writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
                 writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
                 writes.push(Write::Import(Import { person, instance, objects, epoch, after, upto }));
@@ -133,6 +134,9 @@ impl Node {
                 }
             }
             ChumEvent::RefusedThere { id, reason } => {
+                let objects = alloc::vec![(id, reason)];
+                let write = Write::Refused { person: peer.person, objects };
+                self.commit(alloc::vec![write], Effect::Quiet { doing: "keeping what a contact refused" });
                 self.event(Event::ObjectRefused { peer, id, there: true, reason });
             }
             _ => {}

@@ -2,6 +2,8 @@
 
 mod confirm;
 mod harness;
+mod hidden;
+mod limits;
 mod pairing;
 mod refusals;
 mod sync;

@@ -17,10 +17,10 @@ use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
 pub use read::{
-    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Ids, Page, PageFrom,
-    PeerHead, Read, Stats,
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Explanation, GroupRow,
+    Ids, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
 };
-pub use records::{PeerRecord, Secret32, TrustRecord};
+pub use records::{PeerRecord, Quota, Secret32, TrustRecord};
 pub use write::{Import, Write};
 
 /// An object with its id. Whoever builds the pair has computed the id from the bytes: CHUM does so for what it
@@ -75,6 +75,12 @@ pub enum Reply {
     Access(Vec<PersonId>),
     /// For [`Read::AccessRules`] and [`Read::AllAccessRules`].
     AccessRules(Vec<AccessRow>),
+    /// For [`Read::Explain`].
+    Explanation(Box<Explanation>),
+    /// For [`Read::Group`]; `None`: no such group is known.
+    Group(Option<GroupRow>),
+    /// For [`Read::Quota`].
+    Quota(QuotaRow),
     /// For [`Read::View`]: ids in the order of the view log.
     View(Vec<Cid>),
     /// For [`Read::Setting`].
@@ -98,6 +104,8 @@ pub struct Committed {
     pub import: Option<ImportOutcome>,
     /// Ids of a share that were left out, with the reason. Nothing that links to them was shared either.
     pub withheld: Vec<Withheld>,
+    /// What ended grants came to, for each person whose view they changed.
+    pub revoked: Vec<Revoked>,
     /// Objects of this commit that were new here.
     pub stored: u64,
 }
@@ -116,6 +124,8 @@ pub enum Effect {
     Endpoint(EndpointRow),
     /// An access rule took effect for an object that its author authored.
     Access(AccessRow),
+    /// What is known of a group's members changed.
+    Group(GroupRow),
     /// Any other object with a `$type$` arrived (shared objects and folders, profiles, ...).
     Object {
         /// Its id.
@@ -125,6 +135,17 @@ pub enum Effect {
         /// Who delivered it; `None`: it was put here.
         from: Option<PersonId>,
     },
+}
+
+/// What the end of grants came to for one person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    /// Who may not see something any more.
+    pub person: PersonId,
+    /// Objects that nobody had seen: they have left his view.
+    pub taken_back: u64,
+    /// Objects that were sent or are on their way: they cannot be taken back, and are not sent again.
+    pub stays: u64,
 }
 
 /// An id that a share left out.

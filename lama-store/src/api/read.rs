@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 
 use super::Secret32;
 use bytes::Bytes;
-use lama_chum::{Cursor, Entry, Epoch, ViewHead};
-use lama_identity::{ChannelId, Cid, Hlc, InstanceId, PersonId};
+use lama_chum::{Cursor, Entry, Epoch, Refusal, ViewHead};
+use lama_identity::{ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId};
+
+use super::Quota;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +96,17 @@ pub enum Read {
     AccessRules(Cid),
     /// All access rules received or made, in effect or not.
     AllAccessRules,
+    /// Why an object does not reach a person, or how far it has come. Looks at the whole view.
+    Explain {
+        /// The object.
+        object: Cid,
+        /// The person.
+        person: PersonId,
+    },
+    /// What is known of a group.
+    Group(GroupId),
+    /// What is kept of a contact, and how much may be.
+    Quota(PersonId),
     /// Ids in a person's view, in the order of the log.
     View {
         /// Whose.
@@ -247,6 +260,77 @@ pub struct ChannelHeads {
     pub clock: Hlc,
 }
 
+/// How far an object has come on its way to a person. From [`Standing::Pending`] on it is in his view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The person is no established contact: nothing is sent to him.
+    NotAContact,
+    /// The object is not here.
+    NotHere,
+    /// It waits for a content link of its own, and is not shown to anybody.
+    SetAside,
+    /// It was deleted here, or withdrawn: the person is told that it is gone.
+    Tombstone,
+    /// Nothing grants it to him.
+    NotShared,
+    /// It is granted, and was not sent yet.
+    Pending,
+    /// It was sent, or is on its way, and is not acknowledged.
+    Sent,
+    /// Over the quota that the person's instance has for us, or refused by another rule of its: it is not sent again
+    /// unless it is shared once more.
+    Refused(Refusal),
+    /// The person's instances have it durably.
+    Acknowledged,
+    /// An instance of the person brought it here.
+    FromThem,
+}
+
+/// Where an object stands with a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The object.
+    pub object: Cid,
+    /// The person.
+    pub person: PersonId,
+    /// How far it has come; with several instances, the one that is behind.
+    pub standing: Standing,
+    /// The same for each known instance of the person.
+    pub instances: Vec<(InstanceId, Standing)>,
+    /// Whether it was shared by itself, apart from rules.
+    pub direct: bool,
+    /// The access rules that speak of it, with whether they are in effect: one that is not was made by somebody who
+    /// did not author the object.
+    pub rules: Vec<AccessRow>,
+}
+
+/// What is known of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRow {
+    /// The group.
+    pub group: GroupId,
+    /// Who made it.
+    pub owner: PersonId,
+    /// Who may write its members, besides the owner; ascending.
+    pub admins: Vec<PersonId>,
+    /// Who is in it; ascending.
+    pub members: Vec<PersonId>,
+}
+
+/// What is kept of a contact, and how much may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaRow {
+    /// The limits in force.
+    pub limits: Quota,
+    /// Objects kept.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that were refused.
+    pub refused: u64,
+}
+
 /// One access rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRow {
@@ -258,6 +342,8 @@ pub struct AccessRow {
     pub object: Cid,
     /// Who may see that.
     pub persons: Vec<PersonId>,
+    /// Groups whose members may see that.
+    pub groups: Vec<GroupId>,
     /// Whether it is in effect: the object is here and `author` authored it.
     pub in_effect: bool,
 }

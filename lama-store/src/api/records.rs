@@ -53,3 +53,14 @@ impl fmt::Debug for Secret32 {
         f.write_str("Secret32(..)")
     }
 }
+
+/// Limits of what is kept of one contact. `None`: the store's own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quota {
+    /// Objects.
+    pub objects: Option<u64>,
+    /// Bytes of them.
+    pub bytes: Option<u64>,
+    /// Bytes that he may bring in one hour of the wall clock.
+    pub bytes_per_hour: Option<u64>,
+}

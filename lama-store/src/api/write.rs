@@ -4,11 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Epoch};
+use lama_chum::{Cursor, Epoch, Refusal};
+use lama_core::WallTime;
 use lama_identity::{ChannelId, Cid, Contact, InstanceId, PersonId};
 use lama_invite::{Locator, StateTag, TokenRecord};
 
-use super::{Object, PeerRecord, TrustRecord};
+use super::{Object, PeerRecord, Quota, TrustRecord};
 
 /// One effect of a [`Request::Commit`](super::Request::Commit).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,38 @@ pub enum Write {
         ids: Vec<Cid>,
         /// Who may see them from now on.
         persons: Vec<PersonId>,
+    },
+    /// Ends what [`Write::Share`] granted: `ids`, and whatever below them nothing else grants, is sent to `persons` no
+    /// more. What nobody has seen yet leaves their views; what was sent, or is on its way, stays in the set and cannot
+    /// be taken back. [`Committed::revoked`](super::Committed::revoked) says how much was which.
+    Revoke {
+        /// The roots.
+        ids: Vec<Cid>,
+        /// Who may not see them any more.
+        persons: Vec<PersonId>,
+    },
+    /// Deletes objects that were put here: their bytes are given no more, and whoever may have them is told.
+    /// [`StoreError::NotDeletable`](crate::StoreError::NotDeletable) for anything else, and for objects on which an
+    /// index rests (channels, entries, versions).
+    Delete {
+        /// The objects.
+        ids: Vec<Cid>,
+    },
+    /// Limits for one contact; [`Quota::default`] leaves the store's own ([`Config`](crate::Config)).
+    Quota {
+        /// Whose.
+        person: PersonId,
+        /// At most this much of him is kept.
+        quota: Quota,
+    },
+    /// What the wall clock shows, for limits by the hour. Holds until the next one.
+    Clock(WallTime),
+    /// A person's instance refused objects of ours.
+    Refused {
+        /// Whose instance.
+        person: PersonId,
+        /// The objects, and why.
+        objects: Vec<(Cid, Refusal)>,
     },
     /// A batch that CHUM received, with the cursor it brings the peer's log to. At most one in a commit.
     Import(Import),
@@ -89,7 +122,7 @@ pub struct Import {
     pub person: PersonId,
     /// The instance whose session it was; there must be a [`Write::Peer`] for it.
     pub instance: InstanceId,
-    /// The objects, ids verified by the receiver.
+    /// The objects, ids verified by the receiver; empty bytes: the person says that this one is gone.
     pub objects: Vec<Object>,
     /// The life of the peer's log in which `after` and `upto` count.
     pub epoch: Epoch,

@@ -21,7 +21,7 @@ pub(super) fn id_object(channel: &Channel) -> Object {
     (Cid::of_object(&bytes), bytes)
 }
 
-fn entry(by: &LocalIdentity, channel: ChannelId, ms: u64, heads: &[Cid], text: &str) -> Object {
+pub(super) fn entry(by: &LocalIdentity, channel: ChannelId, ms: u64, heads: &[Cid], text: &str) -> Object {
     entry_of(by, channel, ms, heads, Content::text(text))
 }
 
@@ -50,7 +50,7 @@ pub(super) fn entry_of(
     signed(entry, by)
 }
 
-fn rows<P: Place>(world: &mut World<P>, channel: ChannelId) -> Vec<Cid> {
+pub(super) fn rows<P: Place>(world: &mut World<P>, channel: ChannelId) -> Vec<Cid> {
     page(world, channel, PageFrom::First, usize::MAX).iter().map(|row| row.id).collect()
 }
 

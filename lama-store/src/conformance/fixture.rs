@@ -180,6 +180,13 @@ impl<P: Place> World<P> {
         self.s().check().unwrap();
     }
 
+    /// Closes in good order and opens as something else than the same life.
+    pub fn open_again(&mut self, opening: Opening) {
+        let engine = self.store.take().unwrap().close().unwrap();
+        self.place.keep(engine);
+        self.open(opening).unwrap();
+    }
+
     /// A commit that must succeed.
     pub fn commit(&mut self, writes: Vec<Write>) -> Committed {
         match self.s().commit(writes) {

@@ -18,8 +18,10 @@ pub mod amending;
 pub mod channels;
 pub mod engines;
 pub mod fixture;
+pub mod groups;
 pub mod records;
 pub mod repair;
+pub mod revoking;
 pub mod sealed;
 pub mod sharing;
 pub mod taking;
@@ -100,6 +102,16 @@ macro_rules! store_conformance {
                 an_id_stands_in_a_view_once, pages_are_bounded_and_join, both_ends_come_to_the_same_fingerprint,
                 a_new_pair_key_rebuilds_the_fingerprint, acknowledgements_may_wait,
                 a_second_instance_gets_what_the_first_brought);
+            $crate::conformance_tests!(revoking, $place, revoking:
+                what_nobody_has_seen_leaves_without_a_trace, what_was_sent_stays_and_is_sent_no_more,
+                what_else_grants_it_stays, what_they_brought_stays, what_is_deleted_is_told_to_whoever_has_it,
+                gone_proves_nothing, what_waits_for_what_is_gone_wakes_up, random_grants_converge,
+                why_an_object_does_not_arrive, each_contact_has_a_quota,
+                a_crash_forgets_what_was_sent_and_both_converge);
+            $crate::conformance_tests!(groups, $place, groups:
+                a_group_is_written_by_its_owner_and_his_admins, members_come_and_go_and_so_do_objects,
+                a_later_version_of_a_rule_takes_back, a_rule_for_a_channel_brings_its_entries,
+                what_the_author_did_not_write_is_not_his_to_grant);
             $crate::conformance_tests!(channels, $place, channels:
                 the_order_does_not_depend_on_arrival, an_entry_that_is_not_after_what_it_names_does_not_count,
                 only_members_write, a_forged_entry_is_not_in_the_channel, an_entry_waits_for_its_channel_and_its_author,

@@ -6,6 +6,7 @@
 
 pub(crate) mod channel;
 mod endpoint;
+mod group;
 mod reading;
 mod rule;
 mod unread;
@@ -15,8 +16,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_identity::{
-    Access, ChannelEntry, Cid, GroupMembers, OneInstanceEndpoint, PersonId, Profile, Signable, Signed,
-    Versioned, cbor,
+    Access, ChannelEntry, Cid, Codec, GroupMembers, Object as _, OneInstanceEndpoint, PersonId, Profile,
+    Signable, Signed, VersionData, Versioned, cbor,
 };
 
 use crate::api::{Committed, Effect};
@@ -48,6 +49,9 @@ impl<E: Engine> Store<E> {
             "ChannelEntry" => self.take_entry(id, bytes, source, report)?,
             "EndpointVersion" => self.take_endpoint(id, bytes, source, report)?,
             "Access" => self.take_rule(id, bytes, source, report)?,
+            "Group" => self.take_group(bytes, report)?,
+            "GroupMembers" => self.take_members(id, bytes, source, report)?,
+            "Profile" => self.take_profile(id, bytes, source)?,
             _ => Ok(()),
         };
         if let Err(Lacks::Label(label)) = taken {
@@ -57,7 +61,7 @@ impl<E: Engine> Store<E> {
             let from = self.hot.owner_of(source).and_then(|number| self.hot.person_id(number));
             report.effects.push(Effect::Object { id: *id, type_name, from });
         }
-        if self.hot.counts.rules > 0 {
+        if self.hot.counts.rules + self.hot.counts.id_rules > 0 {
             self.apply_rules_for(id, report)?;
         }
         Ok(())
@@ -80,8 +84,14 @@ impl<E: Engine> Store<E> {
                 Some("ChannelEntry") => self.take_entry(&id, &record.bytes, record.source, report)?,
                 Some("EndpointVersion") => self.take_endpoint(&id, &record.bytes, record.source, report)?,
                 Some("Access") => self.take_rule(&id, &record.bytes, record.source, report)?,
+                Some("GroupMembers") => self.take_members(&id, &record.bytes, record.source, report)?,
+                Some("Profile") => self.take_profile(&id, &record.bytes, record.source)?,
                 _ => Ok(()),
             };
+            // What belongs to something of which a rule speaks is judged once it took effect.
+            if self.hot.counts.id_rules > 0 {
+                self.apply_rules_for(&id, report)?;
+            }
             if let Err(Lacks::Label(other)) = taken {
                 self.meta_put(meta(kind::ENTRY_WAITS, &[&other, &id_bytes(&id)]), Bytes::new());
             }
@@ -120,6 +130,41 @@ impl<E: Engine> Store<E> {
         }
         Ok(self.brought_by(slot)?.and_then(|number| self.hot.person_id(number)))
     }
+}
+
+impl<E: Engine> Store<E> {
+    /// The identity objects to which an object belongs: itself, and the one that it is an entry or a version of.
+    pub(crate) fn identities_of(&self, id: &Cid) -> Result<Vec<Cid>, StoreError> {
+        fn of<T: VersionData>(bytes: &Bytes) -> Option<Cid> {
+            Versioned::<T>::from_bytes(bytes).ok().map(|version| version.of.0)
+        }
+        let mut found = alloc::vec![*id];
+        let Some(bytes) = self.visible(id)?.filter(|_| id.codec() == Codec::DagCbor) else {
+            return Ok(found);
+        };
+        let Some(type_name) = cbor::check(&bytes).ok().and_then(|seen| seen.type_name) else {
+            return Ok(found);
+        };
+        found.extend(match type_name {
+            "ChannelEntry" => ChannelEntry::from_bytes(&bytes).ok().map(|entry| entry.channel.cid()),
+            "Profile" => of::<Profile>(&bytes),
+            "GroupMembers" => of::<GroupMembers>(&bytes),
+            "Access" => of::<Access>(&bytes),
+            _ => None,
+        });
+        Ok(found)
+    }
+}
+
+/// Whether an index rests on an object of this type, so that it cannot go without leaving a hole there.
+pub(crate) fn is_indexed(bytes: &[u8]) -> bool {
+    let type_name = cbor::check(bytes).ok().and_then(|seen| seen.type_name);
+    matches!(
+        type_name,
+        Some(
+            "Channel" | "ChannelEntry" | "EndpointVersion" | "Access" | "Group" | "GroupMembers" | "Profile"
+        )
+    )
 }
 
 /// The author whom a signed object names. Such an object was verified, or has no effect anyway.

@@ -1,0 +1,293 @@
+//! Taking back: grants that end, and objects that are deleted.
+//!
+//! What nobody has seen leaves the view without a trace. What was sent, or is on its way, stays in the set; whoever has
+//! not got it yet is told that it is gone. All entries of a view are looked at once for each call: this is the price
+//! of a log that costs nothing more to write.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use lama_identity::{Cid, Codec, PersonId, cbor};
+
+use crate::api::{Committed, Revoked};
+use crate::engine::Engine;
+use crate::import::links_of;
+use crate::layout::{Slot, id_bytes, kind, meta};
+use crate::typed::is_indexed;
+use crate::view::{AGAIN, GONE, ROOT, VOID};
+use crate::{Store, StoreError};
+
+/// What stands in one view of some ids.
+#[derive(Default)]
+struct Standing {
+    /// Entries of ours by id: number and marks.
+    entries: BTreeMap<Cid, Vec<(u64, u8)>>,
+    /// Ids that stay granted.
+    kept: BTreeSet<Cid>,
+}
+
+impl<E: Engine> Store<E> {
+    /// Ends direct grants.
+    pub(crate) fn revoke(
+        &mut self,
+        ids: &[Cid],
+        persons: &[PersonId],
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        for person in persons {
+            let Some(view) = self.hot.persons.get(person).copied() else {
+                return Err(StoreError::NotAContact(*person));
+            };
+            for id in ids {
+                self.meta_remove(meta(kind::GRANT, &[&view.to_be_bytes(), &id_bytes(id)]));
+            }
+            self.retract(*person, ids, true, report)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what a person sees by `roots` and by nothing else; `direct`: their direct grants have ended, too.
+    pub(crate) fn retract(
+        &mut self,
+        person: PersonId,
+        roots: &[Cid],
+        direct: bool,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let Some(view) = self.hot.persons.get(&person).copied() else { return Ok(()) };
+        let below = self.below(view, roots)?;
+        if below.is_empty() {
+            return Ok(());
+        }
+        let ended: &[Cid] = if direct { roots } else { &[] };
+        let standing = self.standing(view, &person, &below, ended)?;
+        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let mut changes = BTreeMap::new();
+        let mut left = Vec::new();
+        let mut revoked = Revoked { person, taken_back: 0, stays: 0 };
+        for (id, entries) in &standing.entries {
+            if standing.kept.contains(id) {
+                if ended.contains(id) {
+                    changes.extend(entries.iter().map(|(seq, _)| (*seq, (0, ROOT))));
+                }
+                continue;
+            }
+            for (seq, marks) in entries {
+                let unseen = *seq > sent;
+                changes.insert(*seq, if unseen { (VOID, ROOT) } else { (GONE, ROOT) });
+                if unseen && marks & AGAIN == 0 {
+                    left.push(*id);
+                }
+            }
+            if left.last() == Some(id) {
+                revoked.taken_back += 1;
+                continue;
+            }
+            revoked.stays += 1;
+            if let Some(mut slot) = self.object(id)? {
+                self.put_state(id, &mut slot, view, Slot::TOLD);
+            }
+        }
+        self.remark(view, &changes)?;
+        self.leave(view, &left)?;
+        if !left.is_empty() {
+            report.grown.push(person);
+        }
+        if revoked.taken_back + revoked.stays > 0 {
+            report.revoked.push(revoked);
+        }
+        Ok(())
+    }
+
+    /// What a view holds of `roots` and of what their content links reach.
+    fn below(&self, view: u32, roots: &[Cid]) -> Result<BTreeSet<Cid>, StoreError> {
+        let mut found = BTreeSet::new();
+        let mut open = roots.to_vec();
+        while let Some(id) = open.pop() {
+            if found.contains(&id) {
+                continue;
+            }
+            let Some(slot) = self.object(&id)? else { continue };
+            if !self.may_see(&id, slot, view)? {
+                continue;
+            }
+            if found.len() >= self.config.max_closure {
+                return Err(StoreError::Limit {
+                    what: "objects below one share",
+                    limit: self.config.max_closure as u64,
+                });
+            }
+            found.insert(id);
+            open.extend(self.links_in(slot)?);
+        }
+        Ok(found)
+    }
+
+    /// The content links of an object that can be read.
+    fn links_in(&self, slot: Slot) -> Result<Vec<Cid>, StoreError> {
+        if slot.has(Slot::LEAF) || !slot.is_visible() {
+            return Ok(Vec::new());
+        }
+        links_of(&self.record(slot.place)?.bytes)
+    }
+
+    /// Goes through a view: where `below` stands in it, and what of it is granted by something else than the direct
+    /// grants of `ended`: by itself, by a rule, or as a part of what stays.
+    fn standing(
+        &self,
+        view: u32,
+        person: &PersonId,
+        below: &BTreeSet<Cid>,
+        ended: &[Cid],
+    ) -> Result<Standing, StoreError> {
+        let mut standing = Standing::default();
+        let mut failed = Ok(());
+        self.each_entry(view, 0, &mut |entry| {
+            if entry.has(VOID) || entry.has(GONE) {
+                return Ok(true);
+            }
+            if below.contains(&entry.id) {
+                if entry.source != 0 || (entry.has(ROOT) && !ended.contains(&entry.id)) {
+                    standing.kept.insert(entry.id);
+                }
+                if entry.source == 0 {
+                    standing.entries.entry(entry.id).or_default().push((entry.seq, entry.marks));
+                }
+            } else if entry.source == 0 && entry.id.codec() == Codec::DagCbor && entry.place != Slot::NOWHERE
+            {
+                let record = self.record(entry.place)?;
+                failed = cbor::scan(&record.bytes, &mut |link| {
+                    if below.contains(&link) {
+                        standing.kept.insert(link);
+                    }
+                })
+                .map(|_| ());
+                return Ok(failed.is_ok());
+            }
+            Ok(true)
+        })?;
+        failed.map_err(|_| StoreError::Corrupt("a stored object is not canonical"))?;
+        for id in below {
+            let Some(slot) = self.object(id)? else { continue };
+            let came = self.member(id, slot, view)?.is_some_and(|state| state & Slot::CAME != 0);
+            let granted = meta(kind::GRANT, &[&view.to_be_bytes(), &id_bytes(id)]);
+            if came || self.meta_get(&granted)?.is_some() || self.entitled(id)?.contains(person) {
+                standing.kept.insert(*id);
+            }
+        }
+        let mut open: Vec<Cid> = standing.kept.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let Some(slot) = self.object(&id)? else { continue };
+            for link in self.links_in(slot)? {
+                if below.contains(&link) && standing.kept.insert(link) {
+                    open.push(link);
+                }
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Deletes objects that were put here.
+    pub(crate) fn delete(&mut self, ids: &[Cid], report: &mut Committed) -> Result<(), StoreError> {
+        for id in ids {
+            let slot = self.object(id)?.filter(|slot| slot.is_visible() && slot.has(Slot::OWN));
+            let Some(slot) = slot else { return Err(StoreError::NotDeletable(*id)) };
+            if is_indexed(&self.record(slot.place)?.bytes) {
+                return Err(StoreError::NotDeletable(*id));
+            }
+        }
+        self.entomb(ids, None, report)
+    }
+
+    /// Ids that a person's instance says are gone.
+    pub(crate) fn import_gone(
+        &mut self,
+        view: u32,
+        source: u32,
+        id: &Cid,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let unknown = Slot { place: Slot::NOWHERE, ..Slot::default() };
+        let mut slot = self.object(id)?.unwrap_or(unknown);
+        match self.member(id, slot, view)? {
+            None => {
+                self.enter(view, id, &mut slot, source, GONE)?;
+                // Whatever of his links to it waits in vain.
+                return self.wake(id, report);
+            }
+            // Said before, or withdrawn here.
+            Some(state) if state & Slot::TOLD != 0 => return Ok(()),
+            Some(_) => self.enter(view, id, &mut slot, source, GONE | AGAIN)?,
+        }
+        if !slot.is_visible() || slot.has(Slot::OWN) {
+            return Ok(());
+        }
+        let record = self.record(slot.place)?;
+        if self.hot.owner_of(record.source) != Some(view) || is_indexed(&record.bytes) {
+            return Ok(());
+        }
+        if let Some(log) = self.hot.views.get_mut(&view) {
+            log.bytes = log.bytes.saturating_sub(record.bytes.len() as u64);
+            log.objects = log.objects.saturating_sub(1);
+        }
+        self.entomb(&[*id], Some(view), report)
+    }
+
+    /// Gives objects no more, and tells whoever may have them; not the view of `told_by`, whose person said so.
+    fn entomb(
+        &mut self,
+        ids: &[Cid],
+        told_by: Option<u32>,
+        report: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let mut first_views = BTreeMap::new();
+        for id in ids {
+            let Some(mut slot) = self.object(id)?.filter(|slot| slot.is_visible()) else { continue };
+            let length = self.record(slot.place)?.bytes.len() as u64;
+            slot.flags |= Slot::GONE;
+            self.put_slot(id, slot);
+            self.hot.counts.objects = self.hot.counts.objects.saturating_sub(1);
+            self.hot.counts.bytes = self.hot.counts.bytes.saturating_sub(length);
+            self.hot.dirty_counts = true;
+            first_views.insert(*id, slot);
+        }
+        for (view, person) in (1..).zip(self.hot.person_rows.clone()) {
+            let mut here = BTreeSet::new();
+            for (id, slot) in first_views.iter().filter(|_| Some(view) != told_by) {
+                if self.may_see(id, *slot, view)? {
+                    here.insert(*id);
+                }
+            }
+            if !here.is_empty() {
+                self.entomb_in(view, &here)?;
+                report.grown.push(person);
+            }
+        }
+        Ok(())
+    }
+
+    fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>) -> Result<(), StoreError> {
+        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let (mut changes, mut told) = (BTreeMap::new(), BTreeSet::new());
+        self.each_entry(view, 0, &mut |entry| {
+            if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
+                changes.insert(entry.seq, (GONE, ROOT));
+                if entry.source == 0 && entry.seq <= sent {
+                    told.insert(entry.id);
+                }
+            }
+            Ok(true)
+        })?;
+        self.remark(view, &changes)?;
+        for id in ids {
+            let Some(mut slot) = self.object(id)? else { continue };
+            self.meta_remove(meta(kind::GRANT, &[&view.to_be_bytes(), &id_bytes(id)]));
+            if told.contains(id) {
+                self.enter(view, id, &mut slot, 0, GONE | AGAIN)?;
+            } else {
+                self.put_state(id, &mut slot, view, Slot::TOLD);
+            }
+        }
+        Ok(())
+    }
+}
