@@ -464,3 +464,20 @@ proptest! {
         prop_assert_eq!(parse_unchecked(&link).unwrap(), made);
     }
 }
+
+/// What is wrong with a damaged link stands in the text, and each damage has words of its own.
+#[test]
+fn the_text_says_what_is_damaged() {
+    let damages = [
+        (Damage::WhiteSpace, "white space"),
+        (Damage::Character, "character that does not belong"),
+        (Damage::Truncated, "the end is missing"),
+        (Damage::Checksum, "was changed"),
+        (Damage::Encoding, "not encoded"),
+        (Damage::Shape, "its fields"),
+    ];
+    for (damage, words) in damages {
+        let text = InviteError::Damaged(damage).to_string();
+        assert!(text.contains(words), "{text}");
+    }
+}
