@@ -146,6 +146,7 @@ pub fn get<E: From<HostError>>(
     let dest = Dest { root, path: into.to_path_buf() };
     let mut looks = Vec::with_capacity(files.len());
     for item in files {
+        item.path.split('/').try_for_each(not_reserved)?;
         looks.push(dest.look(item, fetch)?);
     }
     let different = files.iter().zip(&looks).filter(|(_, look)| **look == Look::Different);
