@@ -251,6 +251,8 @@ class Sync:
                 return
             picks, snapshot, self._round = set(self._round.picks), self._round.snapshot, None
             self._mine = [entry for entry in self._mine if entry[0] in picks or entry[0] > snapshot]
+            # What comes before the first that is lacking was found at the other side.
+            self.acknowledged = max(self.acknowledged, self._mine[0][0] - 1 if self._mine else snapshot)
         while self._mine:
             batch, size = [], 0
             while self._mine and len(batch) < 0xFFFF and (not batch or size + len(self._mine[0][2]) < 60_000):
