@@ -39,3 +39,22 @@ impl fmt::Display for CheckCode {
         write!(f, "{:03} {:03}", self.0 / 1_000, self.0 % 1_000)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn the_number_is_what_is_shown_and_depends_on_everything() {
+        let code = |h, n_i, n_r| CheckCode::new(&[h; 32], &[n_i; 32], &[n_r; 32]);
+        let shown = code(1, 2, 3);
+        assert_eq!(shown.to_string().replace(' ', "").parse(), Ok(shown.number()));
+        assert_ne!(shown.number(), 0);
+        assert_eq!(CheckCode(42).to_string(), "000 042");
+        for other in [code(9, 2, 3), code(1, 9, 3), code(1, 2, 9), code(1, 3, 2)] {
+            assert_ne!(other.number(), shown.number());
+        }
+    }
+}
