@@ -59,36 +59,7 @@ impl<E: Engine> Store<E> {
         to: Option<&[u8]>,
         visit: &mut EachRow<'_>,
     ) -> Result<(), StoreError> {
-        if to.is_some_and(|to| to <= from) {
-            return Ok(());
-        }
-        let upper = to.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
-        let mut changed = self
-            .group
-            .batch
-            .table(table)
-            .range::<[u8], _>((core::ops::Bound::Included(from), upper))
-            .peekable();
-        let mut state = Ok(true);
-        self.engine.scan(table, from, to, Direction::Up, &mut |key, value| {
-            while let Some((at, change)) = changed.next_if(|(at, _)| at.as_slice() <= key) {
-                if let Some(change) = change {
-                    state = visit(at, change);
-                }
-                if at.as_slice() == key || !matches!(state, Ok(true)) {
-                    return matches!(state, Ok(true));
-                }
-            }
-            state = visit(key, value);
-            matches!(state, Ok(true))
-        })?;
-        for (at, change) in changed {
-            if !state? {
-                return Ok(());
-            }
-            state = change.as_ref().map_or(Ok(true), |change| visit(at, change));
-        }
-        state.map(|_| ())
+        self.rows_in(Direction::Up, table, from, to, visit)
     }
 
     /// Visits the rows of a table that lie before `to`, descending down to `from`.
@@ -99,15 +70,36 @@ impl<E: Engine> Store<E> {
         to: Option<&[u8]>,
         visit: &mut EachRow<'_>,
     ) -> Result<(), StoreError> {
+        self.rows_in(Direction::Down, table, from, to, visit)
+    }
+
+    /// Merges what the engine has with what this group of commits changes, in the direction of the scan.
+    fn rows_in(
+        &self,
+        direction: Direction,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut EachRow<'_>,
+    ) -> Result<(), StoreError> {
         if to.is_some_and(|to| to <= from) {
             return Ok(());
         }
         let upper = to.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
-        let rows = self.group.batch.table(table);
-        let mut changed = rows.range::<[u8], _>((core::ops::Bound::Included(from), upper)).rev().peekable();
+        let mut range =
+            self.group.batch.table(table).range::<[u8], _>((core::ops::Bound::Included(from), upper));
+        let mut changed = core::iter::from_fn(|| match direction {
+            Direction::Up => range.next(),
+            Direction::Down => range.next_back(),
+        })
+        .peekable();
+        let reached = |at: &[u8], key: &[u8]| match direction {
+            Direction::Up => at <= key,
+            Direction::Down => at >= key,
+        };
         let mut state = Ok(true);
-        self.engine.scan(table, from, to, Direction::Down, &mut |key, value| {
-            while let Some((at, change)) = changed.next_if(|(at, _)| at.as_slice() >= key) {
+        self.engine.scan(table, from, to, direction, &mut |key, value| {
+            while let Some((at, change)) = changed.next_if(|(at, _)| reached(at, key)) {
                 if let Some(change) = change {
                     state = visit(at, change);
                 }
