@@ -5,22 +5,9 @@ mod common;
 
 use common::pair::{Pair, Step};
 use common::view::View;
-use common::{Rng, object_with, objects};
+use common::{Rng, object_with, objects, tight};
 use lama_chum::blob::{BlobConfig, Chunker, EntryKind, Folder, FolderBuilder, Reader};
 use lama_chum::{Config, Event, Output, Refusal};
-
-/// Limits so small that every mechanism is at work with a few objects.
-fn tight() -> Config {
-    Config {
-        room: 1_024,
-        page_bytes: 2_000,
-        batch_bytes: 1_500,
-        batch_objects: 5,
-        max_imports: 3,
-        send_bytes: 4_000,
-        send_objects: 12,
-    }
-}
 
 fn view(epoch: u8, author: &str, count: u64, len: usize) -> View {
     let mut view = View::new(epoch);

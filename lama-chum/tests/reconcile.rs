@@ -6,21 +6,9 @@ mod common;
 use bytes::Bytes;
 use common::pair::Pair;
 use common::view::View;
-use common::{Rng, objects};
+use common::{Rng, objects, tight};
 use lama_chum::{Config, Event};
 use lama_identity::Cid;
-
-fn tight() -> Config {
-    Config {
-        room: 1_024,
-        page_bytes: 2_000,
-        batch_bytes: 1_500,
-        batch_objects: 5,
-        max_imports: 3,
-        send_bytes: 4_000,
-        send_objects: 12,
-    }
-}
 
 /// Views that share `shared` objects, and have `ours` and `theirs` for themselves, all in mixed order.
 fn views(shared: u64, ours: u64, theirs: u64) -> [View; 2] {

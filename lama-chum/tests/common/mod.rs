@@ -12,7 +12,7 @@ pub mod pair;
 pub mod view;
 
 use bytes::Bytes;
-use lama_chum::PairKey;
+use lama_chum::{Config, PairKey};
 use lama_identity::{Cid, cbor};
 use serde::Serialize;
 
@@ -64,5 +64,18 @@ impl Rng {
 
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() >> 33) as usize % bound
+    }
+}
+
+/// Limits so small that every mechanism is at work with a few objects.
+pub fn tight() -> Config {
+    Config {
+        room: 1_024,
+        page_bytes: 2_000,
+        batch_bytes: 1_500,
+        batch_objects: 5,
+        max_imports: 3,
+        send_bytes: 4_000,
+        send_objects: 12,
     }
 }
