@@ -68,8 +68,10 @@ pub(crate) mod kind {
     pub(crate) const SETTING: u8 = b'S';
     /// Missing id and waiting id, nothing.
     pub(crate) const WAITING: u8 = b'W';
-    /// Person and instance to endpoint.
+    /// Person, instance and id of a version of its endpoint that no other one follows, to id and clock.
     pub(crate) const ENDPOINT: u8 = b'D';
+    /// Person, instance and id of a version of its endpoint that another one follows, whether it is here or not; nothing.
+    pub(crate) const FOLLOWED: u8 = b'f';
     /// Channel to its name, members and number of entries.
     pub(crate) const CHANNEL: u8 = b'H';
     /// Channel, clock, author, id to instance and number of arrival: the order of the channel.

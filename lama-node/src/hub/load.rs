@@ -37,7 +37,10 @@ impl Node {
             Read::Settings(NODE.into()),
             Read::Settings(POSTS.into()),
         ];
-        self.store(reads.into_iter().map(Request::Read).collect(), Effect::Load);
+        // The store judges clocks of others by it, also before anything comes in.
+        let clock = Request::Commit(alloc::vec![Write::Clock(self.clock.latest().wall)]);
+        let reads = reads.into_iter().map(Request::Read);
+        self.store(core::iter::once(clock).chain(reads).collect(), Effect::Load);
     }
 
     /// What the store knows.

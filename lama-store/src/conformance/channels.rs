@@ -4,8 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use lama_identity::{
-    Access, Channel, ChannelEntry, ChannelId, Cid, ContactState, Content, Hlc, LocalIdentity, Object as _,
-    OneInstanceEndpoint, Reference, Signer, TypeTag, Versioned,
+    Access, Channel, ChannelEntry, ChannelId, Cid, ContactState, Content, Hlc, LocalIdentity, MergeConfig,
+    Object as _, OneInstanceEndpoint, Reference, Signed, Signer, TypeTag, Versioned, merge,
 };
 
 use super::Place;
@@ -216,6 +216,13 @@ pub fn heads_far_in_the_future_are_left_out<P: Place>() {
 }
 
 fn endpoint(of: &LocalIdentity, ms: u64, url: &str) -> Object {
+    endpoint_after(of, ms, url, &[])
+}
+
+fn endpoint_after(of: &LocalIdentity, ms: u64, url: &str, after: &[Cid]) -> Object {
+    let mut parents: Vec<Reference> = after.iter().map(|id| Reference(*id)).collect();
+    parents.sort_unstable();
+    parents.dedup();
     let version = Versioned::<OneInstanceEndpoint> {
         by: Signer::Person,
         of: Reference(of.instance_id().cid()),
@@ -224,7 +231,7 @@ fn endpoint(of: &LocalIdentity, ms: u64, url: &str) -> Object {
         clock: Hlc { ms: NOW.0 + ms, count: 0 },
         type_tag: TypeTag::default(),
         author: of.person_id(),
-        parents: vec![],
+        parents,
         instance: of.instance_id(),
     };
     signed(version, of)
@@ -258,6 +265,72 @@ pub fn the_newest_endpoint_counts<P: Place>() {
         let Reply::Endpoints(rows) = world.ask(Read::Endpoints(a.person_id())) else { panic!() };
         assert_eq!((rows.len(), rows[0].id), (1, newest.0));
     }
+}
+
+fn endpoint_of<P: Place>(world: &mut World<P>, who: &LocalIdentity) -> Cid {
+    let Reply::Endpoints(rows) = world.ask(Read::Endpoints(who.person_id())) else { panic!() };
+    assert_eq!(rows.len(), 1);
+    rows[0].id
+}
+
+/// Versions with random parents and clocks, some of which lie: every replica says what the written rule says of the
+/// set, whatever the order of arrival, and though each version comes twice.
+pub fn endpoints_are_merged_by_the_written_rule_in_every_order<P: Place>() {
+    let a = person("a");
+    let (mut lied, mut forked) = (0, 0);
+    for seed in 0..6 {
+        let mut dice = Dice::new(seed);
+        let mut below = |limit: usize| usize::try_from(dice.below(limit as u64)).unwrap();
+        let mut versions: Vec<Object> = Vec::new();
+        for at in 0..9_usize {
+            let after: Vec<Cid> =
+                (0..below(3).min(at)).map(|_| versions[at - 1 - below(at.min(3))].0).collect();
+            let ms = if below(4) == 0 { 1 << 40 } else { below(60_000) as u64 };
+            lied += u64::from(ms == 1 << 40);
+            versions.push(endpoint_after(&a, ms, &alloc::format!("ws://localhost:{}", at + 1), &after));
+        }
+        let signed: Vec<_> =
+            versions.iter().map(|(_, bytes)| Signed::from_bytes(bytes.clone()).unwrap()).collect();
+        let of = Reference(a.instance_id().cid());
+        let merged =
+            merge::<OneInstanceEndpoint>(&a.person_id(), &of, &signed, NOW, &MergeConfig::default()).unwrap();
+        forked += u64::from(merged.heads.len() > 1);
+        let says = merged.data.unwrap();
+        let expected = signed.iter().find(|version| version.value().data == says).unwrap().cid();
+        for _ in 0..3 {
+            let mut world = world::<P>();
+            world.befriend(&a);
+            world.commit(vec![Write::Clock(NOW)]);
+            dice.shuffle(&mut versions);
+            let mut told = None;
+            for version in versions.iter().chain(&versions) {
+                for effect in world.receive(&a, core::slice::from_ref(version)).effects {
+                    if let Effect::Endpoint(row) = effect {
+                        told = Some(row.id);
+                    }
+                }
+            }
+            assert_eq!(endpoint_of(&mut world, &a), expected, "seed {seed}");
+            assert_eq!(told, Some(expected), "the last that was told is what counts");
+            world.again();
+            world.commit(vec![Write::Clock(NOW)]);
+            assert_eq!(endpoint_of(&mut world, &a), expected, "seed {seed}");
+        }
+    }
+    assert!(lied > 5 && forked > 2, "{lied} {forked}");
+}
+
+/// Who names somebody else's version as its parent follows nothing.
+pub fn nobody_follows_the_endpoint_of_another<P: Place>() {
+    let mut world = world::<P>();
+    let (a, b) = (person("a"), person("b"));
+    world.befriend(&a);
+    world.befriend(&b);
+    let of_a = endpoint(&a, 1, "ws://localhost:1");
+    let of_b = endpoint_after(&b, 2, "ws://localhost:2", &[of_a.0]);
+    world.receive(&b, &[of_b.clone()]);
+    world.receive(&a, &[of_a.clone()]);
+    assert_eq!((endpoint_of(&mut world, &a), endpoint_of(&mut world, &b)), (of_a.0, of_b.0));
 }
 
 fn rule(by: &LocalIdentity, object: Cid, to: &LocalIdentity) -> Object {

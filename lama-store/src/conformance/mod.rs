@@ -116,7 +116,8 @@ macro_rules! store_conformance {
                 the_order_does_not_depend_on_arrival, an_entry_that_is_not_after_what_it_names_does_not_count,
                 only_members_write, a_forged_entry_is_not_in_the_channel, an_entry_waits_for_its_channel_and_its_author,
                 channel_pages_join, heads_far_in_the_future_are_left_out, endpoints_of_contacts_are_known_and_of_strangers_not,
-                the_newest_endpoint_counts, an_access_rule_works_for_what_its_author_authored_alone,
+                the_newest_endpoint_counts, endpoints_are_merged_by_the_written_rule_in_every_order,
+                nobody_follows_the_endpoint_of_another, an_access_rule_works_for_what_its_author_authored_alone,
                 an_access_rule_may_come_before_its_object);
             $crate::conformance_tests!(amending, $place, amending:
                 an_author_edits_and_deletes_and_a_deletion_is_final, nobody_edits_what_another_wrote,
