@@ -3,13 +3,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_chum::Fingerprint;
 use lama_identity::{Cid, Codec};
 
 use crate::codec::Reader;
 use crate::engine::{Direction, Engine, Table};
 use crate::import::links_of;
 use crate::layout::{IndexKey, Slot, UNUSED, id_at_end, kind, pack_and_offset, place, read_id};
+use crate::peer::Sums;
 use crate::recent::read_row;
 use crate::view::VOID;
 use crate::{Store, StoreError};
@@ -222,7 +222,7 @@ impl<E: Engine> Store<E> {
     fn check_views(&self, members: &BTreeMap<u32, u64>, checked: &mut Checked) -> Result<(), StoreError> {
         for (number, view) in &self.hot.views {
             let peers: Vec<_> = self.hot.peers.values().filter(|peer| peer.view == *number).collect();
-            let mut fingerprints: Vec<_> = peers.iter().map(|_| Fingerprint::default()).collect();
+            let mut rebuilt: Vec<_> = peers.iter().map(|_| Sums::empty()).collect();
             let (mut seq, mut count) = (0, 0);
             self.each_entry(*number, 0, &mut |entry| {
                 seq += 1;
@@ -239,8 +239,8 @@ impl<E: Engine> Store<E> {
                     return damaged("a view entry names another record than the index");
                 }
                 count += u64::from(entry.counts());
-                for (peer, fingerprint) in peers.iter().zip(&mut fingerprints).filter(|_| entry.counts()) {
-                    fingerprint.add(&peer.fingerprinter, &entry.id);
+                for (peer, sums) in peers.iter().zip(&mut rebuilt).filter(|_| entry.counts()) {
+                    sums.add(&peer.keys, &entry.id);
                 }
                 Ok(true)
             })?;
@@ -251,8 +251,8 @@ impl<E: Engine> Store<E> {
             {
                 return damaged("a view log is longer or shorter than its head says");
             }
-            if peers.iter().zip(&fingerprints).any(|(peer, sum)| peer.progress.fingerprint != *sum) {
-                return damaged("a fingerprint is not that of its view");
+            if peers.iter().zip(&rebuilt).any(|(peer, sums)| !peer.progress.sums.agree_with(sums)) {
+                return damaged("a fingerprint or sketch is not that of its view");
             }
             checked.entries += seq;
         }

@@ -29,6 +29,8 @@ pub struct Config {
     pub recent_entries: usize,
     /// Bytes of objects after which a group of commits is made durable, though more are waiting. Default 32 MiB.
     pub max_group_bytes: usize,
+    /// Longest view, in entries, whose fingerprint and sketch opening may compare with its log. Default 100,000.
+    pub sample_entries: u64,
     /// Whether a store that was not closed cleanly takes a new epoch (`sync.md`, Views). Default `true`. A host
     /// which never sends what is not durable yet may say `false`.
     pub new_epoch_after_crash: bool,
@@ -49,6 +51,7 @@ impl Default for Config {
             max_closure: 10_000_000,
             recent_entries: 100_000,
             max_group_bytes: 32 << 20,
+            sample_entries: 100_000,
             new_epoch_after_crash: true,
         }
     }

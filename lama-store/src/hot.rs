@@ -4,61 +4,18 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, Epoch, Fingerprint, Fingerprinter, NO_EPOCH, PairKey};
+use lama_chum::{Epoch, NO_EPOCH};
 use lama_identity::{Contact, InstanceId, PersonId};
 
 use crate::StoreError;
-use crate::api::{PeerRecord, Quota};
+use crate::api::Quota;
 use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Direction, Engine, Table};
 use crate::layout::{after_prefix, kind, meta};
+use crate::peer::{Peer, Progress};
 use crate::records;
 use crate::seal::Sealer;
 use crate::view::View;
-
-/// What is known of one instance of another person.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) record: PeerRecord,
-    /// Number of its person, whose view it is served from.
-    pub(crate) view: u32,
-    pub(crate) fingerprinter: Fingerprinter,
-    pub(crate) progress: Progress,
-}
-
-/// What changes as one synchronises with an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Progress {
-    /// Over all ids of the view, under the pair key.
-    pub(crate) fingerprint: Fingerprint,
-    /// Up to where its log was taken over.
-    pub(crate) received: Cursor,
-    /// Up to where it has our log.
-    pub(crate) acked: Cursor,
-}
-
-impl Progress {
-    fn to_bytes(self) -> Vec<u8> {
-        Writer::default()
-            .raw(&self.fingerprint.0)
-            .raw(&self.received.epoch)
-            .num(self.received.upto)
-            .raw(&self.acked.epoch)
-            .num(self.acked.upto)
-            .0
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
-        let mut reader = Reader(bytes);
-        let this = Self {
-            fingerprint: Fingerprint(reader.array()?),
-            received: Cursor { epoch: reader.array()?, upto: reader.num()? },
-            acked: Cursor { epoch: reader.array()?, upto: reader.num()? },
-        };
-        reader.end()?;
-        Ok(this)
-    }
-}
 
 /// Counts over the whole store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,9 +128,7 @@ impl Hot {
                 .persons
                 .get(&record.person)
                 .ok_or(StoreError::Corrupt("a peer record without its person"))?;
-            let fingerprinter = PairKey::new(*record.pair_key.expose()).fingerprinter();
-            let progress = Progress::default();
-            self.add_peer(key_number(key)?, Peer { record, view, fingerprinter, progress });
+            self.add_peer(key_number(key)?, Peer::new(record, view));
             Ok(())
         })?;
         each(engine, kind::PROGRESS, &mut |key, value| {

@@ -7,8 +7,8 @@ use lama_identity::{Cid, Codec, ContactState, cbor};
 
 use crate::api::{Committed, Import, Object};
 use crate::engine::Engine;
-use crate::hot::Peer;
 use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
+use crate::peer::Peer;
 use crate::{Store, StoreError};
 
 /// What reading an object tells without decoding it.
@@ -296,8 +296,12 @@ impl<E: Engine> Store<E> {
     /// The head of a view towards one instance.
     pub(crate) fn head(&self, view: u32, instance: u32) -> ViewHead {
         let (seq, count) = self.hot.views.get(&view).map_or((0, 0), |log| (log.seq, log.count));
-        let fingerprint =
-            self.hot.peers.get(&instance).map(|peer: &Peer| peer.progress.fingerprint).unwrap_or_default();
+        let fingerprint = self
+            .hot
+            .peers
+            .get(&instance)
+            .map(|peer: &Peer| peer.progress.sums.fingerprint)
+            .unwrap_or_default();
         ViewHead { epoch: self.hot.epoch, seq, count, fingerprint }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) mod kind {
     pub(crate) const VIEW: u8 = b'v';
     /// Instance number u32 BE to the peer record, sealed.
     pub(crate) const PEER: u8 = b'P';
-    /// Instance number u32 BE to fingerprint and cursors.
+    /// Instance number u32 BE to fingerprint, cursors, the set last agreed on, and sketch.
     pub(crate) const PROGRESS: u8 = b'Q';
     /// Person to contact.
     pub(crate) const CONTACT: u8 = b'C';

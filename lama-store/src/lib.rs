@@ -66,6 +66,7 @@ mod hot;
 mod import;
 mod layout;
 mod opening;
+mod peer;
 mod quota;
 mod read;
 mod recent;

@@ -167,6 +167,9 @@ impl<E: Engine> Store<E> {
             head,
             received: peer.progress.received,
             acked: self.hot.acked(&peer.progress),
+            sketch: peer.progress.sums.sketch.as_deref().copied().unwrap_or_default(),
+            seen: peer.progress.is_seen(self.hot.epoch),
+            agreed: peer.progress.agreed(),
             pair_key: peer.record.pair_key.clone(),
         }))
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Fingerprint, PairKey};
+use lama_chum::{Cursor, Fingerprint};
 use lama_identity::{Contact, InstanceId, Object as _, PersonId, cbor};
 use lama_invite::{Locator, TokenRecord};
 use zeroize::Zeroizing;
@@ -12,8 +12,8 @@ use crate::access::EachRow;
 use crate::api::{Committed, PeerRecord, Secret32, TrustRecord};
 use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
-use crate::hot::{Peer, Progress};
 use crate::layout::{kind, meta};
+use crate::peer::{Agreed, Peer, Progress};
 use crate::{Store, StoreError};
 
 /// Longest body of a record in bytes.
@@ -151,17 +151,10 @@ impl<E: Engine> Store<E> {
             peer.record = record.clone();
             return Ok(());
         }
-        let fingerprinter = PairKey::new(*record.pair_key.expose()).fingerprinter();
-        let mut fingerprint = Fingerprint::default();
-        self.each_entry(view, 0, &mut |entry| {
-            if entry.counts() {
-                fingerprint.add(&fingerprinter, &entry.id);
-            }
-            Ok(true)
-        })?;
+        let mut peer = Peer::new(record.clone(), view);
         // Another pair key is the sign of another life at one end: the cursors of the old one end with it.
-        let progress = Progress { fingerprint, ..Progress::default() };
-        self.hot.add_peer(number, Peer { record: record.clone(), view, fingerprinter, progress });
+        peer.progress = Progress::of(self.rebuilt(view, &peer.keys)?);
+        self.hot.add_peer(number, peer);
         self.hot.dirty_peers.insert(number);
         Ok(())
     }
@@ -203,6 +196,17 @@ impl<E: Engine> Store<E> {
         let (_, peer) = self.peer(instance, None)?;
         self.note_sent(peer.view, cursor.upto);
         self.note(instance, |progress| progress.acked = cursor)
+    }
+
+    /// Takes note of the set on which both ends agree, as long as this life lasts.
+    pub(crate) fn note_agreed(
+        &mut self,
+        instance: InstanceId,
+        count: u64,
+        fingerprint: Fingerprint,
+    ) -> Result<(), StoreError> {
+        let epoch = self.hot.epoch;
+        self.note(instance, |progress| progress.agreed = Agreed { epoch, count, fingerprint })
     }
 
     pub(crate) fn put_setting(&mut self, name: &str, value: Option<&Bytes>) -> Result<(), StoreError> {

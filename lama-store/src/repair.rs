@@ -1,14 +1,14 @@
 //! Repair: what can be computed from the object log and the view logs is computed anew.
 //!
 //! The log is the truth about objects, the view logs are the truth about who has what. From these come the index, the
-//! members of each view, what is set aside, the counts, the heads and fingerprints of the views. What a typed object
+//! members of each view, what is set aside, the counts, the heads, fingerprints and sketches of the views. What a typed object
 //! did when it came (channels, endpoints, rules) is left as it is, but for the number of entries of a channel. Contacts,
 //! tokens and peers are nowhere else: where they are damaged only a backup helps.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, Fingerprint};
+use lama_chum::Cursor;
 use lama_core::Seed;
 use lama_identity::{Cid, Codec};
 
@@ -18,6 +18,7 @@ use crate::hot::{Counts, page_key};
 use crate::import::links_of;
 use crate::layout::{IndexKey, PACK, Slot, UNUSED, id_bytes, kind, meta, pack_and_offset, place};
 use crate::opening::{draw_epoch, put_epoch};
+use crate::peer::Sums;
 use crate::recent::{Recent, read_row};
 use crate::view::{VOID, ViewEntry};
 use crate::{Store, StoreError};
@@ -253,7 +254,7 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    /// Heads, fingerprints, and the pages of views that name a record that is lost.
+    /// Heads, fingerprints, sketches, and the pages of views that name a record that is lost.
     fn mend_views(
         &mut self,
         index: &Index,
@@ -263,12 +264,12 @@ impl<E: Engine> Store<E> {
         let numbers: Vec<u32> = self.hot.views.keys().copied().collect();
         for number in numbers {
             let peers: Vec<u32> = self.hot.peers_of.get(&number).into_iter().flatten().copied().collect();
-            let mut sums: Vec<Fingerprint> = peers.iter().map(|_| Fingerprint::default()).collect();
+            let mut rebuilt: Vec<Sums> = peers.iter().map(|_| Sums::empty()).collect();
             let mut entries = Vec::new();
             self.each_entry(number, 0, &mut |entry| {
-                for (peer, sum) in peers.iter().zip(&mut sums).filter(|_| entry.counts()) {
+                for (peer, sums) in peers.iter().zip(&mut rebuilt).filter(|_| entry.counts()) {
                     if let Some(peer) = self.hot.peers.get(peer) {
-                        sum.add(&peer.fingerprinter, &entry.id);
+                        sums.add(&peer.keys, &entry.id);
                     }
                 }
                 if lossy.contains(&number) {
@@ -277,12 +278,10 @@ impl<E: Engine> Store<E> {
                 Ok(true)
             })?;
             let mut changed = lossy.contains(&number);
-            for (peer, sum) in peers.iter().zip(&sums) {
-                if let Some(peer) =
-                    self.hot.peers.get_mut(peer).filter(|peer| peer.progress.fingerprint != *sum)
-                {
-                    peer.progress.fingerprint = *sum;
-                    changed = true;
+            for (peer, sums) in peers.iter().zip(rebuilt) {
+                if let Some(peer) = self.hot.peers.get_mut(peer) {
+                    changed |= !peer.progress.sums.agree_with(&sums);
+                    peer.progress.sums = sums;
                 }
             }
             self.hot.dirty_peers.extend(&peers);

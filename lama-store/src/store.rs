@@ -9,9 +9,10 @@ use lama_identity::PublicIdentity;
 
 use crate::api::{Committed, Read, Reply, Request, Write};
 use crate::engine::{Batch, Engine, Table};
-use crate::hot::{Hot, Progress};
+use crate::hot::Hot;
 use crate::layout::{IndexKey, Slot, kind, meta};
 use crate::opening::{self, Opening, put_epoch};
+use crate::peer::Progress;
 use crate::recent::Recent;
 use crate::seal::{Sealer, StorageKey};
 use crate::view::View;
@@ -43,6 +44,7 @@ pub struct Store<E> {
     given: BTreeMap<u32, u64>,
     /// What the wall clock showed last.
     pub(crate) now: WallTime,
+    mended: bool,
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
 }
@@ -64,7 +66,7 @@ impl<E: Engine> Store<E> {
         let sealer = Sealer::new(key);
         opening::begin(&mut engine, &config, &sealer, &seed, opening)?;
         let (hot, recent) = (Hot::load(&engine, &sealer)?, Recent::load(&engine)?);
-        Ok(Self {
+        let mut this = Self {
             engine,
             config,
             sealer,
@@ -75,8 +77,18 @@ impl<E: Engine> Store<E> {
             waiting: BTreeMap::new(),
             given: BTreeMap::new(),
             now: WallTime(0),
+            mended: false,
             broken: None,
-        })
+        };
+        this.mended = this.sample(&seed);
+        Ok(this)
+    }
+
+    /// Whether opening found the fingerprint or sketch of a view wrong, and set it right. A sample: one instance's, drawn
+    /// by the seed. Whoever sees it should check the whole store.
+    #[must_use]
+    pub const fn is_mended(&self) -> bool {
+        self.mended
     }
 
     /// This life's epoch.
@@ -113,7 +125,9 @@ impl<E: Engine> Store<E> {
             let reply = match (&self.broken, request) {
                 (Some(error), _) => Err(error.clone()),
                 (None, Request::Read(Read::Check)) => self.check().map(Reply::Checked),
-                (None, Request::Read(read)) => self.settle().and_then(|()| self.read(read)),
+                (None, Request::Read(read)) => {
+                    self.settle().and_then(|()| self.prepare(read)).and_then(|()| self.read(read))
+                }
                 (None, Request::Commit(writes)) => self.apply(writes),
             };
             self.note_page(request, &reply);
@@ -137,6 +151,15 @@ impl<E: Engine> Store<E> {
         let given = |number: &u32| Some((*number, views.get(number)?.sent));
         self.given = self.hot.lazy_views.iter().filter_map(given).collect();
         replies
+    }
+
+    /// What an answer needs and is not there yet.
+    fn prepare(&mut self, read: &Read) -> Result<(), StoreError> {
+        let Read::Head { instance, .. } = read else { return Ok(()) };
+        match self.hot.instances.get(instance).copied() {
+            Some(number) => self.build_sketch(number),
+            None => Ok(()),
+        }
     }
 
     /// Takes note of what is given to be sent.
@@ -285,6 +308,9 @@ impl<E: Engine> Store<E> {
                 self.note(*instance, |progress| progress.received = *cursor)
             }
             Write::Acked { instance, cursor } => self.note_acked(*instance, *cursor),
+            Write::Agreed { instance, count, fingerprint } => {
+                self.note_agreed(*instance, *count, *fingerprint)
+            }
             Write::MarkRead { channel, upto } => self.mark_read(channel, *upto),
             Write::Setting { key, value } => self.put_setting(key, value.as_ref()),
         }
@@ -303,7 +329,7 @@ impl<E: Engine> Store<E> {
                 .hot
                 .lazy_peers
                 .iter()
-                .filter_map(|number| Some((*number, self.hot.peers.get(number)?.progress)))
+                .filter_map(|number| Some((*number, self.hot.peers.get(number)?.progress.clone())))
                 .collect();
             return Ok(());
         }
@@ -353,6 +379,7 @@ impl<E: Engine> Store<E> {
                     if let Some(peer) = hot.peers.get_mut(number) {
                         peer.progress.received = progress.received;
                         peer.progress.acked = progress.acked;
+                        peer.progress.agreed = progress.agreed;
                         hot.lazy_peers.insert(*number);
                     }
                 }

@@ -12,6 +12,7 @@ use crate::access::open_page;
 use crate::engine::{Engine, Table};
 use crate::hot::page_key;
 use crate::layout::{IndexKey, PACK, Slot};
+use crate::peer::Peer;
 use crate::view::{AGAIN, GONE, VOID, remark};
 use crate::{Store, StoreError};
 
@@ -51,7 +52,7 @@ impl<E: Engine> Store<E> {
         }
     }
 
-    /// Enters an id into a view that does not hold it: log, count, index and all fingerprints. One that it holds as a
+    /// Enters an id into a view that does not hold it: log, count, index and all sums. One that it holds as a
     /// tombstone is said [`AGAIN`], which changes no set.
     pub(crate) fn enter(
         &mut self,
@@ -73,7 +74,7 @@ impl<E: Engine> Store<E> {
         }
         self.append(view, id, slot.place, source, marks)?;
         if !again {
-            self.fold(view, id);
+            self.fold(view, |peer| peer.progress.sums.add(&peer.keys, id));
         }
         Ok(())
     }
@@ -98,23 +99,23 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    /// Puts an id into the fingerprints of a view, or takes it out.
-    fn fold(&mut self, view: u32, id: &Cid) {
+    /// Changes what is added up over a view, towards each instance of its person.
+    fn fold(&mut self, view: u32, change: impl Fn(&mut Peer)) {
         for number in self.hot.peers_of.get(&view).into_iter().flatten() {
             if let Some(peer) = self.hot.peers.get_mut(number) {
-                peer.progress.fingerprint.add(&peer.fingerprinter, id);
+                change(peer);
                 self.hot.dirty_peers.insert(*number);
             }
         }
     }
 
-    /// Takes ids out of a view whose entries nobody has seen: out of count, fingerprints and index. Their entries are
+    /// Takes ids out of a view whose entries nobody has seen: out of count, sums and index. Their entries are
     /// emptied by the caller ([`Store::remark`]).
     pub(crate) fn leave(&mut self, view: u32, ids: &[Cid]) -> Result<(), StoreError> {
         for id in ids {
             let Some(mut slot) = self.object(id)? else { continue };
             self.put_state(id, &mut slot, view, Slot::LEFT);
-            self.fold(view, id);
+            self.fold(view, |peer| peer.progress.sums.remove(&peer.keys, id));
             if let Some(log) = self.hot.views.get_mut(&view) {
                 log.count = log.count.saturating_sub(1);
             }

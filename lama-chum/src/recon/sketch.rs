@@ -50,6 +50,12 @@ impl Sketch {
         self.cells.as_slice()
     }
 
+    /// How many ids the set has: cell 0 holds all of them.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.cells.first().map_or(0, |cell| cell.count.unsigned_abs())
+    }
+
     /// Of a difference ([`Self::minus`]): about how many ids are in one set only. Both ends get the same number.
     #[must_use]
     pub fn estimate(&self) -> u64 {

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::Secret32;
 use bytes::Bytes;
-use lama_chum::{Cursor, Entry, Epoch, Refusal, ViewHead};
+use lama_chum::recon::Sketch;
+use lama_chum::{Cursor, Entry, Epoch, Fingerprint, Refusal, ViewHead};
 use lama_identity::{ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId};
 
 use super::Quota;
@@ -156,7 +157,13 @@ pub struct PeerHead {
     pub received: Cursor,
     /// Up to where it has our log, as acknowledged in the current epoch; 0: nothing.
     pub acked: u64,
-    /// The pair key under which the head's fingerprint was made.
+    /// The first 32 cells of the head's set.
+    pub sketch: Sketch,
+    /// Whether it has taken note of this life of our store: acknowledged something in it, or agreed with us.
+    pub seen: bool,
+    /// The set on which both ends last agreed, in whatever life: count and fingerprint.
+    pub agreed: Option<(u64, Fingerprint)>,
+    /// The pair key under which the head's fingerprint and sketch were made.
     pub pair_key: Secret32,
 }
 

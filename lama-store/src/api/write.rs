@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Epoch, Refusal};
+use lama_chum::{Cursor, Epoch, Fingerprint, Refusal};
 use lama_core::WallTime;
 use lama_identity::{ChannelId, Cid, Contact, InstanceId, PersonId};
 use lama_invite::{Locator, StateTag, TokenRecord};
@@ -97,6 +97,15 @@ pub enum Write {
         instance: InstanceId,
         /// A cursor into our log; one of another epoch than ours is ignored.
         cursor: Cursor,
+    },
+    /// Both ends were seen to hold the same set. Written down lazily, too.
+    Agreed {
+        /// The instance at the other end.
+        instance: InstanceId,
+        /// How many ids the set holds.
+        count: u64,
+        /// Its fingerprint under the pair key.
+        fingerprint: Fingerprint,
     },
     /// What has arrived in a channel is read. Nothing happens where there is nothing unread.
     MarkRead {

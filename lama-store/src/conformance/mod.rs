@@ -24,6 +24,7 @@ pub mod repair;
 pub mod revoking;
 pub mod sealed;
 pub mod sharing;
+pub mod sketches;
 pub mod taking;
 
 use crate::{Engine, Memory, StoreError};
@@ -102,6 +103,10 @@ macro_rules! store_conformance {
                 an_id_stands_in_a_view_once, pages_are_bounded_and_join, both_ends_come_to_the_same_fingerprint,
                 a_new_pair_key_rebuilds_the_fingerprint, acknowledgements_may_wait,
                 a_second_instance_gets_what_the_first_brought);
+            $crate::conformance_tests!(sketches, $place, sketches:
+                a_sketch_is_that_of_its_view, a_record_from_before_sketches_gets_one_when_it_is_read,
+                a_wrong_sketch_is_found_by_a_sample_and_by_a_check,
+                what_was_agreed_on_outlives_the_life_in_which_it_was);
             $crate::conformance_tests!(revoking, $place, revoking:
                 what_nobody_has_seen_leaves_without_a_trace, what_was_sent_stays_and_is_sent_no_more,
                 what_else_grants_it_stays, what_they_brought_stays, what_is_deleted_is_told_to_whoever_has_it,

@@ -42,6 +42,8 @@ fn damage<P: Place>(world: &mut World<P>, change: impl FnOnce(&P::Engine, &mut B
     assert!(!batch.is_empty(), "something is damaged");
     engine.commit(&batch).unwrap();
     world.place.keep(engine);
+    // Opening mends nothing of it.
+    world.config.sample_entries = 0;
     world.open(Opening::Normal).unwrap();
     assert!(matches!(world.s().check(), Err(StoreError::Corrupt(_))), "the walk sees it");
 }

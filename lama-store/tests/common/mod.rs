@@ -21,6 +21,7 @@ pub const CONFIG: Config = Config {
     max_page_bytes: 8 << 20,
     max_closure: 1 << 20,
     max_group_bytes: 20_000,
+    sample_entries: 1_000,
     new_epoch_after_crash: true,
 };
 
