@@ -60,7 +60,7 @@ pub(super) enum Step {
     Wait,
     /// As many as there were to be did not suffice: more are to be asked for.
     More,
-    /// There are no more cells.
+    /// There are no more cells, or more of them than are held.
     GiveUp,
     /// Every range has been read.
     Done,
@@ -75,10 +75,18 @@ struct Table {
     goal: u32,
 }
 
+/// Cells of unread ranges that may always be held: with what is beside them they take less than the credit.
+const HELD: u64 = (MAX_CELLS + MAX_CELLS / 2) as u64;
+
 /// Reading cells.
 #[derive(Debug)]
 pub(super) struct Decode {
     ranges: u32,
+    /// Cells that may come for the ranges that have not been read.
+    promised: u64,
+    /// How many of them there may be. Twice as many as were to suffice follow from the sizes of both sets and so from
+    /// what we hold anyway; a peer whose cells never decode makes us hold no more.
+    limit: u64,
     /// `None` once a range has been read.
     tables: Vec<Option<Table>>,
     left: usize,
@@ -97,7 +105,9 @@ impl Decode {
                 Some(Table { decoder, pending: Vec::new(), goal })
             })
             .collect();
-        Self { ranges, tables, left, ours: Vec::new(), theirs: Vec::new() }
+        let promised = u64::from(goal) << ranges;
+        let limit = promised.saturating_mul(2).max(HELD);
+        Self { ranges, promised, limit, tables, left, ours: Vec::new(), theirs: Vec::new() }
     }
 
     /// Takes cells of a range, of a set of `total` ids.
@@ -126,9 +136,12 @@ impl Decode {
         let theirs = core::mem::take(&mut table.pending);
         if table.decoder.extend(&theirs, &ours)? == Outcome::Stuck {
             table.goal = more_cells(end);
-            return Ok(if table.goal > end { Step::More } else { Step::GiveUp });
+            self.promised = self.promised.saturating_add((table.goal - end).into());
+            let more = table.goal > end && self.promised <= self.limit;
+            return Ok(if more { Step::More } else { Step::GiveUp });
         }
         if let Some(table) = place.take() {
+            self.promised = self.promised.saturating_sub(table.goal.into());
             let found = table.decoder.into_differences();
             self.ours.extend(found.ours);
             self.theirs.extend(found.theirs);

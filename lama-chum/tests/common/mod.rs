@@ -9,6 +9,7 @@
 )]
 
 pub mod pair;
+pub mod victim;
 pub mod view;
 
 use bytes::Bytes;
