@@ -28,10 +28,12 @@ extern crate alloc;
 mod base32;
 pub mod cbor;
 mod cert;
+mod chain;
 mod channel;
 mod cid;
 mod clock;
 mod contact;
+mod enrol;
 mod error;
 mod exchange;
 mod fixed;
@@ -49,12 +51,14 @@ mod trust;
 mod version;
 
 pub use cert::{CERT_BACK_LABEL, CERT_LABEL, CertBody, InstanceCert};
+pub use chain::{LOG_PIECE, LogChain, LogMessage};
 pub use channel::{
     Amends, Channel, ChannelEntry, ChannelId, Content, MAX_CHANNEL_MEMBERS, MAX_ENTRY_LINKS, MAX_TEXT,
 };
 pub use cid::{Cid, Codec, Reference};
 pub use clock::{Hlc, MAX_AHEAD};
 pub use contact::{Contact, ContactInstance, ContactState, MAX_INSTANCES, MAX_URLS};
+pub use enrol::{Enrolment, InstanceOffer, InstanceRequest, revoke_instance};
 pub use error::{EncodingError, IdentityError};
 pub use exchange::{NoisePublic, NoiseSecret, SealPublic, SealSecret};
 pub use keys::{InstanceKeys, Keys, MAX_URL, OneInstanceEndpoint, PersonKeys};

@@ -311,6 +311,15 @@ impl PersonLog {
         LogHead { seq: self.hashes.len() as u64, hash: self.hashes.last().copied().unwrap_or_default() }
     }
 
+    /// The hash of an entry; zeros at 0, before the first; `None` beyond the end.
+    #[must_use]
+    pub fn hash_at(&self, seq: u64) -> Option<[u8; 32]> {
+        match seq.checked_sub(1) {
+            None => Some([0; 32]),
+            Some(at) => self.hashes.get(usize::try_from(at).ok()?).copied(),
+        }
+    }
+
     /// The person's signing key now; `None` once it was revoked.
     #[must_use]
     pub const fn key(&self) -> Option<&SignPublic> {
