@@ -15,6 +15,9 @@ pub mod handshake;
 mod handshake_support;
 pub mod invite;
 pub mod object;
+pub mod relay;
+#[path = "../../lama-relay/tests/support/mod.rs"]
+mod relay_support;
 pub mod seeds;
 
 /// What is run on an input. It panics where a promise is broken.
@@ -37,4 +40,6 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("session", handshake::session),
     ("object_decode", object::decode),
     ("object_typed", object::typed),
+    ("relay_frames", relay::frames),
+    ("relay_server", relay::server),
 ];

@@ -10,7 +10,7 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
-use crate::{chum, handshake, invite};
+use crate::{chum, handshake, invite, relay};
 
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
@@ -35,6 +35,8 @@ pub fn all() -> Vec<Input> {
     all.extend(invite::body_seeds().into_iter().map(|(name, bytes)| ("invite_body", name, bytes)));
     all.extend(invite::route_seeds().into_iter().map(|(name, bytes)| ("invite_route", name, bytes)));
     all.extend(handshake::seeds().into_iter().map(|(target, name, bytes)| (target, name, bytes.into())));
+    all.extend(relay::frame_seeds().into_iter().map(|(name, bytes)| ("relay_frames", name, bytes)));
+    all.extend(relay::server_seeds().into_iter().map(|(name, bytes)| ("relay_server", name, bytes)));
     all.extend(objects().into_iter().chain(values()).map(|(name, bytes)| ("object_decode", name, bytes)));
     all
 }
