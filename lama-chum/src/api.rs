@@ -1,11 +1,13 @@
 //! What goes into the machine and what comes out of it.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::Cid;
 
+use crate::recon::ShortKey;
 use crate::{Cursor, Entry, Epoch, Fingerprint, ViewHead};
 
 /// What the host tells the machine.
@@ -38,6 +40,16 @@ pub enum Input {
         /// The last sequence number that was looked at: the next scan starts after it. The log's head where the
         /// log ends.
         next: u64,
+    },
+    /// Answers [`Output::Find`].
+    Found {
+        /// The ticket of that step.
+        ticket: Ticket,
+        /// Short ids with the sequence numbers of their entries, in any order. An id that left the set is left out.
+        found: Vec<(u64, u64)>,
+        /// Every entry above this one has been looked at: the next step goes on below it. Below `upto`, unless that
+        /// is 0.
+        from: u64,
     },
     /// Answers [`Output::Import`]: everything in it is durable now, cursor included.
     Imported {
@@ -123,6 +135,20 @@ pub enum Output {
         /// Entries with higher sequence numbers are wanted, from the lowest on.
         after: u64,
         /// At most so many.
+        limit: usize,
+    },
+    /// Look for the entries behind short ids, from `upto` downwards: those that one side lacks are mostly young. Answered
+    /// by [`Input::Found`] or [`Input::Failed`].
+    Find {
+        /// Names this step.
+        ticket: Ticket,
+        /// Makes the short ids ([`ShortKey::short`]).
+        key: ShortKey,
+        /// What is looked for, ascending.
+        shorts: Arc<[u64]>,
+        /// The last entry to look at.
+        upto: u64,
+        /// Look at no more entries than this in one step.
         limit: usize,
     },
     /// Read these entries of the view log, which the peer lacks, whichever side they came from: answered by

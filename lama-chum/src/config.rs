@@ -28,6 +28,9 @@ pub struct Config {
     pub send_bytes: usize,
     /// Objects sent and not acknowledged; at most [`WINDOW_OBJECTS`], the default.
     pub send_objects: usize,
+    /// Bits of a short id that tell ids apart. 64, as the protocol says, is the default; fewer of them make ids collide,
+    /// for tests of what follows from that. Both ends need the same.
+    pub short_bits: u32,
 }
 
 impl Default for Config {
@@ -40,6 +43,7 @@ impl Default for Config {
             max_imports: 4,
             send_bytes: WINDOW_BYTES,
             send_objects: WINDOW_OBJECTS,
+            short_bits: 64,
         }
     }
 }
@@ -55,6 +59,7 @@ impl Config {
             max_imports: self.max_imports.max(1),
             send_bytes: self.send_bytes.min(WINDOW_BYTES),
             send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
+            short_bits: self.short_bits.clamp(8, 64),
         }
     }
 }

@@ -46,8 +46,9 @@
 //!
 //! Where no cursor counts, where both logs have grown long, and where two sets are found different though
 //! everything was exchanged, both ends find out first what either lacks: [`recon`] computes, the machine's rounds
-//! decide who says what. What they find is sent in the order of the log like anything else. Not yet: cells sent
-//! along with HELLO from a sketch that the store maintains, and objects that leave before every range is read.
+//! decide who says what. A host that keeps a sketch of its view ([`Chum::with_past`]) has its cells go out along with
+//! HELLO where that is of use, and no one reads a whole log for a small difference. What is found is sent in the
+//! order of the log like anything else. Not yet: objects that leave before every range is read.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -74,4 +75,4 @@ pub use config::{Config, MAX_OBJECT, WINDOW_BYTES, WINDOW_OBJECTS};
 pub use error::{ChumError, Fault};
 pub use fingerprint::{Fingerprint, Fingerprinter, PairKey};
 pub use machine::Chum;
-pub use view::{Cursor, Entry, Epoch, NO_EPOCH, ViewHead};
+pub use view::{Cursor, Entry, Epoch, NO_EPOCH, Past, ViewHead};

@@ -10,12 +10,12 @@ use lama_identity::Cid;
 use crate::agree::{Agreement, Verdict};
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::reconcile::{Picks, Reconcile};
-use crate::start::{reconciles, start};
+use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
+use crate::start::{reconciles, speculates, start};
 use crate::wire::{self, Hello, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
-    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Output, PairKey, Progress,
-    StoreFailure, ViewHead,
+    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Output, PairKey, Past,
+    Progress, StoreFailure, ViewHead,
 };
 
 /// Outputs that the host has not fetched, at which no more input is wanted.
@@ -52,6 +52,8 @@ struct Hellos {
     ours: Option<Hello>,
     ours_sent: bool,
     theirs: Option<Hello>,
+    /// Whether the peer has said anything after it.
+    went_on: bool,
 }
 
 impl Chum {
@@ -61,8 +63,8 @@ impl Chum {
     /// log that is too long the machine has ended already.
     #[must_use]
     pub fn new(config: Config, head: ViewHead, cursor: Cursor, pair: PairKey) -> Self {
+        let config = config.clamped();
         Self {
-            config: config.clamped(),
             clock: Clock::default(),
             tickets: Tickets::default(),
             ended: check_head(&head).err(),
@@ -73,11 +75,25 @@ impl Chum {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             agreement: Agreement::default(),
-            reconcile: Reconcile::new(pair),
+            reconcile: Reconcile::new(pair, &config),
+            config,
             refusals: VecDeque::new(),
             refused_there: 0,
             progress: Progress::default(),
         }
+    }
+
+    /// With what the host keeps beside the head that [`Chum::new`] was given: then no whole log is read to find out a
+    /// small difference, and cells go out along with HELLO where a cursor may not count. HELLO is about that head,
+    /// whatever grows before it leaves.
+    #[must_use]
+    pub fn with_past(mut self, past: &Past) -> Self {
+        let ours = self.our_hello();
+        // A sketch of another set would be worse than none.
+        if past.sketch.count() == ours.head.count {
+            self.reconcile.keep(ours.head.seq, past.sketch, speculates(&ours, past));
+        }
+        self
     }
 
     /// How far both directions are.
@@ -98,6 +114,13 @@ impl Chum {
             Input::Grown(head) => self.grown(head)?,
             Input::Page { ticket, entries, next, head } => self.page(ticket, entries, next, head)?,
             Input::Ids { ticket, ids, next } => self.ids(ticket, &ids, next)?,
+            Input::Found { ticket, found, from } => {
+                if !self.reconcile.is_find(ticket) {
+                    return Err(ChumError::UnknownTicket(ticket));
+                }
+                let picks = self.reconcile.found(found, from)?;
+                self.pick(picks);
+            }
             Input::Imported { ticket, outcome } => self.imported(ticket, outcome)?,
             Input::Failed { ticket, failure } => return Err(self.failed(ticket, failure)),
         }
@@ -113,6 +136,7 @@ impl Chum {
         if self.hellos.theirs.is_none() {
             return self.hello(Hello::read(message)?);
         }
+        let first = !core::mem::replace(&mut self.hellos.went_on, true);
         match kind {
             wire::OBJECTS => {
                 self.incoming.objects(message)?;
@@ -137,7 +161,7 @@ impl Chum {
                     self.agreement.claimed(claim);
                 }
             }
-            wire::RECON => self.recon(Recon::read(message)?)?,
+            wire::RECON => self.recon(Recon::read(message)?, first)?,
             wire::CELLS | wire::LIST | wire::WANT | wire::MARKS | wire::MORE => {
                 let picks = self.reconcile.message(kind, message)?;
                 self.pick(picks);
@@ -170,7 +194,11 @@ impl Chum {
         self.incoming.begin(receiving.from, theirs.head.seq);
         if reconciles(&ours, &theirs) {
             self.outgoing.hold();
-            self.reconcile.begin(0);
+            if self.reconcile.begin(0) {
+                self.outgoing.begin(0, 0);
+            }
+        } else {
+            self.reconcile.skip();
         }
         let cursor = Cursor { epoch: theirs.head.epoch, upto: receiving.from };
         // Sets are equal, so the peer's log is taken over though nothing of it was sent.
@@ -185,8 +213,12 @@ impl Chum {
         Ok(())
     }
 
-    /// The peer begins a round of reconciliation, or answers ours.
-    fn recon(&mut self, recon: Recon) -> Result<(), ChumError> {
+    /// The peer begins a round of reconciliation, or answers ours. `first`: it came right behind HELLO.
+    fn recon(&mut self, recon: Recon, first: bool) -> Result<(), ChumError> {
+        if first && recon.round == 0 && !self.reconcile.has_begun() {
+            // Sent before it was known that no one needs it.
+            return Ok(());
+        }
         if !self.incoming.is_drained() {
             return Err(ChumError::ReconOutOfTurn { kind: wire::RECON });
         }
@@ -210,21 +242,27 @@ impl Chum {
         if !self.reconcile.is_scan(ticket) {
             return Err(ChumError::UnknownTicket(ticket));
         }
-        if self.reconcile.ids(ids, next)? {
-            self.outgoing.begin(0, 0);
-            if self.reconcile.is_repeated() {
-                self.agreement.begin_again();
+        let picks = match self.reconcile.ids(ids, next)? {
+            Scanned::Part => None,
+            Scanned::Said => {
+                self.outgoing.begin(0, 0);
+                if self.reconcile.is_repeated() {
+                    self.agreement.begin_again();
+                }
+                self.reconcile.resolve()?
             }
-            let picks = self.reconcile.resolve()?;
-            self.pick(picks);
-        }
+            Scanned::Built => self.reconcile.plan()?,
+        };
+        self.pick(picks);
         Ok(())
     }
 
     /// Reconciliation has found what the peer lacks.
     fn pick(&mut self, picks: Option<Picks>) {
-        if let Some(Picks { seqs, upto }) = picks {
-            self.outgoing.pick(seqs, upto);
+        match picks {
+            Some(Picks::Some { seqs, upto }) => self.outgoing.pick(seqs, upto),
+            Some(Picks::All { upto }) => self.outgoing.pick_all(upto),
+            None => {}
         }
     }
 
@@ -279,7 +317,8 @@ impl Chum {
     fn failed(&mut self, ticket: Ticket, failure: StoreFailure) -> ChumError {
         let known = self.outgoing.is_scan(ticket)
             || self.incoming.is_import(ticket)
-            || self.reconcile.is_scan(ticket);
+            || self.reconcile.is_scan(ticket)
+            || self.reconcile.is_find(ticket);
         if known { ChumError::Store(failure) } else { ChumError::UnknownTicket(ticket) }
     }
 
@@ -329,6 +368,11 @@ impl Chum {
             let ticket = self.tickets.issue();
             self.reconcile.scanning(ticket);
             self.outputs.push_back(Output::Ids { ticket, after, limit });
+        }
+        if let Some(FindStep { key, shorts, upto, limit }) = self.reconcile.next_find() {
+            let ticket = self.tickets.issue();
+            self.reconcile.finding(ticket);
+            self.outputs.push_back(Output::Find { ticket, key, shorts, upto, limit });
         }
     }
 
@@ -423,6 +467,9 @@ impl Chum {
             self.hellos.ours_sent = true;
             return true;
         }
+        if self.reconcile.write_ahead(out) {
+            return true;
+        }
         if self.hellos.theirs.is_none() {
             return false;
         }
@@ -506,6 +553,6 @@ impl Machine for Chum {
     }
 
     fn wants_input(&self) -> bool {
-        self.ended.is_none() && self.outputs.len() < MAX_OUTPUTS
+        self.ended.is_none() && self.outputs.len() < MAX_OUTPUTS && !self.reconcile.is_building()
     }
 }

@@ -1,6 +1,7 @@
 //! From where on each side sends: derived from both HELLOs alone, so both ends derive the same.
 
 use crate::wire::Hello;
+use crate::{NO_EPOCH, Past};
 
 /// From where on one side sends its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,14 @@ pub(crate) fn reconciles(ours: &Hello, theirs: &Hello) -> bool {
     }
 }
 
+/// Whether the cells go out with HELLO: our side alone can tell that a cursor may not count, since nothing of the peer's
+/// log is known, or the peer knows nothing of this life of ours; and the set is not the one last agreed on, so that
+/// they are not sent for nothing where nothing has happened. A tail behind cursors that count costs no cells.
+pub(crate) fn speculates(ours: &Hello, past: &Past) -> bool {
+    let unknown = ours.cursor.epoch == NO_EPOCH || !past.seen;
+    unknown && ours.head.count > 0 && past.agreed != Some((ours.head.count, ours.head.fingerprint))
+}
+
 fn equal(a: &Hello, b: &Hello) -> bool {
     a.head.count == b.head.count && a.head.fingerprint == b.head.fingerprint
 }
@@ -59,6 +68,7 @@ fn tail(sender: &Hello, receiver: &Hello) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recon::Sketch;
     use crate::{Cursor, Fingerprint, ViewHead};
 
     /// A HELLO: own epoch and head, the other's epoch and the cursor, and a letter for the set.
@@ -67,6 +77,27 @@ mod tests {
         Hello {
             head: ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint },
             cursor: Cursor { epoch: [their_epoch; 8], upto },
+        }
+    }
+
+    #[test]
+    fn cells_go_out_with_hello_where_a_cursor_may_not_count_and_the_set_has_changed() {
+        let past = |seen: bool, agreed: Option<u8>| Past {
+            sketch: Sketch::default(),
+            seen,
+            agreed: agreed.map(|set| (9, Fingerprint([set; 16]))),
+        };
+        for (hello, past, expected, name) in [
+            (hello(1, 9, 0, 0, 7), past(false, None), true, "never met"),
+            (hello(1, 0, 0, 0, 7), past(false, None), false, "nothing to tell of"),
+            (hello(1, 9, 2, 4, 7), past(true, Some(7)), false, "all as it was"),
+            (hello(1, 9, 2, 4, 8), past(true, Some(7)), false, "a tail"),
+            (hello(1, 9, 2, 4, 8), past(false, Some(7)), true, "a new life, and a change"),
+            (hello(1, 9, 2, 4, 7), past(false, Some(7)), false, "a new life, and no change"),
+            (hello(1, 9, 0, 0, 8), past(true, Some(7)), true, "the cursor is lost"),
+            (hello(1, 9, 0, 0, 7), past(true, Some(7)), false, "the cursor is lost, and nothing else"),
+        ] {
+            assert_eq!(speculates(&hello, &past), expected, "{name}");
         }
     }
 

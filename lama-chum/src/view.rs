@@ -4,6 +4,7 @@ use bytes::Bytes;
 use lama_identity::Cid;
 
 use crate::Fingerprint;
+use crate::recon::Sketch;
 
 /// Names one life of a store. Random, and new whenever the store was restored, re-created or not stopped
 /// cleanly, so that no cursor of an older life is trusted. [`NO_EPOCH`] stands for "none seen yet".
@@ -41,6 +42,18 @@ pub struct Entry {
     pub gone: bool,
     /// The object's exact bytes; may be empty only if `source_is_peer` or `gone`.
     pub object: Bytes,
+}
+
+/// What a host knows of its view and of earlier sessions with the instance, beside head and cursor, and in the same
+/// snapshot: see [`crate::Chum::with_past`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Past {
+    /// The first 32 cells of the head's set, under the pair key and salt 0 ([`crate::PairKey::short_key`]).
+    pub sketch: Sketch,
+    /// Whether the instance has taken note of this epoch of ours: it acknowledged something, or agreed with us.
+    pub seen: bool,
+    /// Count and fingerprint on which both ends last agreed, in whatever epoch.
+    pub agreed: Option<(u64, Fingerprint)>,
 }
 
 /// How far one log has been taken over, durably: everything up to `upto` in that `epoch` of the peer's log.

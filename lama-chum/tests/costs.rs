@@ -22,9 +22,10 @@ equal                            1/1        45        45       80       80      
 10 new at A                      2/2      2086        74     4192      160       2       3
 10 new at each                   3/3      2115      2115     4272     4272       2       3
 1 new at A, live                 2/1       243        29      352       80       1       2
-first contact of 1,000           5/2    203089        74   213085      160       2       3
+first contact of 1,000           6/2    203515        74   214125      160       2       3
 lost cursor, 1,000 equal         1/1        45        45       80       80       -       1
 lost cursor, 1 of 1,000          4/4       714       529     1472     1280       3       4
+both lost, 1 each of 1,000       4/4       714       714     1472     1472       2       3
 ";
 
 /// A pair that agrees on `count` objects and is about to meet again.
@@ -107,6 +108,13 @@ fn costs() {
     a.share(objects("new at a", 1, 200));
     forget(&mut a);
     row(&mut table, "lost cursor, 1 of 1,000", pair([a, b]));
+    let [mut a, mut b] = agreed(998);
+    for (view, author) in [(&mut a, "new at a"), (&mut b, "new at b")] {
+        forget(view);
+        view.share(objects(author, 1, 200));
+    }
+    b.head.epoch = [8; 8];
+    row(&mut table, "both lost, 1 each of 1,000", pair([a, b]));
     println!("{table}");
     assert_eq!(table, COSTS);
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use common::pair::Pair;
 use common::view::View;
 use common::{Rng, objects, tight};
-use lama_chum::{Config, Event};
+use lama_chum::{Config, Event, wire};
+use lama_core::Machine;
 use lama_identity::Cid;
 
 /// Views that share `shared` objects, and have `ours` and `theirs` for themselves, all in mixed order.
@@ -125,16 +126,6 @@ fn cut_anywhere_a_reconciliation_is_made_up_for_and_nothing_durable_is_sent_agai
     assert!(cuts > 30 && reconciled > 10);
 }
 
-/// Forgets an object without a new epoch: no honest store does.
-fn forget(view: &mut View, id: &Cid) {
-    view.objects.remove(id);
-    view.members.remove(id);
-    view.head.count -= 1;
-    view.head.fingerprint.add(&common::pair_key().fingerprinter(), id);
-    view.head.seq += 1;
-    view.log.push((*id, true));
-}
-
 #[test]
 fn a_loss_in_the_middle_of_a_session_is_healed_by_another_round() {
     for seed in 1..30 {
@@ -143,7 +134,7 @@ fn a_loss_in_the_middle_of_a_session_is_healed_by_another_round() {
         pair.settle().unwrap();
         pair.assert_in_sync();
         for n in [5, 77] {
-            forget(&mut pair.sides[1].view, &objects("shared", 300, 0)[n].0);
+            pair.sides[1].view.danger_forget(&objects("shared", 300, 0)[n].0);
         }
         pair.share(0, objects("later", 3, 100));
         pair.share(1, objects("later still", 3, 100));
@@ -169,4 +160,104 @@ fn two_long_tails_are_reconciled_and_what_both_got_elsewhere_is_not_sent() {
     assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
     let sent: usize = pair.sides.iter().map(|side| side.sent.bytes).sum();
     assert!(sent < 5 * 310 + 1_300, "{sent}");
+}
+
+/// How many ids the large test has: a million of them take longer than a test may (`cargo xtask soak`).
+fn many() -> u64 {
+    std::env::var("LAMA_RECON_N").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
+}
+
+#[test]
+fn ten_differences_in_many_cost_one_small_message_each_way_and_one_round_trip() {
+    let shared = many();
+    let (mut a, mut b) = (View::new(1), View::new(2));
+    let old: Vec<(Cid, Bytes)> = objects("old", shared, 0);
+    a.share(old.clone());
+    b.share(old.into_iter().rev().collect());
+    a.share(objects("a", 5, 0));
+    b.share(objects("b", 5, 0));
+    let mut pair = Pair::new(Config::default(), a, b, 1 << 24, 1);
+    pair.sides.iter_mut().for_each(|side| side.ids_at_most = 1_000);
+    // HELLO and cells cross, then the objects.
+    assert!(pair.flight() && pair.sides.iter().all(|side| side.view.log.len() as u64 == shared + 5));
+    let told = pair.sides.each_ref().map(|side| side.sent.bytes);
+    assert!(pair.flight() && pair.sides.iter().all(|side| side.view.log.len() as u64 == shared + 10));
+    while pair.flight() {}
+    pair.assert_in_sync();
+    println!("{told:?} bytes before the objects");
+    assert!(told.iter().all(|bytes| *bytes < 500), "{told:?}");
+    // Nobody read the log: the youngest entries were looked at once.
+    assert_eq!(pair.sides.each_ref().map(|side| side.view.looked_at), [1_000; 2]);
+    assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+}
+
+#[test]
+fn cells_that_nobody_needs_are_passed_over() {
+    for seed in 1..20 {
+        // One of them has nothing; then both have the same, through others.
+        let mut a = View::new(1);
+        a.share(objects("some", 40, 0));
+        let mut same = a.clone();
+        same.head.epoch = [2; 8];
+        for b in [View::new(2), same] {
+            let expected = b.head.count;
+            let mut pair = Pair::new(tight(), a.clone(), b, 3_000, seed);
+            pair.settle().unwrap();
+            pair.assert_in_sync();
+            assert_eq!(pair.sides[1].view.repeated, 0);
+            // Whoever hears the other's HELLO first keeps them back.
+            let most = if expected == 0 { 9_000 } else { 2 * 45 + 2 * 600 };
+            assert!(pair.sides[0].sent.bytes + pair.sides[1].sent.bytes < most);
+        }
+    }
+}
+
+/// An id leaves a set whose sketch was told: the other side asks for what is not there, and both agree in the end.
+#[test]
+fn what_leaves_the_set_during_a_round_is_passed_over() {
+    for (ours, theirs) in [(3, 3), (60, 90), (400, 30)] {
+        for seed in 1..25 {
+            let [a, b] = views(150, ours, theirs);
+            let mut pair = Pair::new(tight(), a, b, 3_000, seed);
+            for _ in 0..seed {
+                pair.random_step().unwrap();
+            }
+            for n in [1, 2] {
+                // Own entries that were not sent, of which the session has told already.
+                let id = objects("a", ours, 0)[n].0;
+                if !pair.sides[1].view.members.contains(&id) && pair.sides[0].sent.frames < 3 {
+                    pair.sides[0].view.danger_forget(&id);
+                }
+            }
+            let head = pair.sides[0].view.head;
+            let now = pair.now();
+            pair.sides[0].chum.handle(now, lama_chum::Input::Grown(head)).unwrap();
+            pair.settle().unwrap();
+            pair.assert_in_sync();
+        }
+    }
+}
+
+/// With 16 bits for a short id, ids collide all the time: what a round hides is found by the next one.
+#[test]
+fn short_ids_that_collide_cost_rounds_and_lose_nothing() {
+    let config = Config { short_bits: 16, ..tight() };
+    let (mut repeated, mut unread) = (0, 0);
+    for seed in 1..40_u64 {
+        let (mut a, mut b) = (View::new(1), View::new(2));
+        for (view, own) in [(&mut a, "a"), (&mut b, "b")] {
+            view.share(objects(&format!("shared {seed}"), 900, 0));
+            view.share(objects(&format!("{own} {seed}"), 25, 0));
+        }
+        let mut pair = Pair::new(config, a, b, 1 << 20, seed);
+        pair.settle().unwrap();
+        pair.assert_in_sync();
+        assert_eq!(pair.sides[0].view.head.count, 950);
+        assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+        let count = |kind| pair.sides.iter().map(|side| side.kinds[kind as usize]).max().unwrap();
+        repeated += usize::from(count(wire::RECON) > 1);
+        unread += usize::from(count(wire::MORE) > 0);
+    }
+    println!("of 39 sessions {repeated} needed another round, {unread} more cells");
+    assert!(repeated > 8 && unread > 0, "{repeated} {unread}");
 }

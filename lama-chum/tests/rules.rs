@@ -543,9 +543,17 @@ fn recon_out_of_turn() {
     }
     let sketch = lama_chum::recon::Sketch::default();
     let recon = |round| message(|out| Recon { round, snapshot: 100, count: 0, sketch }.write(out));
-    for round in [0, 2, 3] {
+    for round in [2, 3] {
         refuses(started(false), recon(round), out(wire::RECON));
     }
+    // Cells along with HELLO that nobody needed, then once more.
+    let mut ahead = started(false);
+    ahead.handle(NOW, recon(0)).unwrap();
+    refuses(ahead, recon(0), out(wire::RECON));
+    let mut later = started(false);
+    later.handle(NOW, one(7, 100)).unwrap();
+    while later.poll().is_some() {}
+    refuses(later, recon(0), out(wire::RECON));
     let mut twice = started(false);
     twice.handle(NOW, recon(1)).unwrap();
     while twice.poll().is_some() {}

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::Entry;
+use lama_chum::recon::ShortKey;
 use lama_identity::{Cid, InstanceId, PersonId};
 
-use crate::api::{Ids, Page, PeerHead, Read, Reply, Stats};
+use crate::api::{Found, Ids, Page, PeerHead, Read, Reply, Stats};
 use crate::engine::Engine;
 use crate::layout::{ID, Slot, kind, meta};
 use crate::view::{GONE, VOID};
@@ -26,6 +27,9 @@ impl<E: Engine> Store<E> {
                 Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Some(seqs))?)
             }
             Read::Ids { person, after, limit } => Reply::Ids(self.ids(person, *after, *limit)?),
+            Read::Find { person, key, shorts, upto, limit } => {
+                Reply::Found(self.find(person, key, shorts, *upto, *limit)?)
+            }
             Read::Head { person, instance } => Reply::Head(self.peer_head(*person, *instance)),
             Read::Peers(person) => Reply::Peers(
                 self.hot
@@ -158,6 +162,30 @@ impl<E: Engine> Store<E> {
             page.next = self.hot.views.get(view).map_or(0, |log| log.seq).max(page.next);
         }
         Ok(page)
+    }
+
+    fn find(
+        &self,
+        person: &PersonId,
+        key: &ShortKey,
+        shorts: &[u64],
+        upto: u64,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        self.require_active(person)?;
+        let from = upto.saturating_sub(limit.max(1) as u64);
+        let mut found = Vec::new();
+        let Some(view) = self.hot.persons.get(person) else { return Ok(Found { found, from }) };
+        self.each_entry(*view, from, &mut |entry| {
+            if entry.seq <= upto && entry.counts() {
+                let short = key.short(&entry.id);
+                if shorts.binary_search(&short).is_ok() {
+                    found.push((short, entry.seq));
+                }
+            }
+            Ok(entry.seq < upto)
+        })?;
+        Ok(Found { found, from })
     }
 
     fn peer_head(&self, person: PersonId, instance: InstanceId) -> Option<Box<PeerHead>> {

@@ -165,9 +165,11 @@ impl<E: Engine> Store<E> {
     /// Takes note of what is given to be sent.
     fn note_page(&mut self, request: &Request, reply: &Result<Reply, StoreError>) {
         let (person, upto) = match (request, reply) {
-            (Request::Read(Read::Page { person, .. }), Ok(Reply::Page(page))) => (person, page.next),
-            // Who reconciles may send in any order, and tells the other side of all that the set holds.
-            (Request::Read(Read::Ids { person, .. }), Ok(Reply::Ids(ids))) => (person, ids.next),
+            (
+                Request::Read(Read::Page { person, .. } | Read::Fetch { person, .. }),
+                Ok(Reply::Page(page)),
+            ) => (person, page.next),
+            // Ids alone, and what is made of them, bring nothing to anybody: they can still be taken back.
             _ => return,
         };
         if let Some(view) = self.hot.persons.get(person).copied() {

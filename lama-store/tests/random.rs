@@ -2,7 +2,7 @@
 //! entries in memory, and how often they are closed and opened. They must give the same answers, always.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-use lama_chum::Cursor;
+use lama_chum::{Cursor, PairKey};
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
 use lama_store::conformance::fixture::{Dice, contact, linked, peer, person, storage_key};
@@ -89,7 +89,7 @@ impl Generator {
     fn read(&mut self) -> Read {
         let who = self.below(self.persons.len());
         let (person, instance) = (self.persons[who].person_id(), self.persons[who].instance_id());
-        match self.below(9) {
+        match self.below(10) {
             0 => Read::Object(self.object().0),
             1 => Read::Page {
                 person,
@@ -107,6 +107,13 @@ impl Generator {
                 let first = self.below(40) as u64;
                 let seqs = (first..first + 20).filter(|_| self.below(3) == 0).collect();
                 Read::Fetch { person, instance, seqs, max_bytes: self.below(3000) }
+            }
+            8 => {
+                let key = PairKey::new([7; 32]).short_key(0);
+                let mut shorts: Vec<u64> = (0..5).map(|_| key.short(&self.object().0)).collect();
+                shorts.sort_unstable();
+                let (upto, limit) = (self.below(60) as u64, self.below(50));
+                Read::Find { person, key, shorts: shorts.into(), upto, limit }
             }
             _ => Read::Peers(None),
         }

@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
-                      what takes hours: storms (seeds), kills (rounds), fuzz (seconds a target), mutants (seconds a mutant)";
+                      what takes hours: storms (seeds), kills (rounds), ids (how many), fuzz (seconds a target), mutants (seconds a mutant)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,4 @@
-//! `cargo xtask soak [storms|kills|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
+//! `cargo xtask soak [storms|kills|ids|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
 //!
 //! Every part is a part of CI with a larger number: the same tests read how often from the environment.
 
@@ -9,8 +9,13 @@ use crate::run::{self, Failure};
 /// A part of the soak, how much of it when nothing is said, and what runs it.
 type Part = (&'static str, u64, fn(u64) -> Result<(), Failure>);
 
-const PARTS: &[Part] =
-    &[("storms", 2_000, storms), ("kills", 200, kills), ("fuzz", 600, fuzz), ("mutants", 60, mutants)];
+const PARTS: &[Part] = &[
+    ("storms", 2_000, storms),
+    ("kills", 200, kills),
+    ("ids", 1_000_000, ids),
+    ("fuzz", 600, fuzz),
+    ("mutants", 60, mutants),
+];
 
 /// Runs the named part, `amount` of it, or all parts.
 pub(crate) fn run(part: Option<&str>, amount: Option<&str>) -> Result<(), Failure> {
@@ -41,6 +46,13 @@ fn storms(seeds: u64) -> Result<(), Failure> {
 fn kills(rounds: u64) -> Result<(), Failure> {
     let test = ["test", "--release", "--package", "lama-store", "--test", "kill", "--", "--nocapture"];
     run::cargo_with(&[("LAMA_KILLS", &rounds.to_string())], &test)
+}
+
+/// Ten differences among as many ids as said.
+fn ids(count: u64) -> Result<(), Failure> {
+    let test =
+        ["test", "--release", "--package", "lama-chum", "--test", "reconcile", "--", "--nocapture", "many"];
+    run::cargo_with(&[("LAMA_RECON_N", &count.to_string())], &test)
 }
 
 /// Every fuzz target for so many seconds, from the committed corpus; what is found stays in `fuzz/artifacts`.

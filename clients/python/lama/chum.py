@@ -94,6 +94,8 @@ class Sync:
         self._sent = 0
         self._their_upto = 0  # how much of the peer's log is here
         self._their_hello = None
+        self._spoken = 0  # messages of the peer after HELLO
+        self._picked = False
         self._claimed = None
         self._their_claim = (0, b"")  # (own, count and fingerprint)
         self.received: list[tuple[bytes, bytes]] = []  # (id, bytes)
@@ -119,6 +121,11 @@ class Sync:
         return True
 
     @property
+    def picks_known(self) -> bool:
+        """Whether a reconciliation has told what the other side lacks."""
+        return self._picked
+
+    @property
     def in_sync(self) -> bool:
         """The other side's last claim, in HELLO or SYNCED, equals the set here: section 5."""
         return self._their_claim[1] == self._set()
@@ -131,6 +138,8 @@ class Sync:
                 + self._set())
 
     def handle(self, message: bytes) -> None:
+        self._first = self._their_hello is not None and self._spoken == 0
+        self._spoken += self._their_hello is not None
         if self._their_hello is None:
             self._read_hello(message)
         elif message[0] == OBJECTS:
@@ -167,6 +176,8 @@ class Sync:
         if self._round is None:
             if message[0] == recon.CELLS:
                 return  # they were under way when we had read enough
+            if message[0] == recon.RECON and self._first and message[1:2] == b"\0":
+                return  # it came along with HELLO, before anybody knew that it is not needed
             raise ProtocolError("reconciliation out of turn")
         if message[0] == recon.RECON:
             self._their_head = max(self._their_head, self._round.begin(message))
@@ -249,6 +260,7 @@ class Sync:
             self._round.out = []
             if self._round.picks is None:
                 return
+            self._picked = True
             picks, snapshot, self._round = set(self._round.picks), self._round.snapshot, None
             self._mine = [entry for entry in self._mine if entry[0] in picks or entry[0] > snapshot]
             # What comes before the first that is lacking was found at the other side.

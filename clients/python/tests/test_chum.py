@@ -44,6 +44,23 @@ class Chum(unittest.TestCase):
             self.assertTrue(a.in_sync and b.in_sync)
             self.assertEqual((len(a.received), len(b.received)), (theirs, ours))
 
+    def test_cells_along_with_hello(self):
+        text = lambda n: (DAG_CBOR, objects.encode({"n": n}))
+        both = [text(n) for n in range(40)]
+        a = chum.Sync(PAIR_KEY, both)
+        key = recon.ShortKey(PAIR_KEY, 0, chum.siphash13_64)
+        for theirs in ([], both[:30] + [text(99)]):
+            b = chum.Sync(PAIR_KEY, theirs)
+            # The other side says more than it would have to.
+            b.handle(a.out[0])
+            b.handle(recon.Round(key, 0, a._log).out[0])
+            self.assertEqual(b.picks_known, bool(theirs))
+        with self.assertRaises(ProtocolError):
+            b = chum.Sync(PAIR_KEY, [])
+            b.handle(a.out[0])
+            for _ in range(2):
+                b.handle(recon.Round(key, 0, a._log).out[0])
+
     def test_reconciliation_vectors(self):
         vector = json.loads((VECTORS / "reconciliation.json").read_text())
         keys = [recon.ShortKey(bytes.fromhex(vector["pair_key"]), salt, chum.siphash13_64) for salt in (0, 1)]

@@ -19,6 +19,8 @@ use crate::PairKey;
 pub struct ShortKey {
     hasher: SipHasher13,
     check: u64,
+    salt: u64,
+    bits: u32,
 }
 
 impl PairKey {
@@ -31,7 +33,12 @@ impl PairKey {
         let (left, right) = key.split_at(16);
         sip.copy_from_slice(left);
         check.copy_from_slice(right);
-        let this = ShortKey { hasher: SipHasher13::new_with_key(&sip), check: u64::from_le_bytes(check) };
+        let this = ShortKey {
+            hasher: SipHasher13::new_with_key(&sip),
+            check: u64::from_le_bytes(check),
+            salt,
+            bits: 64,
+        };
         key.zeroize();
         sip.zeroize();
         check.zeroize();
@@ -40,6 +47,14 @@ impl PairKey {
 }
 
 impl ShortKey {
+    /// The same key, of whose short ids only so many bits tell ids apart: for tests, in which ids are to collide.
+    /// 64 is what the protocol says.
+    #[must_use]
+    pub const fn shortened(mut self, bits: u32) -> Self {
+        self.bits = if bits < 64 { bits } else { 64 };
+        self
+    }
+
     /// The short id of an id: SipHash-1-3 over its 33 bytes `digest || codec`.
     #[must_use]
     pub fn short(&self, id: &Cid) -> u64 {
@@ -49,7 +64,8 @@ impl ShortKey {
         codec.fill(id.codec() as u8);
         let mut hasher = self.hasher;
         hasher.write(&input);
-        hasher.finish()
+        let short = hasher.finish();
+        if self.bits == 64 { short } else { mix(short & ((1 << self.bits) - 1)) }
     }
 
     /// The check of a short id: the high half of `mix(short ^ check key)`.
@@ -60,8 +76,17 @@ impl ShortKey {
     }
 }
 
+impl PartialEq for ShortKey {
+    /// Whether both make the same short ids: the check key comes from the same derivation as the other one.
+    fn eq(&self, other: &Self) -> bool {
+        (self.check, self.salt, self.bits) == (other.check, other.salt, other.bits)
+    }
+}
+
+impl Eq for ShortKey {}
+
 impl fmt::Debug for ShortKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShortKey(..)")
+        write!(f, "ShortKey({}, ..)", self.salt)
     }
 }

@@ -1,113 +1,115 @@
 //! One round of reconciliation after another: who says what, and which of our entries the peer lacks.
 //!
 //! A round begins where both HELLOs say so, or where two sets are found different though everything was
-//! exchanged. Each side stops sending objects, waits until what it sent is acknowledged, reads the ids of its log
-//! and says RECON. With both RECONs, the positions in both logs start again from 0: what one side sends from now
-//! on are those of its entries that the other lacks, in the order of its log, so that children precede parents
-//! and an acknowledgement of a position means what it always means.
+//! exchanged. Each side stops sending objects, waits until what it sent is acknowledged, and says RECON: in the
+//! round with which a session starts from the sketch that the host keeps, in others by reading the ids of its log.
+//! With both RECONs, the positions in both logs start again from 0: what one side sends from now on are those of its
+//! entries that the other lacks, in the order of its log, so that children precede parents and an acknowledgement
+//! of a position means what it always means.
+//!
+//! Where the 32 cells of RECON tell everything, nobody reads the whole log: the host looks for the entries behind the
+//! few short ids, newest first. A table of all short ids is built only for more cells or a list, and freed after it.
 
+mod find;
+mod frame;
+mod round;
 mod work;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Bytes, BytesMut};
 use lama_core::Ticket;
 use lama_identity::Cid;
 
-use crate::recon::{
-    Decoder, Outcome, Plan, SKETCH_CELLS, ShortKey, Sketch, first_cells, more_cells, write_cells, write_list,
-};
-use crate::wire::{self, MAX_WANT, Recon, WantFlags};
+use crate::recon::{Decoder, Outcome, Plan, SKETCH_CELLS, ShortKey, Sketch, first_cells, more_cells};
+use crate::wire::{self, Recon, WantFlags};
 use crate::{ChumError, Config, PairKey};
-use work::{Decode, Encode, Listing, Marking, Work, in_range, list_base, part_cells, scaled, share};
+use find::Finding;
+pub(crate) use find::Step as FindStep;
+use frame::{Frame, push_cells, push_wants};
+use round::Round;
+pub(crate) use round::Scanned;
+use work::{Decode, Encode, Listing, Marking, Step, Work};
 
 /// The last round of a session: one where it starts, and two where sets are found different.
 const LAST_ROUND: u8 = 2;
 
-/// Ids in one page of a scan.
-const IDS: usize = 8_192;
-
-/// One entry of our log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Item {
-    short: u64,
-    seq: u32,
-}
-
-/// The entries to send, ascending, of the snapshot that ends at `upto`.
+/// The entries to send, of the snapshot that ends at `upto`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Picks {
-    pub(crate) seqs: Vec<u64>,
-    pub(crate) upto: u64,
+pub(crate) enum Picks {
+    /// These, ascending.
+    Some { seqs: Vec<u64>, upto: u64 },
+    /// All: nobody could tell what is lacking.
+    All { upto: u64 },
 }
 
-/// A frame to be built when the link has room.
+/// What the host keeps of our set, for the round with which a session starts.
 #[derive(Debug)]
-enum Frame {
-    Recon(Box<Recon>),
-    Cells { range: u32, first: u32, end: u32 },
-    List { range: u32 },
-    Want(WantFlags, Vec<u64>),
-    Marks { range: u32, bits: Vec<u8> },
-    More { range: u32 },
-}
-
-/// Cells to be sent.
-fn push_cells(frames: &mut VecDeque<Frame>, range: u32, first: u32, end: u32) {
-    frames.push_back(Frame::Cells { range, first, end });
-}
-
-/// Short ids to be asked for.
-fn push_wants(frames: &mut VecDeque<Frame>, shorts: &[u64]) {
-    let mut rest = shorts;
-    while let Some((part, behind)) = rest.split_at_checked(MAX_WANT).filter(|(_, behind)| !behind.is_empty())
-    {
-        frames.push_back(Frame::Want(WantFlags::Part, part.to_vec()));
-        rest = behind;
-    }
-    frames.push_back(Frame::Want(WantFlags::Last, rest.to_vec()));
-}
-
-/// The round under way.
-#[derive(Debug)]
-struct Round {
-    number: u8,
-    key: ShortKey,
-    /// Head of our log when the scan began; `None` before.
-    snapshot: Option<u64>,
-    scan: Option<Ticket>,
-    /// The log has been looked at up to here.
-    scanned: u64,
-    /// Sorted by short id once the scan is complete.
-    items: Vec<Item>,
+struct Kept {
+    snapshot: u64,
     sketch: Sketch,
-    ready: bool,
-    theirs: Option<Recon>,
-    work: Work,
+}
+
+/// Whether RECON goes out with HELLO, before anybody knows that it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    No,
+    Due,
+    Sent,
 }
 
 /// Reconciliation in one session.
 #[derive(Debug)]
 pub(crate) struct Reconcile {
     pair: PairKey,
+    /// Bits of a short id that count.
+    bits: u32,
+    kept: Option<Box<Kept>>,
+    ahead: Ahead,
     /// The last round that has begun.
     last: Option<u8>,
     round: Option<Round>,
+    /// The round is over, and the entries behind what it found are being looked for.
+    finding: Option<Finding>,
     frames: VecDeque<Frame>,
     /// The last round ended with cells that we read: some may still be under way, and say nothing new.
     cells_under_way: bool,
 }
 
 impl Reconcile {
-    pub(crate) const fn new(pair: PairKey) -> Self {
-        Self { pair, last: None, round: None, frames: VecDeque::new(), cells_under_way: false }
+    pub(crate) const fn new(pair: PairKey, config: &Config) -> Self {
+        Self {
+            pair,
+            bits: config.short_bits,
+            kept: None,
+            ahead: Ahead::No,
+            last: None,
+            round: None,
+            finding: None,
+            frames: VecDeque::new(),
+            cells_under_way: false,
+        }
+    }
+
+    /// The sketch of our set at `snapshot`, which our HELLO names; whether it goes out with that.
+    pub(crate) fn keep(&mut self, snapshot: u64, sketch: Sketch, ahead: bool) {
+        if self.bits == 64 {
+            self.kept = Some(Box::new(Kept { snapshot, sketch }));
+            self.ahead = if ahead { Ahead::Due } else { Ahead::No };
+        }
+    }
+
+    /// The session starts without a round.
+    pub(crate) fn skip(&mut self) {
+        self.kept = None;
+        self.ahead = Ahead::No;
     }
 
     /// Whether a round is under way: what is missing at either end is not known yet.
     pub(crate) const fn is_active(&self) -> bool {
-        self.round.is_some()
+        self.round.is_some() || self.finding.is_some()
     }
 
     /// Whether our RECON is made and the peer's has not come: what it acknowledges is of older positions.
@@ -115,33 +117,48 @@ impl Reconcile {
         self.round.as_ref().is_some_and(|round| round.ready && round.theirs.is_none())
     }
 
+    /// Whether nothing can be answered before our own log has been read: the peer is to wait.
+    pub(crate) fn is_building(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| matches!(round.work, Work::Building))
+    }
+
     /// Whether the round under way is not the one with which a session starts.
     pub(crate) fn is_repeated(&self) -> bool {
         self.round.as_ref().is_some_and(|round| round.number > 0)
     }
 
+    /// Whether any round has begun.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// The number of another round, if there may be one now.
     pub(crate) fn another(&self) -> Option<u8> {
         let next = self.last.map_or(1, |last| last.saturating_add(1));
-        (self.round.is_none() && next <= LAST_ROUND).then_some(next)
+        (!self.is_active() && next <= LAST_ROUND).then_some(next)
     }
 
-    /// Begins a round.
-    pub(crate) fn begin(&mut self, number: u8) {
+    fn key(&self, number: u8) -> ShortKey {
+        self.pair.short_key(number.into()).shortened(self.bits)
+    }
+
+    /// Begins a round. Whether our RECON is made already.
+    pub(crate) fn begin(&mut self, number: u8) -> bool {
+        let key = self.key(number);
         self.last = Some(number);
         self.cells_under_way = false;
-        self.round = Some(Round {
-            number,
-            key: self.pair.short_key(number.into()),
-            snapshot: None,
-            scan: None,
-            scanned: 0,
-            items: Vec::new(),
-            sketch: Sketch::default(),
-            ready: false,
-            theirs: None,
-            work: Work::Waiting,
-        });
+        let kept = self.kept.take().filter(|_| number == 0);
+        let round = match kept {
+            Some(kept) => Round::kept(number, key, kept.snapshot, kept.sketch),
+            None => Round::new(number, key),
+        };
+        let (ready, said) = (round.ready, self.ahead == Ahead::Sent);
+        self.ahead = Ahead::No;
+        if ready && !said {
+            self.frames.push_back(Frame::Recon(Box::new(round.recon())));
+        }
+        self.round = Some(round);
+        ready
     }
 
     /// Takes the peer's RECON; whether our side has to begin the round.
@@ -164,69 +181,58 @@ impl Reconcile {
         Ok(true)
     }
 
-    /// The next scan of ids, once nothing of ours is under way: after which entry, and how many.
+    /// The next scan of ids, if one is needed: after which entry, and how many.
     pub(crate) fn next_scan(&mut self, head: u64, drained: bool) -> Option<(u64, usize)> {
-        let round = self.round.as_mut().filter(|round| !round.ready && round.scan.is_none())?;
-        if !drained && round.snapshot.is_none() {
-            return None;
-        }
-        round.snapshot.get_or_insert(head);
-        Some((round.scanned, IDS))
+        self.round.as_mut()?.next_scan(head, drained)
+    }
+
+    /// The next step of looking for entries.
+    pub(crate) fn next_find(&self) -> Option<FindStep> {
+        self.finding.as_ref()?.next()
     }
 
     /// Notes the scan that was asked for.
-    pub(crate) fn scanning(&mut self, ticket: Ticket) {
+    pub(crate) const fn scanning(&mut self, ticket: Ticket) {
         if let Some(round) = &mut self.round {
-            round.scan = Some(ticket);
+            round.scanning(ticket);
+        }
+    }
+
+    /// Notes the step of looking for entries that was asked for.
+    pub(crate) const fn finding(&mut self, ticket: Ticket) {
+        if let Some(finding) = &mut self.finding {
+            finding.asked(ticket);
         }
     }
 
     /// Whether `ticket` names the scan under way.
     pub(crate) fn is_scan(&self, ticket: Ticket) -> bool {
-        self.round.as_ref().and_then(|round| round.scan) == Some(ticket)
+        self.round.as_ref().is_some_and(|round| round.is_scan(ticket))
     }
 
-    /// Takes a page of ids; whether the snapshot is complete and RECON made.
-    pub(crate) fn ids(&mut self, ids: &[(u64, Cid)], next: u64) -> Result<bool, ChumError> {
-        let misuse = ChumError::PageOutOfOrder;
-        let round = self.round.as_mut().ok_or(misuse)?;
-        round.scan.take().ok_or(misuse)?;
-        let after = round.scanned;
-        let snapshot = round.snapshot.ok_or(misuse)?;
-        if next <= after && after < snapshot {
-            return Err(misuse);
+    /// Whether `ticket` names the step of looking for entries that is under way.
+    pub(crate) fn is_find(&self, ticket: Ticket) -> bool {
+        self.finding.as_ref().is_some_and(|finding| finding.is_asked(ticket))
+    }
+
+    /// Takes a page of ids. With the last of them for RECON, that is made.
+    pub(crate) fn ids(&mut self, ids: &[(u64, Cid)], next: u64) -> Result<Scanned, ChumError> {
+        let round = self.round.as_mut().ok_or(ChumError::PageOutOfOrder)?;
+        let scanned = round.ids(ids, next)?;
+        if matches!(scanned, Scanned::Said) {
+            self.frames.push_back(Frame::Recon(Box::new(round.recon())));
         }
-        let mut last = after;
-        for (seq, id) in ids {
-            if *seq <= last || *seq > next {
-                return Err(misuse);
-            }
-            last = *seq;
-            if *seq <= snapshot {
-                let seq = u32::try_from(*seq).map_err(|_| ChumError::ViewTooLong)?;
-                round.items.push(Item { short: round.key.short(id), seq });
-            }
+        Ok(scanned)
+    }
+
+    /// Takes what was found in one step. All our entries that the peer lacks, once they are known.
+    pub(crate) fn found(&mut self, found: Vec<(u64, u64)>, from: u64) -> Result<Option<Picks>, ChumError> {
+        let finding = self.finding.as_mut().ok_or(ChumError::PageOutOfOrder)?;
+        let picks = finding.found(found, from)?;
+        if picks.is_some() {
+            self.finding = None;
         }
-        round.scanned = next;
-        if next < snapshot {
-            return Ok(false);
-        }
-        round.items.sort_unstable();
-        // An id that stands in the log twice counts once, where it stands last.
-        round.items.reverse();
-        round.items.dedup_by_key(|item| item.short);
-        round.items.reverse();
-        for item in &round.items {
-            round.sketch.add(&round.key, item.short);
-        }
-        round.ready = true;
-        self.frames.push_back(Frame::Recon(Box::new(Recon {
-            round: round.number,
-            snapshot,
-            count: round.items.len() as u64,
-            sketch: round.sketch,
-        })));
-        Ok(true)
+        Ok(picks)
     }
 
     /// With both RECONs: reads the difference, or settles who says what. Our entries that the peer lacks, if that
@@ -238,21 +244,28 @@ impl Reconcile {
         };
         let mut decoder = Decoder::new(round.key.clone());
         if decoder.extend(theirs.sketch.cells(), round.sketch.cells())? == Outcome::Done {
-            let ours = decoder.into_differences().ours;
-            return Ok(Some(self.finish(&ours)));
+            return Ok(self.finish(decoder.into_differences().ours));
         }
-        let (count, estimate) = (round.items.len() as u64, round.sketch.minus(&theirs.sketch).estimate());
+        round.decoder = Some(decoder);
+        round.work = Work::Building;
+        if round.built { self.plan() } else { Ok(None) }
+    }
+
+    /// With both RECONs and all our short ids: settles who says what, and hears what the peer has said meanwhile.
+    pub(crate) fn plan(&mut self) -> Result<Option<Picks>, ChumError> {
+        let Self { round: Some(round), frames, .. } = self else { return Ok(None) };
+        let (Some(theirs), Work::Building) = (round.theirs, &round.work) else { return Ok(None) };
+        let estimate = round.sketch.minus(&theirs.sketch).estimate();
         let rank = |count: u64, sketch: &Sketch| (count, sketch.cells().first().map(|cell| cell.sum));
-        let smaller = rank(count, &round.sketch) < rank(theirs.count, &theirs.sketch);
-        let plan = Plan::new(estimate, count.min(theirs.count));
+        let smaller = rank(round.count, &round.sketch) < rank(theirs.count, &theirs.sketch);
+        let plan = Plan::new(estimate, round.count.min(theirs.count));
         let ranges = 1_u32 << plan.ranges();
         let start = if ranges == 1 { SKETCH_CELLS } else { 0 };
         let goal = first_cells(estimate / u64::from(ranges)).max(more_cells(start));
+        let decoder = round.decoder.take();
         round.work = match (plan, smaller) {
             (Plan::Cells { ranges: log }, true) => {
-                for range in 0..ranges {
-                    push_cells(&mut self.frames, range, start, goal);
-                }
+                (0..ranges).for_each(|range| push_cells(frames, range, start, goal));
                 Work::Encode(Encode {
                     ranges: log,
                     goals: alloc::vec![goal; ranges as usize],
@@ -260,10 +273,10 @@ impl Reconcile {
                 })
             }
             (Plan::Cells { ranges: log }, false) => {
-                Work::Decode(Decode::new(&round.key, log, goal, (ranges == 1).then_some(decoder)))
+                Work::Decode(Decode::new(&round.key, log, goal, decoder.filter(|_| ranges == 1)))
             }
             (Plan::List { ranges: log }, true) => {
-                (0..ranges).for_each(|range| self.frames.push_back(Frame::List { range }));
+                (0..ranges).for_each(|range| frames.push_back(Frame::List { range }));
                 Work::List(Listing { ranges: log, next: 0, wanted: Vec::new() })
             }
             (Plan::List { ranges: log }, false) => Work::Mark(Marking {
@@ -274,32 +287,43 @@ impl Reconcile {
                 unlisted: Vec::new(),
             }),
         };
+        let mut early = core::mem::take(&mut round.early);
+        while let Some(message) = early.pop_front() {
+            let kind = message.first().copied().unwrap_or_default();
+            if let Some(picks) = self.message(kind, &message)? {
+                return Ok(Some(picks));
+            }
+        }
         Ok(None)
     }
 
     /// Takes CELLS, LIST, WANT, MARKS or MORE. Our entries that the peer lacks, if that is known now.
-    pub(crate) fn message(&mut self, kind: u8, message: &[u8]) -> Result<Option<Picks>, ChumError> {
+    pub(crate) fn message(&mut self, kind: u8, message: &Bytes) -> Result<Option<Picks>, ChumError> {
         let out_of_turn = ChumError::ReconOutOfTurn { kind };
         if kind == wire::CELLS && self.round.is_none() && self.cells_under_way {
             return Ok(None);
         }
         let Self { round: Some(round), frames, .. } = self else { return Err(out_of_turn) };
-        let items = round.items.as_slice();
+        let table = round.table.as_slice();
         let shorts = match (&mut round.work, kind) {
+            (Work::Building, _) => {
+                round.early.push_back(message.clone());
+                return Ok(None);
+            }
             (Work::Decode(decode), wire::CELLS) => {
                 let (range, bytes) = wire::read_range(message)?;
                 let total = round.theirs.map_or(0, |theirs| theirs.count);
-                match decode.cells(&round.key, items, range, bytes, total)? {
-                    work::Step::Wait => return Ok(None),
-                    work::Step::More => {
+                match decode.cells(&round.key, table, range, bytes, total)? {
+                    Step::Wait => return Ok(None),
+                    Step::More => {
                         frames.push_back(Frame::More { range });
                         return Ok(None);
                     }
-                    work::Step::GiveUp => {
+                    Step::GiveUp => {
                         frames.push_back(Frame::Want(WantFlags::Everything, Vec::new()));
-                        items.iter().map(|item| item.short).collect()
+                        return Ok(Some(self.finish_with_all()));
                     }
-                    work::Step::Done => {
+                    Step::Done => {
                         push_wants(frames, &decode.theirs);
                         core::mem::take(&mut decode.ours)
                     }
@@ -314,18 +338,18 @@ impl Reconcile {
             (Work::Encode(encode), wire::WANT) => {
                 let (flags, shorts) = wire::read_want(message)?;
                 encode.wanted.extend(shorts);
-                if encode.wanted.len() > items.len() {
+                if encode.wanted.len() as u64 > round.count {
                     return Err(ChumError::WantBeyondSet);
                 }
                 match flags {
                     WantFlags::Part => return Ok(None),
                     WantFlags::Last => core::mem::take(&mut encode.wanted),
-                    WantFlags::Everything => items.iter().map(|item| item.short).collect(),
+                    WantFlags::Everything => return Ok(Some(self.finish_with_all())),
                 }
             }
             (Work::Mark(marking), wire::LIST) => {
                 let (range, bytes) = wire::read_range(message)?;
-                let (bits, done) = marking.list(items, range, bytes)?;
+                let (bits, done) = marking.list(table, range, bytes)?;
                 frames.push_back(Frame::Marks { range, bits });
                 if !done {
                     return Ok(None);
@@ -334,73 +358,50 @@ impl Reconcile {
             }
             (Work::List(listing), wire::MARKS) => {
                 let (range, bits) = wire::read_range(message)?;
-                if !listing.marks(items, range, bits)? {
+                if !listing.marks(table, range, bits)? {
                     return Ok(None);
                 }
                 core::mem::take(&mut listing.wanted)
             }
             _ => return Err(out_of_turn),
         };
-        Ok(Some(self.finish(&shorts)))
+        Ok(self.finish(shorts))
     }
 
-    /// The round is over on our side: finds the entries behind short ids. Unknown ones are left out.
-    fn finish(&mut self, shorts: &[u64]) -> Picks {
-        let Some(round) = self.round.take() else { return Picks { seqs: Vec::new(), upto: 0 } };
+    /// The round is over on our side: its table goes. Gives its snapshot and key.
+    fn end(&mut self) -> Option<(u64, ShortKey)> {
+        let round = self.round.take()?;
         self.cells_under_way = matches!(round.work, Work::Decode(_));
         // Cells that the peer could do without.
         self.frames.retain(|frame| !matches!(frame, Frame::Cells { .. }));
-        let mut seqs: Vec<u64> = shorts
-            .iter()
-            .filter_map(|short| {
-                let at = round.items.binary_search_by_key(short, |item| item.short).ok()?;
-                round.items.get(at).map(|item| item.seq.into())
-            })
-            .collect();
-        seqs.sort_unstable();
-        seqs.dedup();
-        Picks { seqs, upto: round.snapshot.unwrap_or_default() }
+        Some((round.snapshot.unwrap_or_default(), round.key))
+    }
+
+    /// The peer lacks what stands behind these short ids. Unknown ones are left out.
+    fn finish(&mut self, shorts: Vec<u64>) -> Option<Picks> {
+        let (upto, key) = self.end()?;
+        if shorts.is_empty() {
+            return Some(Picks::Some { seqs: Vec::new(), upto });
+        }
+        self.finding = Some(Finding::new(key, shorts, upto));
+        None
+    }
+
+    /// Nobody can tell what the peer lacks.
+    fn finish_with_all(&mut self) -> Picks {
+        Picks::All { upto: self.end().map_or(0, |(upto, _)| upto) }
+    }
+
+    /// Builds RECON behind HELLO, if it goes out before anybody knows that it is needed.
+    pub(crate) fn write_ahead(&mut self, out: &mut BytesMut) -> bool {
+        let Some(kept) = self.kept.as_deref().filter(|_| self.ahead == Ahead::Due) else { return false };
+        Round::kept(0, self.key(0), kept.snapshot, kept.sketch).recon().write(out);
+        self.ahead = Ahead::Sent;
+        true
     }
 
     /// Builds the next frame, if there is one.
     pub(crate) fn write(&mut self, config: &Config, out: &mut BytesMut) -> bool {
-        let Some(frame) = self.frames.pop_front() else { return false };
-        match frame {
-            Frame::Recon(recon) => recon.write(out),
-            Frame::Cells { range, first, end } => {
-                // 17 bytes are the most that a cell takes.
-                let fit = u32::try_from(config.room.saturating_sub(3) / 17).unwrap_or(u32::MAX).max(1);
-                let until = end.min(first.saturating_add(fit));
-                if until < end {
-                    self.frames.push_front(Frame::Cells { range, first: until, end });
-                }
-                if let Some(round) = &self.round
-                    && let Work::Encode(encode) = &round.work
-                {
-                    let part = in_range(&round.items, range, encode.ranges);
-                    let cells = part_cells(&round.key, part, first, until);
-                    wire::write_range(wire::CELLS, range, out);
-                    write_cells(&cells, first, share(round.items.len() as u64, encode.ranges), out);
-                }
-            }
-            Frame::List { range } => {
-                if let Some(round) = &self.round
-                    && let Work::List(listing) = &round.work
-                {
-                    let part = in_range(&round.items, range, listing.ranges);
-                    let total = round.items.len() as u64;
-                    wire::write_range(wire::LIST, range, out);
-                    out.put_u16(u16::try_from(part.len()).unwrap_or(u16::MAX));
-                    write_list(list_base(range, listing.ranges, total), scaled(part, total), out);
-                }
-            }
-            Frame::Want(flags, shorts) => wire::write_want(flags, &shorts, out),
-            Frame::Marks { range, bits } => {
-                wire::write_range(wire::MARKS, range, out);
-                out.put_slice(&bits);
-            }
-            Frame::More { range } => wire::write_range(wire::MORE, range, out),
-        }
-        true
+        frame::write(&mut self.frames, self.round.as_ref(), config, out)
     }
 }

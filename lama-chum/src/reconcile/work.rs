@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::Item;
 use crate::ChumError;
 use crate::recon::{
     Cell, Decoder, MAX_CELLS, Outcome, ReconError, ShortKey, compare, fill, more_cells, range_of, read_cells,
@@ -15,6 +14,8 @@ use crate::wire::{CELLS, LIST, MARKS};
 pub(super) enum Work {
     /// Ours or their RECON is still to come.
     Waiting,
+    /// Both came and do not suffice: our short ids are being read.
+    Building,
     /// We read cells: the larger set.
     Decode(Decode),
     /// We send cells: the smaller set.
@@ -25,17 +26,17 @@ pub(super) enum Work {
     List(Listing),
 }
 
-/// The items of a range, of items sorted by short id.
-pub(super) fn in_range(items: &[Item], range: u32, ranges: u32) -> &[Item] {
-    let first = items.partition_point(|item| range_of(item.short, ranges) < range);
-    let end = items.partition_point(|item| range_of(item.short, ranges) <= range);
-    items.get(first..end).unwrap_or_default()
+/// The short ids of a range, of a table in ascending order.
+pub(super) fn in_range(table: &[u64], range: u32, ranges: u32) -> &[u64] {
+    let first = table.partition_point(|short| range_of(*short, ranges) < range);
+    let end = table.partition_point(|short| range_of(*short, ranges) <= range);
+    table.get(first..end).unwrap_or_default()
 }
 
-/// The cells `first .. end` of some items.
-pub(super) fn part_cells(key: &ShortKey, items: &[Item], first: u32, end: u32) -> Vec<Cell> {
+/// The cells `first .. end` of some short ids.
+pub(super) fn part_cells(key: &ShortKey, shorts: &[u64], first: u32, end: u32) -> Vec<Cell> {
     let mut cells = alloc::vec![Cell::default(); end.min(MAX_CELLS).saturating_sub(first) as usize];
-    fill(key, items.iter().map(|item| item.short), first, &mut cells);
+    fill(key, shorts.iter().copied(), first, &mut cells);
     cells
 }
 
@@ -45,8 +46,8 @@ pub(super) const fn share(total: u64, ranges: u32) -> u64 {
 }
 
 /// Scaled short ids, ascending.
-pub(super) fn scaled(items: &[Item], total: u64) -> impl Iterator<Item = u64> {
-    items.iter().map(move |item| scale(item.short, total))
+pub(super) fn scaled(shorts: &[u64], total: u64) -> impl Iterator<Item = u64> {
+    shorts.iter().map(move |short| scale(*short, total))
 }
 
 /// Where the list of a range begins.
@@ -68,7 +69,7 @@ pub(super) enum Step {
 
 /// The cells of one range.
 #[derive(Debug)]
-struct Table {
+struct RangeCells {
     decoder: Decoder,
     /// Came, and not taken yet: our own cells are computed once for all up to the goal.
     pending: Vec<Cell>,
@@ -88,7 +89,7 @@ pub(super) struct Decode {
     /// what we hold anyway; a peer whose cells never decode makes us hold no more.
     limit: u64,
     /// `None` once a range has been read.
-    tables: Vec<Option<Table>>,
+    tables: Vec<Option<RangeCells>>,
     left: usize,
     pub(super) ours: Vec<u64>,
     pub(super) theirs: Vec<u64>,
@@ -102,7 +103,7 @@ impl Decode {
         let tables = (0..left)
             .map(|_| {
                 let decoder = first.take().unwrap_or_else(|| Decoder::new(key.clone()));
-                Some(Table { decoder, pending: Vec::new(), goal })
+                Some(RangeCells { decoder, pending: Vec::new(), goal })
             })
             .collect();
         let promised = u64::from(goal) << ranges;
@@ -114,7 +115,7 @@ impl Decode {
     pub(super) fn cells(
         &mut self,
         key: &ShortKey,
-        items: &[Item],
+        table: &[u64],
         range: u32,
         bytes: &[u8],
         total: u64,
@@ -122,27 +123,27 @@ impl Decode {
         let out_of_turn = ChumError::ReconOutOfTurn { kind: CELLS };
         let place = self.tables.get_mut(range as usize).ok_or(out_of_turn)?;
         // Read already from fewer than were under way.
-        let Some(table) = place else { return Ok(Step::Wait) };
-        let have = table.decoder.len().saturating_add(table.pending.len() as u32);
-        table.pending.extend(read_cells(bytes, have, share(total, self.ranges), total)?);
-        let (first, end) = (table.decoder.len(), table.decoder.len() + table.pending.len() as u32);
-        if end > table.goal {
+        let Some(cells) = place else { return Ok(Step::Wait) };
+        let have = cells.decoder.len().saturating_add(cells.pending.len() as u32);
+        cells.pending.extend(read_cells(bytes, have, share(total, self.ranges), total)?);
+        let (first, end) = (cells.decoder.len(), cells.decoder.len() + cells.pending.len() as u32);
+        if end > cells.goal {
             return Err(out_of_turn);
         }
-        if end < table.goal {
+        if end < cells.goal {
             return Ok(Step::Wait);
         }
-        let ours = part_cells(key, in_range(items, range, self.ranges), first, end);
-        let theirs = core::mem::take(&mut table.pending);
-        if table.decoder.extend(&theirs, &ours)? == Outcome::Stuck {
-            table.goal = more_cells(end);
-            self.promised = self.promised.saturating_add((table.goal - end).into());
-            let more = table.goal > end && self.promised <= self.limit;
+        let ours = part_cells(key, in_range(table, range, self.ranges), first, end);
+        let theirs = core::mem::take(&mut cells.pending);
+        if cells.decoder.extend(&theirs, &ours)? == Outcome::Stuck {
+            cells.goal = more_cells(end);
+            self.promised = self.promised.saturating_add((cells.goal - end).into());
+            let more = cells.goal > end && self.promised <= self.limit;
             return Ok(if more { Step::More } else { Step::GiveUp });
         }
-        if let Some(table) = place.take() {
-            self.promised = self.promised.saturating_sub(table.goal.into());
-            let found = table.decoder.into_differences();
+        if let Some(cells) = place.take() {
+            self.promised = self.promised.saturating_sub(cells.goal.into());
+            let found = cells.decoder.into_differences();
             self.ours.extend(found.ours);
             self.theirs.extend(found.theirs);
             self.left = self.left.saturating_sub(1);
@@ -181,16 +182,16 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Takes the marks of a range; whether they were the last ones.
-    pub(super) fn marks(&mut self, items: &[Item], range: u32, bits: &[u8]) -> Result<bool, ChumError> {
+    pub(super) fn marks(&mut self, table: &[u64], range: u32, bits: &[u8]) -> Result<bool, ChumError> {
         if range != self.next {
             return Err(ChumError::ReconOutOfTurn { kind: MARKS });
         }
-        let part = in_range(items, range, self.ranges);
+        let part = in_range(table, range, self.ranges);
         if bits.len() != part.len().div_ceil(8) {
             return Err(ReconError::Length.into());
         }
         let bits = bits.iter().flat_map(|byte| (0..8).rev().map(move |shift| byte >> shift & 1 == 1));
-        self.wanted.extend(part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(item, _)| item.short));
+        self.wanted.extend(part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(short, _)| *short));
         self.next = self.next.saturating_add(1);
         Ok(self.next == 1 << self.ranges)
     }
@@ -213,7 +214,7 @@ impl Marking {
     /// Takes the list of a range: the marks for it, and whether it was the last one.
     pub(super) fn list(
         &mut self,
-        items: &[Item],
+        table: &[u64],
         range: u32,
         bytes: &[u8],
     ) -> Result<(Vec<u8>, bool), ChumError> {
@@ -232,11 +233,11 @@ impl Marking {
         if self.listed > self.total || (done && self.listed < self.total) {
             return Err(ReconError::Count.into());
         }
-        let part = in_range(items, range, self.ranges);
+        let part = in_range(table, range, self.ranges);
         let ours: Vec<u64> = scaled(part, self.total).collect();
         let (wanted, unlisted) = compare(&listed, &ours);
         let missing = part.iter().zip(unlisted).filter(|(_, unlisted)| *unlisted);
-        self.unlisted.extend(missing.map(|(item, _)| item.short));
+        self.unlisted.extend(missing.map(|(short, _)| *short));
         let byte = |bits: &[bool]| {
             bits.iter().zip(0..8_u32).fold(0, |byte, (wanted, at)| byte | u8::from(*wanted) << (7 - at))
         };

@@ -78,5 +78,6 @@ pub fn tight() -> Config {
         max_imports: 3,
         send_bytes: 4_000,
         send_objects: 12,
+        short_bits: 64,
     }
 }

@@ -37,13 +37,15 @@ pub struct Side {
     pub inbox: VecDeque<Bytes>,
     pub inbox_bytes: usize,
     pub most_imports: usize,
+    /// Messages sent, by their first byte.
+    pub kinds: [usize; 256],
     /// Ids that the store gives in one page.
     pub ids_at_most: usize,
 }
 
 impl Side {
     pub fn new(config: Config, view: View) -> Self {
-        let chum = Chum::new(config, view.head, view.cursor, super::pair_key());
+        let chum = Chum::new(config, view.head, view.cursor, super::pair_key()).with_past(&view.past());
         Self {
             chum,
             view,
@@ -53,6 +55,7 @@ impl Side {
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             most_imports: 0,
+            kinds: [0; 256],
             ids_at_most: 7_000,
         }
     }
@@ -74,6 +77,10 @@ impl Side {
             Output::Ids { ticket, after, limit } => {
                 let (ids, next) = self.view.ids(after, limit.min(self.ids_at_most));
                 Some(Input::Ids { ticket, ids, next })
+            }
+            Output::Find { ticket, key, shorts, upto, limit } => {
+                let (found, from) = self.view.find(&key, &shorts, upto, limit.min(self.ids_at_most));
+                Some(Input::Found { ticket, found, from })
             }
             Output::Fetch { ticket, seqs, max_bytes } => {
                 let (entries, next, head) = self.view.fetch(&seqs, max_bytes);
@@ -160,7 +167,13 @@ impl Pair {
                     self.note(side, "output", format!("{output:?}").as_bytes());
                 }
                 match output {
-                    Output::Event(event) => self.sides[side].events.push(event),
+                    Output::Event(event) => {
+                        if let Event::InSync { count, fingerprint } = event {
+                            self.sides[side].view.agreed = Some((count, fingerprint));
+                            self.sides[side].view.agreed_in = self.sides[side].view.head.epoch;
+                        }
+                        self.sides[side].events.push(event);
+                    }
                     job => self.sides[side].jobs.push_back(job),
                 }
                 let imports = self.sides[side].jobs.iter().filter(|job| matches!(job, Output::Import { .. }));
@@ -184,6 +197,7 @@ impl Pair {
                     return Ok(false);
                 }
                 self.note(side, "frame", &frame);
+                self.sides[side].kinds[usize::from(frame[0])] += 1;
                 self.sides[side].sent.frames += 1;
                 self.sides[side].sent.bytes += frame.len();
                 self.sides[side].sent.wire += sealed(frame.len());

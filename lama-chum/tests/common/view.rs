@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Entry, Fingerprinter, ImportOutcome, Refusal, StoreFailure, ViewHead};
+use lama_chum::recon::{ShortKey, Sketch};
+use lama_chum::{
+    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Past, Refusal, StoreFailure, ViewHead,
+};
 use lama_identity::{Cid, Codec, cbor};
 
 use super::pair_key;
@@ -26,6 +29,13 @@ pub struct View {
     /// Whether to look that every content link's target is there before the object that links it.
     pub strict: bool,
     fingerprinter: Fingerprinter,
+    short_key: ShortKey,
+    sketch: Sketch,
+    /// What was agreed on last, and in which epoch of ours.
+    pub agreed: Option<(u64, Fingerprint)>,
+    pub agreed_in: [u8; 8],
+    /// Entries that were looked at for reconciliation.
+    pub looked_at: usize,
 }
 
 impl View {
@@ -42,15 +52,44 @@ impl View {
             refuse: BTreeMap::new(),
             strict: true,
             fingerprinter: pair_key().fingerprinter(),
+            short_key: pair_key().short_key(0),
+            sketch: Sketch::default(),
+            agreed: None,
+            agreed_in: [0; 8],
+            looked_at: 0,
         }
+    }
+
+    /// What a store keeps beside head and cursor.
+    pub fn past(&self) -> Past {
+        let epoch = self.head.epoch;
+        let seen = self.acked.epoch == epoch || self.agreed_in == epoch;
+        Past { sketch: self.sketch, seen, agreed: self.agreed }
+    }
+
+    /// Counts an id that is new in the set.
+    fn count(&mut self, id: &Cid) {
+        self.head.count += 1;
+        self.head.fingerprint.add(&self.fingerprinter, id);
+        self.sketch.add(&self.short_key, self.short_key.short(id));
+    }
+
+    /// Takes an id out of the set without a trace, as no honest store does.
+    pub fn danger_forget(&mut self, id: &Cid) {
+        self.objects.remove(id);
+        self.members.remove(id);
+        self.head.count -= 1;
+        self.head.fingerprint.add(&self.fingerprinter, id);
+        self.sketch.remove(&self.short_key, self.short_key.short(id));
+        self.head.seq += 1;
+        self.log.push((*id, true));
     }
 
     fn append(&mut self, id: Cid, from_peer: bool) {
         if self.members.insert(id) {
             self.log.push((id, from_peer));
             self.head.seq += 1;
-            self.head.count += 1;
-            self.head.fingerprint.add(&self.fingerprinter, &id);
+            self.count(&id);
         }
     }
 
@@ -67,8 +106,7 @@ impl View {
     pub fn delete(&mut self, id: Cid, from_peer: bool) -> ViewHead {
         self.objects.remove(&id);
         if self.members.insert(id) {
-            self.head.count += 1;
-            self.head.fingerprint.add(&self.fingerprinter, &id);
+            self.count(&id);
         }
         self.log.push((id, from_peer));
         self.head.seq += 1;
@@ -106,11 +144,31 @@ impl View {
     }
 
     /// Answers a scan of ids: a page and its end.
-    pub fn ids(&self, after: u64, limit: usize) -> (Vec<(u64, Cid)>, u64) {
+    pub fn ids(&mut self, after: u64, limit: usize) -> (Vec<(u64, Cid)>, u64) {
+        self.looked_at += limit.min(self.log.len().saturating_sub(after as usize));
         let page = (1..).zip(&self.log).skip(after as usize).take(limit);
         let ids: Vec<(u64, Cid)> = page.map(|(seq, (id, _))| (seq, *id)).collect();
         let next = ids.last().map_or(after, |(seq, _)| *seq);
         (ids.into_iter().filter(|(_, id)| self.members.contains(id)).collect(), next)
+    }
+
+    /// Answers a step of looking for entries: what was found, and from where on.
+    pub fn find(
+        &mut self,
+        key: &ShortKey,
+        shorts: &[u64],
+        upto: u64,
+        limit: usize,
+    ) -> (Vec<(u64, u64)>, u64) {
+        let from = upto.saturating_sub(limit as u64);
+        self.looked_at += (upto - from) as usize;
+        let entries = (1..).zip(&self.log).skip(from as usize).take((upto - from) as usize);
+        let found = entries
+            .filter(|(_, (id, _))| self.members.contains(id))
+            .map(|(seq, (id, _))| (key.short(id), seq))
+            .filter(|(short, _)| shorts.binary_search(short).is_ok())
+            .collect();
+        (found, from)
     }
 
     /// Answers a fetch: entries, next, head.

@@ -15,8 +15,8 @@ use crate::api::{EndReason, Event, LinkId};
 use crate::hub::Effect;
 use crate::node::Node;
 
-/// Messages that a peer can have sent before it has our HELLO: its own.
-const MAX_EARLY: usize = 1;
+/// Messages that a peer can have sent before it has our HELLO: its own, and cells along with it.
+const MAX_EARLY: usize = 2;
 
 /// Reports of progress are at least so far apart, but for the last one.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -79,6 +79,10 @@ impl Node {
             ChumOutput::Ids { ticket, after, limit } => {
                 self.read(Read::Ids { person, after, limit }, Effect::Chum { link: id, ticket });
             }
+            ChumOutput::Find { ticket, key, shorts, upto, limit } => {
+                let read = Read::Find { person, key, shorts, upto, limit };
+                self.read(read, Effect::Chum { link: id, ticket });
+            }
             ChumOutput::Fetch { ticket, seqs, max_bytes } => {
                 let read = Read::Fetch { person, instance, seqs, max_bytes };
                 self.read(read, Effect::Chum { link: id, ticket });
@@ -115,6 +119,7 @@ impl Node {
             }
             ChumEvent::InSync { count, fingerprint } => {
                 live.in_sync = true;
+                live.agreed = Some((count, fingerprint));
                 if let Some(peer) = self.peers.get_mut(&peer.instance) {
                     peer.in_sync = Some((count, fingerprint));
                     peer.failures = 0;
@@ -156,6 +161,7 @@ impl Node {
                 Input::Page { ticket, entries: page.entries, next: page.next, head: page.head }
             }
             Some(Ok(Reply::Ids(page))) => Input::Ids { ticket, ids: page.ids, next: page.next },
+            Some(Ok(Reply::Found(page))) => Input::Found { ticket, found: page.found, from: page.from },
             Some(Ok(Reply::Committed(mut committed))) => {
                 let outcome = committed.import.take().unwrap_or_default();
                 let aside = outcome.aside.len() as u64;
@@ -231,6 +237,8 @@ impl Node {
         let mut writes: Vec<Write> = Vec::new();
         writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
         writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
+        let agreed = live.agreed.take();
+        writes.extend(agreed.map(|(count, fingerprint)| Write::Agreed { instance, count, fingerprint }));
         let person = live.info.person;
         // A removed contact has no cursors.
         if !writes.is_empty() && self.book.person(&person).is_some() {

@@ -16,7 +16,7 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
-use lama_chum::Chum;
+use lama_chum::{Chum, Past};
 use lama_handshake::{Established, InitiatorVerified, Mode, PairKey, RejectCode, Role};
 use lama_identity::{Contact, InstanceId, TrustOrigin};
 use lama_store::{Read, Reply, Request, StoreError, TrustRecord, Write};
@@ -176,6 +176,7 @@ impl Node {
             head: HeadRead::Idle,
             cursor: None,
             acked: None,
+            agreed: None,
             progress: lama_chum::Progress::default(),
             reported: None,
             in_sync: false,
@@ -309,7 +310,8 @@ impl Node {
             return self.store_ends(id, StoreError::Corrupt("no head of a view for a known instance"));
         };
         let key = lama_chum::PairKey::new(*head.pair_key.expose());
-        let chum = Chum::new(self.config.chum, head.head, head.received, key);
+        let past = Past { sketch: head.sketch, seen: head.seen, agreed: head.agreed };
+        let chum = Chum::new(self.config.chum, head.head, head.received, key).with_past(&past);
         let active = self.link_is_active(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Stage::Verified(_) = &link.stage

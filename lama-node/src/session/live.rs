@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use bytes::{Bytes, BytesMut};
-use lama_chum::{Chum, Cursor, Progress};
+use lama_chum::{Chum, Cursor, Fingerprint, Progress};
 use lama_core::{Instant, Machine as _};
 use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Receipt, Received, Role, StreamId};
 use lama_identity::PersonId;
@@ -69,6 +69,7 @@ pub(crate) struct Live {
     /// What need not be durable and goes with the next commit.
     pub(crate) cursor: Option<Cursor>,
     pub(crate) acked: Option<Cursor>,
+    pub(crate) agreed: Option<(u64, Fingerprint)>,
     pub(crate) progress: Progress,
     pub(crate) reported: Option<Instant>,
     pub(crate) in_sync: bool,

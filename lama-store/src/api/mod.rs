@@ -17,8 +17,8 @@ use lama_identity::{Cid, Contact, PersonId};
 use lama_invite::TokenRecord;
 
 pub use read::{
-    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Explanation, GroupRow,
-    Ids, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
+    AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Explanation, Found,
+    GroupRow, Ids, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
 };
 pub use records::{PeerRecord, Quota, Secret32, TrustRecord};
 pub use write::{Import, Write};
@@ -53,6 +53,8 @@ pub enum Reply {
     Page(Page),
     /// For [`Read::Ids`].
     Ids(Ids),
+    /// For [`Read::Find`].
+    Found(Found),
     /// For [`Read::Head`]; `None`: no [`Write::Peer`] was ever made for that instance.
     Head(Option<Box<PeerHead>>),
     /// For [`Read::Peers`].

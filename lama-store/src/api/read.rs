@@ -1,11 +1,12 @@
 //! What can be asked, and the rows of the answers.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Secret32;
 use bytes::Bytes;
-use lama_chum::recon::Sketch;
+use lama_chum::recon::{ShortKey, Sketch};
 use lama_chum::{Cursor, Entry, Epoch, Fingerprint, Refusal, ViewHead};
 use lama_identity::{ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId};
 
@@ -50,6 +51,19 @@ pub enum Read {
         /// The entry after which to start; 0: from the start.
         after: u64,
         /// At most so many (and never more than [`Config::max_page_entries`](crate::Config)).
+        limit: usize,
+    },
+    /// The entries of a person's set behind short ids, from `upto` downwards, for CHUM.
+    Find {
+        /// Whose view.
+        person: PersonId,
+        /// Makes the short ids.
+        key: ShortKey,
+        /// What is looked for, ascending.
+        shorts: Arc<[u64]>,
+        /// The last entry to look at.
+        upto: u64,
+        /// At most so many entries are looked at.
         limit: usize,
     },
     /// Heads and cursors between us and one instance.
@@ -146,6 +160,15 @@ pub struct Ids {
     /// Everything up to this sequence number is in it or was skipped: the next `after`. The log's head where the
     /// log ends.
     pub next: u64,
+}
+
+/// What was found in a stretch of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Short ids with the sequence numbers of their entries.
+    pub found: Vec<(u64, u64)>,
+    /// Every entry above this one was looked at, from `upto` on.
+    pub from: u64,
 }
 
 /// Heads and cursors between us and one instance of another person.

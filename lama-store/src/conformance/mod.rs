@@ -106,9 +106,10 @@ macro_rules! store_conformance {
             $crate::conformance_tests!(sketches, $place, sketches:
                 a_sketch_is_that_of_its_view, a_record_from_before_sketches_gets_one_when_it_is_read,
                 a_wrong_sketch_is_found_by_a_sample_and_by_a_check,
+                entries_are_found_behind_short_ids_from_the_end_on,
                 what_was_agreed_on_outlives_the_life_in_which_it_was);
             $crate::conformance_tests!(revoking, $place, revoking:
-                what_nobody_has_seen_leaves_without_a_trace, what_was_sent_stays_and_is_sent_no_more,
+                what_nobody_has_seen_leaves_without_a_trace, ids_that_were_compared_can_be_taken_back, what_was_sent_stays_and_is_sent_no_more,
                 what_else_grants_it_stays, what_they_brought_stays, what_is_deleted_is_told_to_whoever_has_it,
                 gone_proves_nothing, what_waits_for_what_is_gone_wakes_up, random_grants_converge,
                 why_an_object_does_not_arrive, each_contact_has_a_quota,

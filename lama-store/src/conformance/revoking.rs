@@ -95,6 +95,26 @@ fn explain<P: Place>(world: &mut World<P>, object: Cid, person: PersonId) -> Exp
     *told
 }
 
+pub fn ids_that_were_compared_can_be_taken_back<P: Place>() {
+    let mut both = both::<P>();
+    let objects = notes("secret", 50);
+    both.at_a.put(&objects);
+    both.share(&ids(&objects));
+    let (person, instance) = (both.b.person_id(), both.b.instance_id());
+    let key = lama_chum::PairKey::new([7; 32]).short_key(0);
+    let mut shorts: Vec<u64> = objects.iter().map(|object| key.short(&object.0)).collect();
+    shorts.sort_unstable();
+    let Reply::Ids(read) = both.at_a.ask(Read::Ids { person, after: 0, limit: 100 }) else { panic!() };
+    assert_eq!(read.ids.len(), 50);
+    let find = Read::Find { person, key, shorts: shorts.into(), upto: 50, limit: 100 };
+    let Reply::Found(found) = both.at_a.ask(find) else { panic!() };
+    assert_eq!(found.found.len(), 50);
+    // What is read for sending is on its way, and what lies before it in the log.
+    both.at_a.ask(Read::Fetch { person, instance, seqs: vec![2, 10], max_bytes: 100_000 });
+    assert_eq!(both.revoke(&ids(&objects)), (40, 10));
+    both.settle();
+}
+
 pub fn what_nobody_has_seen_leaves_without_a_trace<P: Place>() {
     let mut both = both::<P>();
     let first = note("first");

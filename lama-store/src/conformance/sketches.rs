@@ -11,7 +11,7 @@ use super::Place;
 use super::fixture::{World, ids, notes, peer, person, setting, world};
 use crate::engine::{Batch, Direction, Table};
 use crate::layout::kind;
-use crate::{Engine, Opening, Write};
+use crate::{Engine, Found, Opening, Read, Reply, StoreError, Write};
 
 /// What follows from the ids that stand in the view now.
 fn rebuilt<P: Place>(world: &mut World<P>, of: &LocalIdentity) -> Sketch {
@@ -118,6 +118,40 @@ pub fn a_wrong_sketch_is_found_by_a_sample_and_by_a_check<P: Place>() {
     assert_eq!(done.views, 1);
     world.s().check().unwrap();
     assert_kept(&mut world, &a);
+}
+
+pub fn entries_are_found_behind_short_ids_from_the_end_on<P: Place>() {
+    let mut world = world::<P>();
+    let (a, stranger) = (person("a"), person("stranger"));
+    world.befriend(&a);
+    let theirs = notes("theirs", 60);
+    world.receive(&a, &theirs);
+    let key = PairKey::new([3; 32]).short_key(1);
+    let mut shorts: Vec<u64> = [5, 41, 59].map(|at: usize| key.short(&theirs[at].0)).to_vec();
+    shorts.push(77);
+    shorts.sort_unstable();
+    let find = |person, upto, limit| Read::Find {
+        person,
+        key: key.clone(),
+        shorts: shorts.clone().into(),
+        upto,
+        limit,
+    };
+    let mut steps = Vec::new();
+    let (mut upto, mut seqs) = (60, Vec::new());
+    while upto > 0 {
+        let Reply::Found(Found { found, from }) = world.ask(find(a.person_id(), upto, 25)) else { panic!() };
+        steps.push(from);
+        seqs.extend(found.iter().map(|(short, seq)| {
+            assert_eq!(*short, key.short(&theirs[*seq as usize - 1].0));
+            *seq
+        }));
+        upto = from;
+    }
+    assert_eq!(steps, [35, 10, 0]);
+    assert_eq!(seqs, [42, 60, 6]);
+    let refused = world.s().ask(find(stranger.person_id(), 60, 25));
+    assert_eq!(refused, Err(StoreError::NotAContact(stranger.person_id())));
 }
 
 pub fn what_was_agreed_on_outlives_the_life_in_which_it_was<P: Place>() {

@@ -1,0 +1,177 @@
+//! One round on our side: what we told of our set, and the short ids of all of it once they are needed.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_core::Ticket;
+use lama_identity::Cid;
+
+use super::work::Work;
+use crate::recon::{Decoder, Outcome, ShortKey, Sketch};
+use crate::wire::Recon;
+use crate::{ChumError, StoreFailure};
+
+/// Ids in one page of a scan.
+const IDS: usize = 8_192;
+
+/// Ids that may have left the set since the sketch of it was taken, and are made up for.
+const MAX_LEFT: u64 = 1_024;
+
+/// What a page of ids led to.
+pub(crate) enum Scanned {
+    /// More is to be read.
+    Part,
+    /// The set is known, and our RECON made.
+    Said,
+    /// All short ids are there, for a set of which RECON had told before.
+    Built,
+}
+
+/// The round under way.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) number: u8,
+    pub(super) key: ShortKey,
+    /// Head of our log when it was looked at; `None` before.
+    pub(super) snapshot: Option<u64>,
+    scan: Option<Ticket>,
+    /// The log has been looked at up to here.
+    scanned: u64,
+    /// Short ids, ascending once all are there: 8 bytes for each id of the set, for as long as the round needs them.
+    pub(super) table: Vec<u64>,
+    /// Whether the table is complete.
+    pub(super) built: bool,
+    /// What RECON says of our set; `ready` once that is known.
+    pub(super) sketch: Sketch,
+    pub(super) count: u64,
+    pub(super) ready: bool,
+    pub(super) theirs: Option<Recon>,
+    pub(super) work: Work,
+    /// The cells of both RECONs, where they were not enough.
+    pub(super) decoder: Option<Decoder>,
+    /// What the peer said before our table was complete.
+    pub(super) early: VecDeque<Bytes>,
+}
+
+impl Round {
+    /// A round whose set is still to be read.
+    pub(super) fn new(number: u8, key: ShortKey) -> Self {
+        Self {
+            number,
+            key,
+            snapshot: None,
+            scan: None,
+            scanned: 0,
+            table: Vec::new(),
+            built: false,
+            sketch: Sketch::default(),
+            count: 0,
+            ready: false,
+            theirs: None,
+            work: Work::Waiting,
+            decoder: None,
+            early: VecDeque::new(),
+        }
+    }
+
+    /// A round of which the host knows the sketch: nothing has to be read to say RECON.
+    pub(super) fn kept(number: u8, key: ShortKey, snapshot: u64, sketch: Sketch) -> Self {
+        let (snapshot, count) = (Some(snapshot), sketch.count());
+        Self { snapshot, sketch, count, ready: true, ..Self::new(number, key) }
+    }
+
+    /// What we say of our set.
+    pub(super) fn recon(&self) -> Recon {
+        Recon {
+            round: self.number,
+            snapshot: self.snapshot.unwrap_or_default(),
+            count: self.count,
+            sketch: self.sketch,
+        }
+    }
+
+    /// The next scan of ids: after which entry, and how many. Before RECON nothing of ours may be under way.
+    pub(super) fn next_scan(&mut self, head: u64, drained: bool) -> Option<(u64, usize)> {
+        let wanted =
+            if self.ready { matches!(self.work, Work::Building) } else { drained || self.snapshot.is_some() };
+        if !wanted || self.scan.is_some() {
+            return None;
+        }
+        self.snapshot.get_or_insert(head);
+        Some((self.scanned, IDS))
+    }
+
+    pub(super) const fn scanning(&mut self, ticket: Ticket) {
+        self.scan = Some(ticket);
+    }
+
+    pub(super) fn is_scan(&self, ticket: Ticket) -> bool {
+        self.scan == Some(ticket)
+    }
+
+    /// Takes a page of ids.
+    pub(super) fn ids(&mut self, ids: &[(u64, Cid)], next: u64) -> Result<Scanned, ChumError> {
+        let misuse = ChumError::PageOutOfOrder;
+        self.scan.take().ok_or(misuse)?;
+        let after = self.scanned;
+        let snapshot = self.snapshot.ok_or(misuse)?;
+        if next <= after && after < snapshot {
+            return Err(misuse);
+        }
+        let mut last = after;
+        for (seq, id) in ids {
+            if *seq <= last || *seq > next {
+                return Err(misuse);
+            }
+            last = *seq;
+            if *seq <= snapshot {
+                self.table.push(self.key.short(id));
+            }
+        }
+        self.scanned = next;
+        if next < snapshot {
+            return Ok(Scanned::Part);
+        }
+        self.table.sort_unstable();
+        // An id that stands in the log twice counts once.
+        self.table.dedup();
+        self.built = true;
+        if self.ready {
+            self.mend()?;
+            return Ok(Scanned::Built);
+        }
+        for short in &self.table {
+            self.sketch.add(&self.key, *short);
+        }
+        self.count = self.table.len() as u64;
+        self.ready = true;
+        Ok(Scanned::Said)
+    }
+
+    /// Makes the table that of the set of which RECON told: ids may have left the set since. The sketch knows them; and
+    /// if it does not, the table gets as many entries as were told of, and the next round tells of what there is.
+    fn mend(&mut self) -> Result<(), ChumError> {
+        let found = self.table.len() as u64;
+        if found == self.count {
+            return Ok(());
+        }
+        if found.abs_diff(self.count) > MAX_LEFT {
+            return Err(ChumError::Store(StoreFailure::Corrupt));
+        }
+        let mut of_table = Sketch::default();
+        self.table.iter().for_each(|short| of_table.add(&self.key, *short));
+        let mut decoder = Decoder::new(self.key.clone());
+        if decoder.extend(of_table.cells(), self.sketch.cells()) == Ok(Outcome::Done) {
+            let found = decoder.into_differences();
+            self.table.extend(found.ours);
+            self.table.retain(|short| !found.theirs.contains(short));
+        }
+        let made_up = (1..).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let missing = self.count.saturating_sub(self.table.len() as u64);
+        self.table.extend(made_up.take(usize::try_from(missing).unwrap_or_default()));
+        self.table.sort_unstable();
+        self.table.truncate(usize::try_from(self.count).unwrap_or(usize::MAX));
+        Ok(())
+    }
+}
