@@ -131,12 +131,8 @@ impl<E: Engine> Store<E> {
                 Some(state) if state & Slot::CAME == 0 => self.put_state(id, &mut slot, view, Slot::CAME),
                 Some(_) => {}
             }
-            // What its own person deleted he may bring back; what was deleted here stays so.
-            let record_of = |slot: Slot| self.record(slot.place).map(|record| record.source);
-            if slot.has(Slot::GONE)
-                && !slot.has(Slot::OWN)
-                && self.hot.owner_of(record_of(slot)?) == Some(view)
-            {
+            // Whoever has it brings it back; what was deleted here stays so.
+            if slot.has(Slot::GONE) && !slot.has(Slot::OWN) {
                 self.revive(id, report)?;
             }
             if slot.has(Slot::ASIDE) {
@@ -221,6 +217,10 @@ impl<E: Engine> Store<E> {
         let Some(slot) = self.object(id)? else { return Ok(()) };
         self.put_slot(id, Slot { flags: slot.flags & !Slot::GONE, ..slot });
         let record = self.record(slot.place)?;
+        let length = record.bytes.len() as u64;
+        self.count_kept(record.source, |objects, bytes| {
+            (objects.saturating_add(1), bytes.saturating_add(length))
+        });
         let type_name = look(id, &record.bytes)?.type_name;
         self.appear(id, &record.bytes, type_name, record.source, report)
     }

@@ -245,7 +245,7 @@ impl Slot {
     pub(crate) const GONE: u8 = 8;
     /// The view holds it no more.
     pub(crate) const LEFT: u8 = 16;
-    /// An instance of the view's person has brought it, too.
+    /// An instance of the view's person has brought it, and none has said since that it is gone.
     pub(crate) const CAME: u8 = 32;
     /// The view holds it as a tombstone: its person is not given it, and has no right to see it.
     pub(crate) const TOLD: u8 = 64;

@@ -101,4 +101,14 @@ impl<E: Engine> Store<E> {
         self.hot.dirty_views.insert(view);
         Ok(fits)
     }
+
+    /// Changes how much is kept of whoever brought an object from that source; what was put here counts nowhere.
+    pub(crate) fn count_kept(&mut self, source: u32, change: impl FnOnce(u64, u64) -> (u64, u64)) {
+        if let Some(view) = self.hot.owner_of(source)
+            && let Some(log) = self.hot.views.get_mut(&view)
+        {
+            (log.objects, log.bytes) = change(log.objects, log.bytes);
+            self.hot.dirty_views.insert(view);
+        }
+    }
 }

@@ -222,13 +222,9 @@ impl<E: Engine> Store<E> {
         if !slot.is_visible() || slot.has(Slot::OWN) {
             return Ok(());
         }
-        let record = self.record(slot.place)?;
-        if self.hot.owner_of(record.source) != Some(view) || is_indexed(&record.bytes) {
+        // It stays as long as somebody else has brought it: in whichever order they came and go.
+        if is_indexed(&self.record(slot.place)?.bytes) || self.is_brought(id, slot)? {
             return Ok(());
-        }
-        if let Some(log) = self.hot.views.get_mut(&view) {
-            log.bytes = log.bytes.saturating_sub(record.bytes.len() as u64);
-            log.objects = log.objects.saturating_sub(1);
         }
         self.entomb(&[*id], Some(view), report)
     }
@@ -243,7 +239,11 @@ impl<E: Engine> Store<E> {
         let mut first_views = BTreeMap::new();
         for id in ids {
             let Some(mut slot) = self.object(id)?.filter(|slot| slot.is_visible()) else { continue };
-            let length = self.record(slot.place)?.bytes.len() as u64;
+            let record = self.record(slot.place)?;
+            let length = record.bytes.len() as u64;
+            self.count_kept(record.source, |objects, bytes| {
+                (objects.saturating_sub(1), bytes.saturating_sub(length))
+            });
             slot.flags |= Slot::GONE;
             self.put_slot(id, slot);
             self.hot.counts.objects = self.hot.counts.objects.saturating_sub(1);

@@ -42,6 +42,16 @@ impl<E: Engine> Store<E> {
         Ok(self.member(id, slot, view)?.is_some_and(|state| state & Slot::TOLD == 0))
     }
 
+    /// Whether some person has brought an object and not said since that it is gone.
+    pub(crate) fn is_brought(&self, id: &Cid, slot: Slot) -> Result<bool, StoreError> {
+        for (view, _) in (1..).zip(&self.hot.person_rows) {
+            if self.member(id, slot, view)?.is_some_and(|state| state & Slot::CAME != 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Sets the state of an id in a view of which the index knows.
     pub(crate) fn put_state(&mut self, id: &Cid, slot: &mut Slot, view: u32, state: u8) {
         if slot.view == view {
@@ -63,7 +73,11 @@ impl<E: Engine> Store<E> {
         marks: u8,
     ) -> Result<(), StoreError> {
         let again = marks & AGAIN != 0;
-        let state = if marks & GONE == 0 { 0 } else { Slot::TOLD };
+        let state = match (marks & GONE, source) {
+            (0, 0) => 0,
+            (0, _) => Slot::CAME,
+            _ => Slot::TOLD,
+        };
         if slot.view == 0 {
             slot.view = view;
         }

@@ -278,6 +278,44 @@ pub fn gone_proves_nothing<P: Place>() {
     both.at_a.again();
 }
 
+/// What several have brought stays until the last of them says that it is gone, in whichever order they came and went.
+pub fn what_several_brought_goes_when_all_of_them_say_so<P: Place>() {
+    let (a, b) = (person("a"), person("b"));
+    let object = note("from both");
+    let gone = (object.0, bytes::Bytes::new());
+    for a_says_it_first in [true, false] {
+        let mut world = world::<P>();
+        world.befriend(&a);
+        world.befriend(&b);
+        world.receive(&a, &[object.clone()]);
+        world.receive(&b, &[object.clone()]);
+        let (first, last) = if a_says_it_first { (&a, &b) } else { (&b, &a) };
+        world.receive(first, &[gone.clone()]);
+        assert!(world.object(object.0).is_some(), "the other one has not said so");
+        world.again();
+        world.receive(last, &[gone.clone()]);
+        assert_eq!(world.object(object.0), None);
+        let kept = |world: &mut World<P>| {
+            let Reply::Quota(row) = world.ask(Read::Quota(a.person_id())) else { panic!() };
+            (row.objects, row.bytes)
+        };
+        assert_eq!(kept(&mut world), (0, 0));
+        // Whoever still has it, or has it again, brings it back; it counts again.
+        world.receive(last, &[object.clone()]);
+        assert_eq!(world.object(object.0), Some(object.1.clone()));
+        assert_eq!(kept(&mut world), (1, object.1.len() as u64));
+        world.again();
+    }
+    // What was deleted here stays so, whoever brings it.
+    let mut world = world::<P>();
+    world.befriend(&a);
+    world.put(&[object.clone()]);
+    world.commit(vec![Write::Delete { ids: vec![object.0] }]);
+    world.receive(&a, &[object.clone()]);
+    assert_eq!(world.object(object.0), None);
+    world.again();
+}
+
 /// An object that only waits for what its own person says is gone waits no longer.
 pub fn what_waits_for_what_is_gone_wakes_up<P: Place>() {
     let mut world = world::<P>();
