@@ -23,6 +23,8 @@ type Unequal = ((u64, Fingerprint), (u64, Fingerprint));
 pub(crate) struct Agreement {
     /// Our last claim.
     ours: Option<Synced>,
+    /// The peer has dropped our last claim: it speaks of older positions.
+    dropped: bool,
     /// Up to where the peer knows our log to be dealt with.
     told: u64,
     /// The peer's last claim, unless objects beyond it have come since.
@@ -54,6 +56,7 @@ impl Agreement {
     /// Both logs are counted from 0 again: older claims say nothing any more.
     pub(crate) const fn begin_again(&mut self) {
         self.theirs = None;
+        self.dropped = true;
         self.told = 0;
         self.unequal_reported = None;
     }
@@ -76,7 +79,7 @@ impl Agreement {
     /// Whether to make the claim `now`, which holds with nothing left to do.
     pub(crate) fn claim_due(&self, now: &Synced) -> bool {
         let Some(last) = &self.ours else { return false };
-        if set(last) != set(now) {
+        if self.dropped || set(last) != set(now) {
             return true;
         }
         let moved = last.peer != now.peer || self.told != now.own;
@@ -85,6 +88,7 @@ impl Agreement {
 
     /// The claim is being sent.
     pub(crate) const fn claiming(&mut self, now: Synced) {
+        self.dropped = false;
         self.told = now.own;
         self.ours = Some(now);
     }
@@ -177,5 +181,12 @@ mod tests {
         // Their claim equals our set: they find out by themselves.
         assert!(!begun(7, 7).claim_due(&claim(6, 4, 7)));
         assert!(!Agreement::default().claim_due(&claim(5, 3, 7)), "not before HELLO");
+        // Counted from 0 again, both have dropped what was said before.
+        let mut again = begun(7, 7);
+        again.begin_again();
+        again.claimed(claim(3, 5, 7));
+        assert!(again.claim_due(&claim(5, 3, 7)));
+        again.claiming(claim(5, 3, 7));
+        assert!(!again.claim_due(&claim(5, 3, 7)));
     }
 }

@@ -229,6 +229,8 @@ impl Chum {
             self.outgoing.hold();
         }
         self.incoming.begin_again(recon.snapshot);
+        // An older cursor would have all that the round brings sent once more, if it is cut off.
+        self.cursor(Cursor::default());
         if recon.round > 0 {
             self.agreement.begin_again();
         }

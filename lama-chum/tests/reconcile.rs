@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::pair::Pair;
 use common::view::View;
 use common::{Rng, objects, tight};
-use lama_chum::{Config, Event, wire};
+use lama_chum::{Config, Cursor, Event, wire};
 use lama_core::Machine;
 use lama_identity::Cid;
 
@@ -98,13 +98,15 @@ fn every_schedule_of_a_reconciliation_ends_in_sync() {
 #[test]
 fn cut_anywhere_a_reconciliation_is_made_up_for_and_nothing_durable_is_sent_again() {
     let (mut cuts, mut reconciled) = (0, 0);
-    for (shared, ours, theirs) in [(420, 25, 15), (40, 30, 80)] {
+    for (shared, ours, theirs, known) in [(420, 25, 15, 0), (40, 30, 80, 0), (420, 60, 2, 3)] {
         for at in (0..).step_by(5) {
-            let [a, b] = views(shared, ours, theirs);
+            let [a, mut b] = views(shared, ours, theirs);
+            // Of an older life of b: it counts, and stands far behind what reconciliation brings.
+            b.cursor = Cursor { epoch: if known > 0 { a.head.epoch } else { [0; 8] }, upto: known };
             let mut pair = Pair::new(tight(), a, b, 3_000, at + 1);
             let done = !(0..at).all(|_| pair.random_step().unwrap());
             let [mut a, mut b] = pair.sides;
-            for (side, run) in [(&mut a, at % 2 == 0), (&mut b, at % 3 == 0)] {
+            for (side, run) in [(&mut a, at % 2 == 0), (&mut b, at % 3 == 0 || known > 0)] {
                 while run && !side.jobs.is_empty() {
                     side.execute();
                 }
