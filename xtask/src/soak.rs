@@ -42,10 +42,14 @@ fn storms(seeds: u64) -> Result<(), Failure> {
     run::cargo_with(&[("LAMA_SEEDS", &seeds.to_string())], &test)
 }
 
-/// A writing process is killed as often as said, and what it called durable is looked for.
+/// A writing process is killed as often as said, and what it called durable is looked for; then one of two processes
+/// that synchronise, and both must come to hold the same.
 fn kills(rounds: u64) -> Result<(), Failure> {
-    let test = ["test", "--release", "--package", "lama-store", "--test", "kill", "--", "--nocapture"];
-    run::cargo_with(&[("LAMA_KILLS", &rounds.to_string())], &test)
+    for package in ["lama-store", "lama-net"] {
+        let test = ["test", "--release", "--package", package, "--test", "kill", "--", "--nocapture"];
+        run::cargo_with(&[("LAMA_KILLS", &rounds.to_string())], &test)?;
+    }
+    Ok(())
 }
 
 /// Ten differences among as many ids as said.
