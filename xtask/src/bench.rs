@@ -28,6 +28,13 @@ pub(crate) fn run(filter: &[&str]) -> Result<(), Failure> {
     table(&run::target_dir().join("criterion"))
 }
 
+/// Two processes over WebSockets, each with its store on disk; prints its own table.
+pub(crate) fn end_to_end(words: &[&str]) -> Result<(), Failure> {
+    let mut args = vec!["run", "--release", "--locked", "--package", "lama-net", "--example", "e2e", "--"];
+    args.extend(words);
+    run::cargo(&args)
+}
+
 fn table(dir: &Path) -> Result<(), Failure> {
     let mut rows = BTreeMap::<(String, String), Vec<Measured>>::new();
     for path in estimates(dir) {

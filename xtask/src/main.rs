@@ -24,10 +24,13 @@ usage: cargo xtask COMMAND
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
+  bench sync-e2e [PART [AMOUNT]]
+                      two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
-                      what takes hours: storms (seeds), kills (rounds), ids (how many), fuzz (seconds a target), mutants (seconds a mutant)";
+                      what takes hours: storms (seeds), kills (rounds), ids (how many), blob (bytes), fuzz (seconds a target),
+                      mutants (seconds a mutant)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["bench", "icount"] => icount::run(false),
         ["bench", "icount", "--update"] => icount::run(true),
+        ["bench", "sync-e2e", words @ ..] => bench::end_to_end(words),
         ["bench", filter @ ..] => bench::run(filter),
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),

@@ -1,4 +1,4 @@
-//! `cargo xtask soak [storms|kills|ids|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
+//! `cargo xtask soak [storms|kills|ids|blob|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
 //!
 //! Every part is a part of CI with a larger number: the same tests read how often from the environment.
 
@@ -13,6 +13,7 @@ const PARTS: &[Part] = &[
     ("storms", 2_000, storms),
     ("kills", 200, kills),
     ("ids", 1_000_000, ids),
+    ("blob", 10_000_000_000, blob),
     ("fuzz", 600, fuzz),
     ("mutants", 60, mutants),
 ];
@@ -57,6 +58,12 @@ fn ids(count: u64) -> Result<(), Failure> {
     let test =
         ["test", "--release", "--package", "lama-chum", "--test", "reconcile", "--", "--nocapture", "many"];
     run::cargo_with(&[("LAMA_RECON_N", &count.to_string())], &test)
+}
+
+/// One blob of so many random bytes between two processes, with the memory of both as it goes on. Takes twice the room
+/// on the disk.
+fn blob(bytes: u64) -> Result<(), Failure> {
+    crate::bench::end_to_end(&["big", &bytes.to_string()])
 }
 
 /// Every fuzz target for so many seconds, from the committed corpus; what is found stays in `fuzz/artifacts`.
