@@ -21,7 +21,7 @@ use crate::link::Link;
 use crate::listen::{Bound, Door, Listen};
 use crate::peer::{Peer, Turn};
 use crate::runtime::{Alarm as _, Runtime};
-use crate::storage::StoreThread;
+use crate::storage::{Answer, StoreThread};
 use crate::wake::Woken;
 use crate::{NetError, dial};
 
@@ -296,7 +296,12 @@ impl<R: Runtime> EventLoop<R> {
     fn answers(&mut self, cx: &mut Context<'_>) -> bool {
         for taken in 0..JOBS {
             match self.store.answers.poll_next_unpin(cx) {
-                Poll::Ready(Some((ticket, results))) => self.tell(Input::Stored { ticket, results }),
+                Poll::Ready(Some(Answer::Staged(ticket, results))) => {
+                    self.tell(Input::Staged { ticket, results });
+                }
+                Poll::Ready(Some(Answer::Done(ticket, results))) => {
+                    self.tell(Input::Stored { ticket, results });
+                }
                 Poll::Ready(None) if self.stopped.is_none() => self.stop(Err(NetError::StoreGone)),
                 Poll::Ready(None) | Poll::Pending => {
                     if taken > 0 {

@@ -2,9 +2,13 @@
 //!
 //! It takes everything that waits and runs it as one group: one durable commit for all of it. While that is synced,
 //! the next group gathers. Nothing is ever durable later than its answer.
+//!
+//! What somebody waits for is told *before* the disk is waited for, as staged, and what is asked in consequence (the
+//! entries that leave for a peer) is read in between: a disk takes milliseconds, and a message should not.
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use futures_channel::mpsc as answers;
 use lama_core::Ticket;
@@ -16,12 +20,32 @@ use crate::NetError;
 /// Requests that are run as one group, at most.
 const MAX_GROUP: usize = 1024;
 
+/// How long the disk is kept waiting for the next question that follows from what was staged.
+const FOLLOWS: Duration = Duration::from_micros(500);
+/// How many of them.
+const MAX_FOLLOWING: usize = 16;
+
 type Results = Vec<Result<Reply, StoreError>>;
+type Job = (Ticket, Vec<Request>);
 
 /// What runs requests: a [`Store`], or what stands in for one in a test.
 pub trait Storage: Send + 'static {
     /// One result for each request, in order. What it writes is durable when it returns.
     fn execute(&mut self, requests: &[Request]) -> Results;
+
+    /// The same, though nothing need be durable before [`Storage::make_durable`] (see [`Store::stage`]). What cannot be
+    /// done in two steps is done in one.
+    fn stage(&mut self, requests: &[Request]) -> Results {
+        self.execute(requests)
+    }
+
+    /// Makes durable what was staged.
+    ///
+    /// # Errors
+    /// The engine's: every commit that was staged has failed.
+    fn make_durable(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Says whose store it is, before anything is asked of it (see [`Store::set_owner`]).
     ///
@@ -41,6 +65,14 @@ impl<E: Engine + Send + 'static> Storage for Store<E> {
         Self::execute(self, requests)
     }
 
+    fn stage(&mut self, requests: &[Request]) -> Results {
+        Self::stage(self, requests)
+    }
+
+    fn make_durable(&mut self) -> Result<(), StoreError> {
+        Self::make_durable(self)
+    }
+
     fn set_owner(&mut self, owner: PublicIdentity) -> Result<(), StoreError> {
         Self::set_owner(self, owner).map(drop)
     }
@@ -53,9 +85,18 @@ impl<E: Engine + Send + 'static> Storage for Store<E> {
 /// The loop's end of the thread.
 #[derive(Debug)]
 pub(crate) struct StoreThread {
-    jobs: Option<mpsc::Sender<(Ticket, Vec<Request>)>>,
+    jobs: Option<mpsc::Sender<Job>>,
     /// Ends when the thread has dropped its store.
-    pub(crate) answers: answers::UnboundedReceiver<(Ticket, Results)>,
+    pub(crate) answers: answers::UnboundedReceiver<Answer>,
+}
+
+/// What the thread answers to one job.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It can be seen, and is not durable yet. [`Answer::Done`] follows.
+    Staged(Ticket, Results),
+    /// It is done.
+    Done(Ticket, Results),
 }
 
 impl StoreThread {
@@ -66,9 +107,11 @@ impl StoreThread {
         thread::Builder::new()
             .name("lama-store".to_owned())
             .spawn(move || {
-                while let Ok(first) = waiting.recv() {
-                    if !run_group(storage.as_mut(), first, &waiting, &answer) {
-                        break;
+                let mut next = None;
+                while let Some(first) = next.take().or_else(|| waiting.recv().ok()) {
+                    match run_group(storage.as_mut(), first, &waiting, &answer) {
+                        Ok(left) => next = left,
+                        Err(Unheard) => break,
                     }
                 }
                 // Before the answers end: who waits for that may open the same files again.
@@ -93,13 +136,17 @@ impl StoreThread {
     }
 }
 
-/// Runs `first` and what waits behind it. `false`: nobody wants the answers any more.
+/// Nobody wants the answers any more.
+struct Unheard;
+
+/// Runs `first` and what waits behind it; gives back a job that was taken and has to wait for the next group.
 fn run_group(
     storage: &mut dyn Storage,
-    first: (Ticket, Vec<Request>),
-    waiting: &mpsc::Receiver<(Ticket, Vec<Request>)>,
-    answer: &answers::UnboundedSender<(Ticket, Results)>,
-) -> bool {
+    first: Job,
+    waiting: &mpsc::Receiver<Job>,
+    answer: &answers::UnboundedSender<Answer>,
+) -> Result<Option<Job>, Unheard> {
+    let say = |said: Answer| answer.unbounded_send(said).map_err(|_| Unheard);
     let (ticket, mut requests) = first;
     let mut parts = vec![(ticket, requests.len())];
     while requests.len() < MAX_GROUP
@@ -109,8 +156,50 @@ fn run_group(
         requests.extend(more);
     }
     tracing::trace!(jobs = parts.len(), requests = requests.len(), "store group");
-    let mut results = storage.execute(&requests).into_iter();
-    parts
-        .into_iter()
-        .all(|(ticket, len)| answer.unbounded_send((ticket, results.by_ref().take(len).collect())).is_ok())
+    let mut results = storage.stage(&requests).into_iter();
+    let (mut urgent, mut open) = (false, Vec::new());
+    for (ticket, len) in parts {
+        let results: Results = results.by_ref().take(len).collect();
+        if results.iter().any(is_urgent) {
+            say(Answer::Staged(ticket, results.clone()))?;
+            urgent = true;
+        }
+        open.push((ticket, results));
+    }
+    let left = if urgent { what_follows(storage, waiting, &say)? } else { None };
+    let failed = storage.make_durable().err();
+    for (ticket, mut results) in open {
+        if let Some(error) = &failed {
+            results
+                .iter_mut()
+                .filter(|result| is_commit(result))
+                .for_each(|result| *result = Err(error.clone()));
+        }
+        say(Answer::Done(ticket, results))?;
+    }
+    Ok(left)
+}
+
+/// Answers questions that come at once after something was staged; the first job that writes has to wait.
+fn what_follows(
+    storage: &mut dyn Storage,
+    waiting: &mpsc::Receiver<Job>,
+    say: &dyn Fn(Answer) -> Result<(), Unheard>,
+) -> Result<Option<Job>, Unheard> {
+    for _ in 0..MAX_FOLLOWING {
+        let Ok((ticket, requests)) = waiting.recv_timeout(FOLLOWS) else { break };
+        if requests.iter().any(|request| matches!(request, Request::Commit(_))) {
+            return Ok(Some((ticket, requests)));
+        }
+        say(Answer::Done(ticket, storage.stage(&requests)))?;
+    }
+    Ok(None)
+}
+
+fn is_urgent(result: &Result<Reply, StoreError>) -> bool {
+    matches!(result, Ok(Reply::Committed(committed)) if committed.is_urgent())
+}
+
+const fn is_commit(result: &Result<Reply, StoreError>) -> bool {
+    matches!(result, Ok(Reply::Committed(_)))
 }

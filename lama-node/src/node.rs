@@ -44,6 +44,8 @@ pub struct Node {
     pub(crate) backlog: VecDeque<Input>,
     pub(crate) tickets: Tickets,
     pub(crate) effects: BTreeMap<Ticket, Effect>,
+    /// Effects of which it was told already what can be seen.
+    pub(crate) staged: BTreeSet<Ticket>,
     pub(crate) out: VecDeque<Output>,
     pub(crate) timers: Timers,
     pub(crate) limits: Limits,
@@ -94,6 +96,7 @@ impl Node {
             backlog: VecDeque::new(),
             tickets: Tickets::default(),
             effects: BTreeMap::new(),
+            staged: BTreeSet::new(),
             out: VecDeque::new(),
             timers: Timers::default(),
             limits: Limits::default(),
@@ -241,8 +244,10 @@ impl Node {
             Input::Frame { link, frame } => self.received(link, frame),
             Input::LinkDown { link, cause } => self.link_down(link, cause),
             Input::DialFailed { ticket, cause } => self.dial_failed(ticket, cause),
+            Input::Staged { ticket, results } => self.staged(ticket, &results),
             Input::Stored { ticket, results } => {
                 if let Some(effect) = self.effects.remove(&ticket) {
+                    let results = self.beyond_staged(ticket, results);
                     self.stored(effect, results);
                 }
             }

@@ -73,6 +73,10 @@ pub(crate) struct Running {
     pub(crate) node: Node,
     pub(crate) store: Store<Disk>,
     identity: LocalIdentity,
+    /// Something was staged and is not durable.
+    staged: bool,
+    /// It dies before anything more reaches its disk.
+    doomed: bool,
 }
 
 impl Actor {
@@ -116,7 +120,7 @@ impl Actor {
         let node =
             Node::new(self.config.node.clone(), NodeIdentity { public, noise }, rng.seed(), self.local(now))
                 .expect("the identity is sound");
-        self.running = Some(Running { node, store, identity });
+        self.running = Some(Running { node, store, identity, staged: false, doomed: false });
         self.life += 1;
     }
 
@@ -142,9 +146,36 @@ impl Running {
         }
     }
 
-    pub(crate) fn execute(&mut self, requests: Vec<Request>) -> Vec<Result<lama_store::Reply, StoreError>> {
-        self.store.execute(&requests)
+    pub(crate) fn execute(&mut self, requests: &[Request]) -> Vec<Result<lama_store::Reply, StoreError>> {
+        if self.staged { self.store.stage(requests) } else { self.store.execute(requests) }
     }
+
+    /// Runs requests that write without making them durable. `last`: nothing will be any more. `None`: it is too late.
+    pub(crate) fn stage(
+        &mut self,
+        requests: &[Request],
+        last: bool,
+    ) -> Option<Vec<Result<lama_store::Reply, StoreError>>> {
+        if self.doomed {
+            return None;
+        }
+        self.make_durable();
+        (self.staged, self.doomed) = (true, last);
+        Some(self.store.stage(requests))
+    }
+
+    /// Makes durable what was staged.
+    pub(crate) fn make_durable(&mut self) {
+        if !self.doomed {
+            self.store.make_durable().expect("the simulated disk does not fail");
+            self.staged = false;
+        }
+    }
+}
+
+/// Whether it is shown before it is durable.
+pub(crate) fn is_urgent(result: &Result<lama_store::Reply, StoreError>) -> bool {
+    matches!(result, Ok(lama_store::Reply::Committed(committed)) if committed.is_urgent())
 }
 
 /// Whether any of these requests writes.

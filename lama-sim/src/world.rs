@@ -11,7 +11,7 @@ use lama_invite::Source;
 use lama_node::{Command, DialError, Event, Input, LinkCause, LinkId, NodeError, Origin, Output, Reply};
 use lama_store::{Read, Request, StoreError};
 
-use crate::actor::{Actor, ActorConfig, CrashPoint, is_durable, seed};
+use crate::actor::{Actor, ActorConfig, CrashPoint, is_durable, is_urgent, seed};
 use crate::link::{Carried, End, EndState, Link, LinkConfig};
 use crate::pipe::{Arrival, Pipe};
 use crate::rng::Rng;
@@ -21,6 +21,8 @@ use crate::trace::Trace;
 enum Job {
     Execute { actor: usize, life: u32, ticket: Ticket, requests: Vec<Request> },
     Stored { actor: usize, life: u32, ticket: Ticket, results: Vec<Result<lama_store::Reply, StoreError>> },
+    Durable { actor: usize, life: u32, ticket: Ticket, results: Vec<Result<lama_store::Reply, StoreError>> },
+    Crash { actor: usize, life: u32 },
     Connect { actor: usize, life: u32, ticket: Ticket, url: String },
     DialFailed { actor: usize, life: u32, ticket: Ticket },
     Down { link: usize, end: usize, cause: LinkCause },
@@ -38,6 +40,8 @@ pub struct WorldConfig {
     pub link: LinkConfig,
     /// From an output that stores to its execution, and from there to its answer.
     pub disk_delay: Duration,
+    /// From the moment at which what somebody waits for can be seen to the one at which it is durable; zero: both are one.
+    pub sync_delay: Duration,
     /// From a dial to the open WebSocket.
     pub connect_delay: Duration,
     /// From a crash to the next life.
@@ -51,6 +55,7 @@ impl Default for WorldConfig {
         Self {
             link: LinkConfig::default(),
             disk_delay: Duration::from_micros(100),
+            sync_delay: Duration::ZERO,
             connect_delay: Duration::from_millis(2),
             restart_after: Duration::from_millis(50),
             wall: WallTime::from_unix_seconds(1_800_000_000),
@@ -235,7 +240,7 @@ impl World {
     /// If the actor is not running or the read fails.
     pub fn inspect(&mut self, actor: ActorId, read: Read) -> lama_store::Reply {
         let running = self.actors[actor.0].running.as_mut().expect("the actor runs");
-        running.execute(vec![Request::Read(read)]).remove(0).expect("the store can be read")
+        running.execute(&[Request::Read(read)]).remove(0).expect("the store can be read")
     }
 
     /// Runs for so long in virtual time.
@@ -498,6 +503,13 @@ impl World {
             Job::Stored { actor, life, ticket, results } if self.lives(actor, life) => {
                 self.input(actor, Input::Stored { ticket, results });
             }
+            Job::Durable { actor, life, ticket, results } if self.lives(actor, life) => {
+                if let Some(running) = &mut self.actors[actor].running {
+                    running.make_durable();
+                }
+                self.input(actor, Input::Stored { ticket, results });
+            }
+            Job::Crash { actor, life } if self.lives(actor, life) => self.crash(ActorId(actor)),
             Job::Connect { actor, life, ticket, url } if self.lives(actor, life) => {
                 self.connect(actor, life, ticket, &url);
             }
@@ -518,17 +530,41 @@ impl World {
     }
 
     fn execute(&mut self, index: usize, life: u32, ticket: Ticket, requests: Vec<Request>) {
-        let crash = is_durable(&requests).then(|| self.actors[index].crash_now()).flatten();
-        if crash.is_some_and(|point| !point.written) {
+        let writes = is_durable(&requests);
+        let crash = writes.then(|| self.actors[index].crash_now()).flatten();
+        let lost = crash.is_some_and(|point| !point.written);
+        if lost && self.config.sync_delay.is_zero() {
             return self.crash(ActorId(index));
         }
         let Some(running) = &mut self.actors[index].running else { return };
-        let results = running.execute(requests);
-        if crash.is_some() {
+        if self.config.sync_delay.is_zero() || !writes {
+            let results = running.execute(&requests);
+            if crash.is_some() {
+                return self.crash(ActorId(index));
+            }
+            let at = self.now.mono + self.config.disk_delay;
+            return self.job(at, Job::Stored { actor: index, life, ticket, results });
+        }
+        let Some(results) = running.stage(&requests, lost) else { return };
+        let shown = results.iter().any(is_urgent);
+        if crash.is_some() && !(lost && shown) {
+            running.make_durable();
             return self.crash(ActorId(index));
         }
-        let at = self.now.mono + self.config.disk_delay;
-        self.job(at, Job::Stored { actor: index, life, ticket, results });
+        let at = self.now.mono + self.config.sync_delay;
+        let done = if lost {
+            // It is seen, it may be sent, and then it is lost.
+            Job::Crash { actor: index, life }
+        } else if shown {
+            Job::Durable { actor: index, life, ticket, results: results.clone() }
+        } else {
+            running.make_durable();
+            Job::Stored { actor: index, life, ticket, results: results.clone() }
+        };
+        self.job(at, done);
+        if shown {
+            self.input(index, Input::Staged { ticket, results });
+        }
     }
 
     fn connect(&mut self, dialler: usize, life: u32, ticket: Ticket, url: &str) {

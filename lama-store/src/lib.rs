@@ -39,7 +39,7 @@
 //! ```
 //!
 //! Invariants, stated as absences:
-//! - Nothing is answered before it is durable, and no commit is seen in part, whatever stops the process or the
+//! - Nothing is answered before it is durable, but by [`Store::stage`]; no commit is seen in part, whatever stops the process or the
 //!   machine (`tests/kill.rs`, `tests/faults.rs`).
 //! - No person's view holds an id twice, or an object whose links it does not hold as far as they may be followed.
 //! - No object takes effect (as channel entry, endpoint, access rule) without its author's verified signature.

@@ -47,6 +47,10 @@ pub struct Store<E> {
     mended: bool,
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
+    /// What [`Store::stage`] has answered for is not durable yet.
+    staged: bool,
+    /// For the epoch after a commit that failed when others may have seen it.
+    seed: Seed,
 }
 
 impl<E: Engine> Store<E> {
@@ -79,6 +83,8 @@ impl<E: Engine> Store<E> {
             now: WallTime(0),
             mended: false,
             broken: None,
+            staged: false,
+            seed: seed.child("LAMA/store next epoch"),
         };
         this.mended = this.sample(&seed);
         Ok(this)
@@ -117,6 +123,45 @@ impl<E: Engine> Store<E> {
     /// last call was under way, the cheaper each becomes. A commit that fails leaves no trace and does not
     /// disturb the others.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
+        let (mut replies, first) = self.run(requests);
+        self.finish(requests.get(first..).unwrap_or_default(), replies.get_mut(first..).unwrap_or_default());
+        self.note_given();
+        replies
+    }
+
+    /// The same in two steps, for what a person waits for: afterwards everything can be read, and nothing need be
+    /// durable before [`Store::make_durable`] says so. Up to then only reads are taken.
+    ///
+    /// What is staged may be shown and sent on. If it is lost the store takes a new epoch, after a crash as always and
+    /// where [`Store::make_durable`] fails, so nobody trusts what others know of the old one. This needs
+    /// [`Config::new_epoch_after_crash`].
+    pub fn stage(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
+        if self.staged && requests.iter().any(|request| matches!(request, Request::Commit(_))) {
+            let waits = StoreError::Misuse("what was staged before is not durable yet");
+            return requests.iter().map(|_| Err(waits.clone())).collect();
+        }
+        let (replies, _) = self.run(requests);
+        self.staged = true;
+        replies
+    }
+
+    /// Makes durable what was staged.
+    ///
+    /// # Errors
+    /// The engine's: every commit since the last durable one has failed, whatever [`Store::stage`] had answered.
+    pub fn make_durable(&mut self) -> Result<(), StoreError> {
+        let done = match self.broken.clone() {
+            Some(error) => Err(error),
+            None => self.flush(),
+        };
+        self.staged = false;
+        self.note_given();
+        done
+    }
+
+    /// Runs requests up to, but for large groups, what makes them durable: with the answers, from which request on they
+    /// are not durable yet.
+    fn run(&mut self, requests: &[Request]) -> (Vec<Result<Reply, StoreError>>, usize) {
         // What cannot be used is answered below, request by request.
         let _ = self.usable();
         let mut replies = Vec::with_capacity(requests.len());
@@ -146,11 +191,13 @@ impl<E: Engine> Store<E> {
                 first = at + 1;
             }
         }
-        self.finish(requests.get(first..).unwrap_or_default(), replies.get_mut(first..).unwrap_or_default());
+        (replies, first)
+    }
+
+    fn note_given(&mut self) {
         let views = &self.hot.views;
         let given = |number: &u32| Some((*number, views.get(number)?.sent));
         self.given = self.hot.lazy_views.iter().filter_map(given).collect();
-        replies
     }
 
     /// What an answer needs and is not there yet.
@@ -359,6 +406,11 @@ impl<E: Engine> Store<E> {
 
     /// After a failure of the engine, of which nobody knows what reached the disk: takes what is durable.
     fn recover(&mut self) {
+        if core::mem::take(&mut self.staged) {
+            // Others may have seen what is lost now: the numbers of this life's logs would come to mean other things.
+            self.hot.epoch = opening::draw_epoch(&self.seed, self.hot.epoch);
+            self.seed = self.seed.child("LAMA/store next epoch");
+        }
         match self.engine.recover().and_then(|()| Recent::load(&self.engine)) {
             Ok(recent) => {
                 self.recent = recent;
@@ -377,6 +429,10 @@ impl<E: Engine> Store<E> {
         self.group = Group::default();
         match Hot::load(&self.engine, &self.sealer) {
             Ok(mut hot) => {
+                if hot.epoch != self.hot.epoch {
+                    hot.epoch = self.hot.epoch;
+                    put_epoch(&mut self.group.batch, hot.epoch, false);
+                }
                 for (number, progress) in &self.waiting {
                     if let Some(peer) = hot.peers.get_mut(number) {
                         peer.progress.received = progress.received;

@@ -158,3 +158,46 @@ fn a_store_on_a_disk_that_may_not_be_written_does_not_open() {
     };
     assert_eq!(error, StoreError::NotWritable);
 }
+
+#[test]
+fn what_was_shown_and_then_lost_ends_the_life_that_others_know() {
+    let (disk, cast) = (Disk::default(), Cast::new());
+    let mut store = disk.store();
+    commit(&mut store, &cast, 1).unwrap();
+    let epoch = store.epoch();
+    // Small enough not to be made durable for its size alone.
+    let small = |text: &'static str| {
+        let value = Some(text.as_bytes().into());
+        [Request::Commit(vec![lama_store::Write::Setting { key: "small".to_owned(), value }])]
+    };
+    let said = |store: &mut Store<Redb>| match store
+        .stage(&[Request::Read(lama_store::Read::Setting("small".to_owned()))])
+        .pop()
+    {
+        Some(Ok(Reply::Setting(value))) => value.map(|value| value.to_vec()),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(store.stage(&small("shown")).pop(), Some(Ok(Reply::Committed(_)))));
+    assert_eq!(said(&mut store).unwrap(), b"shown");
+    let early = store.stage(&small("too early")).pop().unwrap();
+    assert_eq!(early.unwrap_err().code(), "store-misuse");
+    store.make_durable().unwrap();
+    assert_eq!(store.epoch(), epoch);
+    // A commit that nobody has seen may fail without consequence.
+    disk.set(|state| state.refuses = Some(ErrorKind::TimedOut));
+    commit(&mut store, &cast, 2).unwrap_err();
+    disk.set(|state| state.refuses = None);
+    let there = cast.verify(&mut store);
+    assert_eq!(store.epoch(), epoch);
+    assert!(matches!(store.stage(&small("lost")).pop(), Some(Ok(Reply::Committed(_)))));
+    disk.set(|state| state.refuses = Some(ErrorKind::TimedOut));
+    store.make_durable().unwrap_err();
+    disk.set(|state| state.refuses = None);
+    assert_eq!(cast.verify(&mut store), there);
+    let later = store.epoch();
+    assert_ne!(later, epoch, "the numbers of its logs come to mean other things");
+    commit(&mut store, &cast, there + 1).unwrap();
+    drop(store.close().unwrap());
+    let mut store = disk.store();
+    assert_eq!((cast.verify(&mut store), store.epoch()), (there + 1, later));
+}

@@ -129,9 +129,10 @@ pub enum Event {
         /// Where; empty: it only dials.
         url: String,
     },
-    /// Somebody else's message arrived.
+    /// Somebody else's message arrived and can be read. It may become durable only now: [`Event::Received`] says when it
+    /// is. A crash in between takes it away, and its sender, who was told nothing yet, sends it again.
     Message(Box<EntryInfo>),
-    /// Somebody else edited or deleted a message of his: so it stands now.
+    /// Somebody else edited or deleted a message of his: so it stands now. Durable as [`Event::Message`] is.
     MessageChanged(Box<EntryInfo>),
     /// Somebody shared something with us.
     Shared(Box<SharedInfo>),

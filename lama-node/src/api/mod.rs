@@ -157,6 +157,14 @@ pub enum Input {
         /// What became of each request.
         results: Vec<Result<lama_store::Reply, StoreError>>,
     },
+    /// What an [`Output::Store`] has written can be seen and is not durable yet; [`Input::Stored`] follows in any case. Hosts
+    /// whose disk is slow say so of what somebody waits for ([`lama_store::Store::stage`]); none has to.
+    Staged {
+        /// The ticket of the output.
+        ticket: Ticket,
+        /// What became of each request so far.
+        results: Vec<Result<lama_store::Reply, StoreError>>,
+    },
     /// Answers [`Output::Sign`]. `None`: the key is not on this device.
     Signed {
         /// The ticket of the output.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use lama_core::Ticket;
 use lama_identity::{InstanceId, Object as _, OneInstanceEndpoint, PersonId, Versioned, cbor};
 use lama_invite::{Event as LedgerEvent, Output as LedgerOutput};
 use lama_store::{Committed, Effect as Stored, Reply, StoreError, Write};
@@ -11,6 +12,13 @@ use super::{Effect, Known, Timer};
 use crate::api::{Event, LinkId};
 use crate::node::Node;
 use crate::pairing::{outcome, token_writes};
+
+const fn committed(reply: &Reply) -> Option<&Committed> {
+    match reply {
+        Reply::Committed(committed) => Some(committed),
+        _ => None,
+    }
+}
 
 impl Node {
     /// An answer of the store.
@@ -24,6 +32,39 @@ impl Node {
                 self.stored_one(effect, result);
             }
         }
+    }
+
+    /// What a commit wrote can be seen, and is not durable yet: it is shown, and leaves for peers. Who waits for the
+    /// commit itself waits on: nothing is acknowledged, and no command answered.
+    pub(crate) fn staged(&mut self, ticket: Ticket, results: &[Result<Reply, StoreError>]) {
+        let Some(effect) = self.effects.get(&ticket) else { return };
+        let from = match effect {
+            Effect::Chum { link, .. } => Some(*link),
+            _ => None,
+        };
+        if !self.staged.insert(ticket) {
+            return;
+        }
+        for committed in results.iter().filter_map(|result| committed(result.as_ref().ok()?)) {
+            self.committed(committed, from);
+        }
+    }
+
+    /// The final answer without what was dealt with when it was staged.
+    pub(crate) fn beyond_staged(
+        &mut self,
+        ticket: Ticket,
+        mut results: Vec<Result<Reply, StoreError>>,
+    ) -> Vec<Result<Reply, StoreError>> {
+        if self.staged.remove(&ticket) {
+            for result in &mut results {
+                if let Ok(Reply::Committed(committed)) = result {
+                    committed.effects.clear();
+                    committed.grown.clear();
+                }
+            }
+        }
+        results
     }
 
     fn stored_one(&mut self, effect: Effect, result: Option<Result<Reply, StoreError>>) {

@@ -221,7 +221,11 @@ impl Node {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         let again = core::mem::replace(&mut live.head, HeadRead::Idle) == HeadRead::Again;
         match result {
-            Some(Ok(Reply::Head(Some(head)))) => self.chum_input(id, Input::Grown(head.head)),
+            Some(Ok(Reply::Head(Some(head)))) => {
+                // Another one than at the start only where the store lost what it had shown.
+                self.epoch = head.head.epoch;
+                self.chum_input(id, Input::Grown(head.head));
+            }
             Some(Err(error)) => return self.store_ends(id, error),
             _ => {}
         }

@@ -112,6 +112,16 @@ pub struct Committed {
     pub stored: u64,
 }
 
+impl Committed {
+    /// Whether somebody is likely to wait for it: something was said in a channel.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        let said =
+            |effect: &Effect| matches!(effect, Effect::ChannelEntry(_) | Effect::ChannelEntryChanged(_));
+        self.effects.iter().any(said)
+    }
+}
+
 /// A typed object that took effect: it is in the index of its `$type$`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
