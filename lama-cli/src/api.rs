@@ -375,11 +375,19 @@ pub(crate) struct Mended {
     pub(crate) lost: u64,
 }
 
-/// Lengths of the store's file in bytes.
+/// Lengths of the store's file in bytes, and what went.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Compacted {
     pub(crate) before: u64,
     pub(crate) after: u64,
+    /// Objects that nobody held any more, and that were deleted (or would be).
+    pub(crate) collected: u64,
+    /// Their bytes.
+    pub(crate) collected_bytes: u64,
+    /// Deleted objects whose bytes were still kept, those just collected included.
+    pub(crate) dropped: u64,
+    /// Those bytes.
+    pub(crate) dropped_bytes: u64,
 }
 
 /// A backup that was written.

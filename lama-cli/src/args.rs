@@ -304,12 +304,22 @@ fn byte_range(text: &str) -> Result<(u64, Option<u64>), String> {
 pub(crate) enum StoreCommand {
     /// Read everything, hash it again and hold every index against it; also while the instance runs
     Check(Check),
-    /// Give room back that is not used any more; needs room for a copy
-    Compact,
+    /// Give room back that is not used any more, that of deleted objects included; needs room for a copy
+    Compact(Compact),
     /// Write all that this instance is, keys included, into one file under a passphrase of its own
     Export(Export),
     /// Make this instance from a backup, in an empty data directory
     Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// Delete before what nobody holds any more: what was taken back from everybody, and what removed contacts brought
+    #[arg(long)]
+    pub(crate) collect: bool,
+    /// Only say what `--collect` would delete
+    #[arg(long, requires = "collect")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use lama_node::NodeError;
 use lama_store::{Checked, Opening, Redb, RedbOptions, StorageKey, Store};
 
 use crate::api;
-use crate::args::Global;
+use crate::args::{Compact, Global};
 use crate::backend;
 use crate::failure::Failure;
 use crate::identity::{Keys, data_path};
@@ -20,15 +20,26 @@ pub(crate) fn open_store(path: &Path, key: &StorageKey, opening: Opening) -> Res
 }
 
 /// Copies the store into a new file, so that what it no longer says is gone and its room is given back.
-pub(crate) fn compact(global: &Global) -> Result<api::Compacted, Failure> {
+pub(crate) fn compact(global: &Global, how: &Compact) -> Result<api::Compacted, Failure> {
     let dir = DataDir::open(&data_path(global)?)?;
     let lock = backend::lock(&dir)?;
     let keys = Keys::open(&dir, &lock, global.passphrase_fd)?;
     // Opened once, so that a store of an older format is brought up to date and a wrong key is told.
-    let store = open_store(&dir.store(), &keys.storage()?, Opening::Normal)?;
-    drop(store.close().map_err(NodeError::from)?);
-    let sizes = Redb::rewrite(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
-    Ok(api::Compacted { before: sizes.before, after: sizes.after })
+    let mut store = open_store(&dir.store(), &keys.storage()?, Opening::Normal)?;
+    let mut done = api::Compacted::default();
+    if how.collect {
+        let found = store.collect(&[], how.dry_run).map_err(NodeError::from)?;
+        (done.collected, done.collected_bytes) = (found.objects, found.bytes);
+    }
+    if how.dry_run {
+        drop(store.close().map_err(NodeError::from)?);
+        return Ok(done);
+    }
+    let (sizes, left_out) =
+        store.compact_file(&dir.store(), RedbOptions::default()).map_err(NodeError::from)?;
+    (done.before, done.after) = (sizes.before, sizes.after);
+    (done.dropped, done.dropped_bytes) = (left_out.dropped, left_out.bytes);
+    Ok(done)
 }
 
 /// Mends the store, and checks it again.

@@ -176,10 +176,8 @@ fn store(global: &Global, command: &StoreCommand, output: Output) -> Result<(), 
             let closed = backend.close();
             checked.and(closed)
         }
-        StoreCommand::Compact => {
-            output.answer(&atrest::compact(global)?, |sizes| {
-                format!("{} before, {} now\n", text::bytes(sizes.before), text::bytes(sizes.after))
-            });
+        StoreCommand::Compact(how) => {
+            output.answer(&atrest::compact(global, how)?, |done| render::compacted(done, how));
             Ok(())
         }
         StoreCommand::Export(export) => {

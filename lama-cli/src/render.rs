@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::api::{self, Contact, Contacts, Id, Messages, PendingList, Status};
+use crate::args::Compact;
 use crate::text::{bytes, count, escape, message_name, table, time};
 
 /// How much of an id people see; enough to name somebody, and to compare by voice.
@@ -39,6 +40,22 @@ pub(crate) fn checked(checked: &api::Checked) -> String {
             entries => format!("{entries} entries"),
         },
     )
+}
+
+pub(crate) fn compacted(done: &api::Compacted, how: &Compact) -> String {
+    let held = |objects, size| format!("{} ({})", count(objects, "object"), bytes(size));
+    if how.dry_run {
+        return format!("nobody holds {}; nothing was deleted\n", held(done.collected, done.collected_bytes));
+    }
+    let mut out = String::new();
+    if how.collect {
+        out += &format!("nobody held {}\n", held(done.collected, done.collected_bytes));
+    }
+    if done.dropped > 0 {
+        out +=
+            &format!("{} that were deleted have lost their bytes\n", held(done.dropped, done.dropped_bytes));
+    }
+    out + &format!("{} before, {} now\n", bytes(done.before), bytes(done.after))
 }
 
 pub(crate) fn mended(mended: &api::Mended) -> String {

@@ -133,6 +133,13 @@ fn the_store_is_checked_in_a_running_instance_and_without_one() {
     assert!(compacted["before"].as_u64().unwrap() >= after, "{compacted}");
     assert_eq!(a.json(&["store", "check"])["objects"], checked["objects"]);
 
+    // All that was shared is held by somebody.
+    let looked = a.json(&["store", "compact", "--collect", "--dry-run"]);
+    assert_eq!((&looked["collected"], &looked["after"]), (&0.into(), &0.into()), "{looked}");
+    let said = String::from_utf8(a.run(&["store", "compact", "--collect"]).stdout).unwrap();
+    assert!(said.starts_with("nobody held 0 objects") && said.contains("before"), "{said}");
+    assert_eq!(a.json(&["store", "check"])["objects"], checked["objects"]);
+
     let mended = a.json(&["store", "check", "--repair"]);
     assert_eq!((&mended["sound"], &mended["index"], &mended["lost"]), (&true.into(), &0.into(), &0.into()));
 

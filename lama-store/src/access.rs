@@ -5,17 +5,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_identity::{Cid, Codec};
 
-use crate::codec::{Reader, put_varint};
+use crate::codec::Reader;
 use crate::engine::{Direction, Engine, Table};
 use crate::hot::page_key;
-use crate::layout::{IndexKey, PACK, Slot, after_prefix, pack_and_offset, place};
+use crate::layout::{IndexKey, Slot, after_prefix, pack_and_offset};
 use crate::view::{PageReader, View, ViewEntry};
 use crate::{Store, StoreError};
 
 const LOST: StoreError = StoreError::Corrupt("an index entry names a record that is not there");
-
-/// Room that the header of a record takes at most; it never runs over into the next pack.
-const MAX_HEADER: usize = 16;
 
 /// A stored object with where it came from.
 #[derive(Debug, Clone)]
@@ -198,31 +195,7 @@ impl<E: Engine> Store<E> {
     /// Appends a record to the object log and tells its place.
     pub(crate) fn write_record(&mut self, source: u32, codec: Codec, bytes: &[u8]) -> u64 {
         self.group.bytes += bytes.len();
-        if self.hot.pack.bytes.len() + MAX_HEADER > PACK {
-            self.next_pack();
-        }
-        let at = place(self.hot.pack.number, self.hot.pack.bytes.len());
-        let out = &mut self.hot.pack.bytes;
-        put_varint(out, source.into());
-        out.push(codec as u8);
-        put_varint(out, bytes.len() as u64);
-        let mut rest = bytes;
-        loop {
-            let room = PACK.saturating_sub(self.hot.pack.bytes.len()).min(rest.len());
-            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
-            self.hot.pack.bytes.extend_from_slice(now);
-            if later.is_empty() {
-                return at;
-            }
-            rest = later;
-            self.next_pack();
-        }
-    }
-
-    fn next_pack(&mut self) {
-        let full = core::mem::take(&mut self.hot.pack.bytes);
-        self.group.batch.put(Table::Log, self.hot.pack.number.to_be_bytes(), full);
-        self.hot.pack.number += 1;
+        self.hot.pack.append(source, codec, bytes, &mut self.group.batch)
     }
 
     /// Calls `with` with the bytes of one pack.
@@ -293,7 +266,7 @@ pub(crate) fn open_page(
     Ok(())
 }
 
-fn first_of(key: &[u8]) -> Result<u64, StoreError> {
+pub(crate) fn first_of(key: &[u8]) -> Result<u64, StoreError> {
     let mut reader = Reader(key);
     let _view: [u8; 4] = reader.array()?;
     Ok(u64::from_be_bytes(reader.array()?))

@@ -5,13 +5,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use lama_chum::{Epoch, NO_EPOCH};
-use lama_identity::{Contact, InstanceId, PersonId};
+use lama_identity::{Codec, Contact, InstanceId, PersonId};
 
 use crate::StoreError;
 use crate::api::Quota;
-use crate::codec::{Reader, Writer};
+use crate::codec::{Reader, Writer, put_varint};
 use crate::engine::{Batch, Direction, Engine, Table};
-use crate::layout::{after_prefix, kind, meta};
+use crate::layout::{PACK, after_prefix, kind, meta, place};
 use crate::peer::{Peer, Progress};
 use crate::records;
 use crate::seal::Sealer;
@@ -36,6 +36,39 @@ pub(crate) struct Counts {
 pub(crate) struct Pack {
     pub(crate) number: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Room that the header of a record takes at most; it never runs over into the next pack.
+const MAX_HEADER: usize = 16;
+
+impl Pack {
+    /// Appends a record and tells its place; packs that are full go into the batch.
+    pub(crate) fn append(&mut self, source: u32, codec: Codec, bytes: &[u8], batch: &mut Batch) -> u64 {
+        if self.bytes.len() + MAX_HEADER > PACK {
+            self.next(batch);
+        }
+        let at = place(self.number, self.bytes.len());
+        put_varint(&mut self.bytes, source.into());
+        self.bytes.push(codec as u8);
+        put_varint(&mut self.bytes, bytes.len() as u64);
+        let mut rest = bytes;
+        loop {
+            let room = PACK.saturating_sub(self.bytes.len()).min(rest.len());
+            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.bytes.extend_from_slice(now);
+            if later.is_empty() {
+                return at;
+            }
+            rest = later;
+            self.next(batch);
+        }
+    }
+
+    fn next(&mut self, batch: &mut Batch) {
+        let full = core::mem::take(&mut self.bytes);
+        batch.put(Table::Log, self.number.to_be_bytes(), full);
+        self.number += 1;
+    }
 }
 
 /// Everything small and busy.

@@ -61,6 +61,9 @@ impl<E: Engine> Store<E> {
                 }
                 continue;
             }
+            if known.is_some_and(|slot| slot.has(Slot::GONE)) {
+                self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
+            }
             let seen = look(id, bytes)?;
             if let Some(missing) = self.first_missing(&seen.links, None)? {
                 return Err(StoreError::MissingLink { id: *id, missing });
@@ -125,14 +128,16 @@ impl<E: Engine> Store<E> {
         report: &mut Committed,
     ) -> Result<(), StoreError> {
         let known = self.object(id)?;
-        if let Some(mut slot) = known.filter(|slot| slot.place != Slot::NOWHERE) {
+        // Whoever has it brings it back; what was deleted here stays so.
+        let again = known.is_some_and(|slot| slot.has(Slot::GONE) && !slot.has(Slot::OWN));
+        let lost = |slot: &Slot| slot.place == Slot::NOWHERE && (again || !slot.has(Slot::GONE));
+        if let Some(mut slot) = known.filter(|slot| !lost(slot)) {
             match self.member(id, slot, view)? {
                 None => self.enter(view, id, &mut slot, source, 0)?,
                 Some(state) if state & Slot::CAME == 0 => self.put_state(id, &mut slot, view, Slot::CAME),
                 Some(_) => {}
             }
-            // Whoever has it brings it back; what was deleted here stays so.
-            if slot.has(Slot::GONE) && !slot.has(Slot::OWN) {
+            if again {
                 self.revive(id, report)?;
             }
             if slot.has(Slot::ASIDE) {
@@ -146,6 +151,9 @@ impl<E: Engine> Store<E> {
         let mut slot = Slot { place: Slot::NOWHERE, flags: state, view: first_view };
         let kept = self.within_quota(view, bytes.len() as u64, missing.is_some())?;
         if kept {
+            if again {
+                self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
+            }
             slot.place = self.write_record(source, id.codec(), bytes);
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
             slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
@@ -216,6 +224,7 @@ impl<E: Engine> Store<E> {
     fn revive(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
         let Some(slot) = self.object(id)? else { return Ok(()) };
         self.put_slot(id, Slot { flags: slot.flags & !Slot::GONE, ..slot });
+        self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
         let record = self.record(slot.place)?;
         let length = record.bytes.len() as u64;
         self.count_kept(record.source, |objects, bytes| {

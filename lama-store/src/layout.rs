@@ -106,6 +106,8 @@ pub(crate) mod kind {
     pub(crate) const GRANT: u8 = b's';
     /// View number u32 BE and id to the reason for which the person's instance refused it.
     pub(crate) const REFUSED: u8 = b'R';
+    /// Deleted object to whether it was brought (1) or put here (0): what is gone, for a repair of the index.
+    pub(crate) const TOMB: u8 = b'b';
     /// Person to his quota.
     pub(crate) const QUOTA: u8 = b'q';
 }

@@ -56,6 +56,8 @@ mod access;
 pub mod api;
 mod check;
 mod codec;
+mod collect;
+mod compact;
 mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -82,6 +84,8 @@ mod views;
 
 pub use api::*;
 pub use check::Checked;
+pub use collect::Collected;
+pub use compact::Compacted;
 pub use config::Config;
 pub use engine::{Engine, Memory};
 #[cfg(feature = "redb")]

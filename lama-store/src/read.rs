@@ -110,7 +110,12 @@ impl<E: Engine> Store<E> {
             let mut gone = entry.has(GONE);
             let place = match entry.place {
                 // Refused when it came; it may have come again since.
-                Slot::NOWHERE => self.object(&entry.id)?.map_or(Slot::NOWHERE, |slot| slot.place),
+                Slot::NOWHERE => {
+                    let slot =
+                        self.object(&entry.id)?.unwrap_or(Slot { place: Slot::NOWHERE, ..Slot::default() });
+                    gone |= slot.has(Slot::GONE);
+                    slot.place
+                }
                 place if entry.source == 0 => place,
                 // What another instance of the person brought may have been deleted by him.
                 place => {

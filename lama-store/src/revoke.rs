@@ -26,6 +26,22 @@ struct Standing {
     kept: BTreeSet<Cid>,
 }
 
+/// Who hears that an object is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Whoever may have it.
+    All,
+    /// The same, but for the person of this view, who said so himself.
+    AllBut(u32),
+    /// Nobody who has it: it is only not kept here any longer. Whoever has not got it yet gets its id alone.
+    Nobody,
+}
+
+/// The row that outlives the bytes of a deleted object.
+pub(crate) fn tomb_row(id: &Cid, slot: Slot) -> (Vec<u8>, Vec<u8>) {
+    (meta(kind::TOMB, &[&id_bytes(id)]), [u8::from(!slot.has(Slot::OWN))].to_vec())
+}
+
 impl<E: Engine> Store<E> {
     /// Ends direct grants.
     pub(crate) fn revoke(
@@ -124,7 +140,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// The content links of an object that can be read.
-    fn links_in(&self, slot: Slot) -> Result<Vec<Cid>, StoreError> {
+    pub(crate) fn links_in(&self, slot: Slot) -> Result<Vec<Cid>, StoreError> {
         if slot.has(Slot::LEAF) || !slot.is_visible() {
             return Ok(Vec::new());
         }
@@ -196,7 +212,7 @@ impl<E: Engine> Store<E> {
                 return Err(StoreError::NotDeletable(*id));
             }
         }
-        self.entomb(ids, None, report)
+        self.entomb(ids, Told::All, report)
     }
 
     /// Ids that a person's instance says are gone.
@@ -226,14 +242,14 @@ impl<E: Engine> Store<E> {
         if is_indexed(&self.record(slot.place)?.bytes) || self.is_brought(id, slot)? {
             return Ok(());
         }
-        self.entomb(&[*id], Some(view), report)
+        self.entomb(&[*id], Told::AllBut(view), report)
     }
 
-    /// Gives objects no more, and tells whoever may have them; not the view of `told_by`, whose person said so.
-    fn entomb(
+    /// Gives objects no more. What people brought does not count against their quota any longer.
+    pub(crate) fn entomb(
         &mut self,
         ids: &[Cid],
-        told_by: Option<u32>,
+        told: Told,
         report: &mut Committed,
     ) -> Result<(), StoreError> {
         let mut first_views = BTreeMap::new();
@@ -246,6 +262,8 @@ impl<E: Engine> Store<E> {
             });
             slot.flags |= Slot::GONE;
             self.put_slot(id, slot);
+            let (key, row) = tomb_row(id, slot);
+            self.meta_put(key, row);
             self.hot.counts.objects = self.hot.counts.objects.saturating_sub(1);
             self.hot.counts.bytes = self.hot.counts.bytes.saturating_sub(length);
             self.hot.dirty_counts = true;
@@ -253,26 +271,26 @@ impl<E: Engine> Store<E> {
         }
         for (view, person) in (1..).zip(self.hot.person_rows.clone()) {
             let mut here = BTreeSet::new();
-            for (id, slot) in first_views.iter().filter(|_| Some(view) != told_by) {
+            for (id, slot) in first_views.iter().filter(|_| told != Told::AllBut(view)) {
                 if self.may_see(id, *slot, view)? {
                     here.insert(*id);
                 }
             }
             if !here.is_empty() {
-                self.entomb_in(view, &here)?;
+                self.entomb_in(view, &here, told != Told::Nobody)?;
                 report.grown.push(person);
             }
         }
         Ok(())
     }
 
-    fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>) -> Result<(), StoreError> {
+    fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
         let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
         let (mut changes, mut told) = (BTreeMap::new(), BTreeSet::new());
         self.each_entry(view, 0, &mut |entry| {
             if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
-                if entry.source == 0 && entry.seq <= sent {
+                if tell && entry.source == 0 && entry.seq <= sent {
                     told.insert(entry.id);
                 }
             }

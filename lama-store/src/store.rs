@@ -425,7 +425,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Forgets the group and reads back what is durable.
-    fn reload(&mut self) {
+    pub(crate) fn reload(&mut self) {
         self.group = Group::default();
         match Hot::load(&self.engine, &self.sealer) {
             Ok(mut hot) => {

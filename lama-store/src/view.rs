@@ -85,6 +85,18 @@ pub(crate) fn remark(
     Ok(())
 }
 
+/// A page whose first entry has the number `first`, with the places that `place_of` gives: as the last page of a view.
+pub(crate) fn moved(first: u64, page: &[u8], place_of: impl Fn(u64) -> u64) -> Result<View, StoreError> {
+    let mut fresh = View { seq: first.saturating_sub(1), ..View::default() };
+    fresh.begin_page();
+    for entry in PageReader::new(first, page) {
+        let ViewEntry { id, place, source, marks, .. } = entry?;
+        let place = if place == Slot::NOWHERE { place } else { place_of(place) };
+        fresh.append(&id, place, source, marks);
+    }
+    Ok(fresh)
+}
+
 /// What differs from entry to entry: the state of writer and reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Previous {
@@ -164,6 +176,11 @@ impl View {
         view.sent = num()?;
         reader.end()?;
         Ok(view)
+    }
+
+    /// The same head over another last page.
+    pub(crate) fn with_tail(&self, tail: &Self) -> Self {
+        Self { page_len: tail.page_len, previous: tail.previous, ..self.clone() }
     }
 
     /// Begins a page at the next sequence number.

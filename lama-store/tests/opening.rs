@@ -27,6 +27,27 @@ fn a_store_that_is_open_is_locked() {
 }
 
 #[test]
+fn what_was_deleted_gives_its_room_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut store = open(Redb::open(&path, options()).unwrap()).unwrap();
+    let objects: Vec<_> = (0..400).map(|at| note(&format!("{at} {}", "x".repeat(10_000)))).collect();
+    store.commit(vec![Write::Put { objects: objects.clone() }]).unwrap();
+    let ids = objects[..300].iter().map(|object| object.0).collect();
+    store.commit(vec![Write::Delete { ids }]).unwrap();
+    let epoch = store.epoch();
+    let (sizes, done) = store.compact_file(&path, options()).unwrap();
+    assert_eq!((done.dropped, done.bytes), (300, objects[..300].iter().map(|o| o.1.len() as u64).sum()));
+    assert!(sizes.after * 2 < sizes.before && sizes.after < 1_500_000, "{sizes:?}");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), sizes.after);
+    let mut store = open(Redb::open(&path, options()).unwrap()).unwrap();
+    assert_eq!(store.epoch(), epoch);
+    assert_eq!(store.check().unwrap().objects, 100);
+    assert_eq!(store.ask(Read::Object(objects[300].0)), Ok(Reply::Object(Some(objects[300].1.clone()))));
+    assert_eq!(store.ask(Read::Object(objects[0].0)), Ok(Reply::Object(None)));
+}
+
+#[test]
 fn other_files_are_not_stores() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");

@@ -333,7 +333,7 @@ pub fn nobody_follows_the_endpoint_of_another<P: Place>() {
     assert_eq!((endpoint_of(&mut world, &a), endpoint_of(&mut world, &b)), (of_a.0, of_b.0));
 }
 
-fn rule(by: &LocalIdentity, object: Cid, to: &LocalIdentity) -> Object {
+pub(super) fn rule(by: &LocalIdentity, object: Cid, to: &LocalIdentity) -> Object {
     let version = Versioned::<Access> {
         by: Signer::Person,
         of: Reference(by.person_id().cid()),

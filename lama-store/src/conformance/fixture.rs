@@ -15,9 +15,10 @@ use lama_invite::{Draft, Invitation, Policy, Route, TokenRecord};
 use serde::Serialize;
 
 use super::Place;
+use crate::engine::{Batch, Direction, Table};
 use crate::{
-    Committed, Config, Engine, Import, Object, Opening, Page, PeerHead, PeerRecord, Read, Reply, Request,
-    Secret32, StorageKey, Store, StoreError, Write,
+    Committed, Compacted, Config, Engine, Import, Memory, Object, Opening, Page, PeerHead, PeerRecord, Read,
+    Reply, Request, Secret32, StorageKey, Store, StoreError, Write,
 };
 
 /// When everything happens, unless a test says otherwise.
@@ -188,6 +189,27 @@ impl<P: Place> World<P> {
     }
 
     /// A commit that must succeed.
+    /// Writes the store anew without what was deleted.
+    pub fn compact(&mut self) -> Compacted {
+        let mut fresh = Memory::default();
+        let (mut engine, done) = self.store.take().unwrap().compact_into(&mut fresh).unwrap();
+        for table in Table::ALL {
+            let mut batch = Batch::default();
+            engine
+                .scan(table, &[], None, Direction::Up, &mut |key, _| {
+                    batch.remove(table, key);
+                    true
+                })
+                .unwrap();
+            engine.commit(&batch).unwrap();
+        }
+        crate::engine::copy(&fresh, &mut engine).unwrap();
+        self.place.keep(engine);
+        self.open(Opening::Normal).unwrap();
+        self.s().check().unwrap();
+        done
+    }
+
     pub fn commit(&mut self, writes: Vec<Write>) -> Committed {
         match self.s().commit(writes) {
             Ok(Reply::Committed(done)) => done,

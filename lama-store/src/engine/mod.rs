@@ -1,6 +1,6 @@
 //! What the store asks of an engine: ordered keys, atomic and durable batches. Nothing else.
 
-mod copy;
+pub(crate) mod copy;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;

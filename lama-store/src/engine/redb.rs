@@ -18,7 +18,7 @@ use ::redb::{
 use lama_core::Seed;
 
 use super::{Batch, Direction, Engine, Table, Visit};
-use crate::{Config, Opening, StorageKey, Store, StoreError};
+use crate::{Compacted, Config, Opening, StorageKey, Store, StoreError};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -126,15 +126,33 @@ impl Redb {
     /// # Errors
     /// As [`Redb::open`]. Whatever happens, the store at `path` is the old one or the new one, whole.
     pub fn rewrite(path: &Path, options: RedbOptions) -> Result<Rewritten, StoreError> {
+        Self::replace(path, options, |to| {
+            let from = Self::open(path, options)?;
+            super::copy(&from, to)
+        })
+        .map(|(sizes, ())| sizes)
+    }
+
+    /// Puts in the place of a file a new one that `fill` fills; `fill` closes the old one.
+    fn replace<T>(
+        path: &Path,
+        options: RedbOptions,
+        fill: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<(Rewritten, T), StoreError> {
         let fresh = path.with_extension("new");
-        let done = Self::rewrite_into(path, &fresh, options);
+        let done = Self::replace_by(path, &fresh, options, fill);
         if done.is_err() {
             let _ = fs::remove_file(&fresh);
         }
         done
     }
 
-    fn rewrite_into(path: &Path, fresh: &Path, options: RedbOptions) -> Result<Rewritten, StoreError> {
+    fn replace_by<T>(
+        path: &Path,
+        fresh: &Path,
+        options: RedbOptions,
+        fill: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<(Rewritten, T), StoreError> {
         let system = |error: io::Error| io_error(&error);
         // What an earlier run left behind that was stopped.
         match fs::remove_file(fresh) {
@@ -142,9 +160,8 @@ impl Redb {
             _ => {}
         }
         let before = fs::metadata(path).map_err(system)?.len();
-        let from = Self::open(path, options)?;
         let mut to = Self::open(fresh, options)?;
-        super::copy(&from, &mut to)?;
+        let done = fill(&mut to)?;
         if let Access::Write(database) = &mut to.database {
             to.snapshot = None;
             database.compact().map_err(|error| match error {
@@ -152,7 +169,7 @@ impl Redb {
                 other => StoreError::Engine(other.to_string()),
             })?;
         }
-        drop((from, to));
+        drop(to);
         let file = fs::File::open(fresh).map_err(system)?;
         file.sync_all().map_err(system)?;
         let after = file.metadata().map_err(system)?.len();
@@ -160,7 +177,7 @@ impl Redb {
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(system)?;
         }
-        Ok(Rewritten { before, after })
+        Ok((Rewritten { before, after }, done))
     }
 
     fn reopening(mut reopen: Reopen) -> Result<Self, StoreError> {
@@ -244,6 +261,25 @@ impl Redb {
 }
 
 impl Store<Redb> {
+    /// Closes the store in the file at `path` and writes it anew, without the bytes of what was deleted
+    /// ([`Store::compact_into`]); the new file takes the place of the old one. Needs room for both.
+    ///
+    /// # Errors
+    /// As [`Store::compact_into`] and [`Redb::open`]. Whatever happens, the store at `path` is the old one or the new one,
+    /// whole.
+    pub fn compact_file(
+        self,
+        path: &Path,
+        options: RedbOptions,
+    ) -> Result<(Rewritten, Compacted), StoreError> {
+        Redb::replace(path, options, |to| {
+            self.compact_into(to).map(|(engine, done)| {
+                drop(engine);
+                done
+            })
+        })
+    }
+
     /// Opens the store in the file at `path`; see [`Store::open`]. A store of an older format is brought up to date
     /// and then copied into a new file ([`Redb::rewrite`]), since free pages of the old one hold in clear what is
     /// sealed now. If there is no room for the copy it is made the next time; until then [`Store::is_stale`] says so.
