@@ -12,7 +12,7 @@ use crate::check::Records;
 use crate::engine::copy::{COMMIT, copy_table};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::{Pack, page_key};
-use crate::layout::{IndexKey, Slot, kind, meta};
+use crate::layout::{IndexKey, Slot, id_at_end, kind, meta};
 use crate::opening::put_epoch;
 use crate::recent::read_row;
 use crate::revoke::tomb_row;
@@ -48,7 +48,12 @@ impl<E: Engine> Store<E> {
         let tails = self.compact_views(to, &places)?;
         let stale = meta(kind::STALE, &[]);
         copy_table(&self.engine, to, Table::Meta, &mut |key, value| {
-            Ok((key != stale && key.first() != Some(&kind::VIEW)).then(|| value.to_vec()))
+            let left_out = match key.first() {
+                Some(&kind::VIEW) => true,
+                Some(&kind::LINKED) => self.object(&id_at_end(key)?)?.is_none_or(|slot| slot.has(Slot::GONE)),
+                _ => key == stale,
+            };
+            Ok((!left_out).then(|| value.to_vec()))
         })?;
         let mut batch = Batch::default();
         for (number, view) in &self.hot.views {

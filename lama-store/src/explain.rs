@@ -1,5 +1,6 @@
 //! Why an object does not reach a person.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use lama_chum::Refusal;
@@ -77,7 +78,7 @@ impl<E: Engine> Store<E> {
         told: &mut Explanation,
     ) -> Result<(), StoreError> {
         let (mut last, mut came, mut direct) = (0, state & Slot::CAME != 0, false);
-        self.each_entry(view, 0, &mut |entry| {
+        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
             if entry.id == told.object && !entry.has(VOID) {
                 last = entry.seq;
                 came |= entry.source != 0 && !entry.has(GONE);

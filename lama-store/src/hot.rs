@@ -12,6 +12,7 @@ use crate::api::Quota;
 use crate::codec::{Reader, Writer, put_varint};
 use crate::engine::{Batch, Direction, Engine, Table};
 use crate::layout::{PACK, after_prefix, kind, meta, place};
+use crate::links::Spans;
 use crate::peer::{Peer, Progress};
 use crate::records;
 use crate::seal::Sealer;
@@ -88,6 +89,8 @@ pub(crate) struct Hot {
     /// Limits of single contacts.
     pub(crate) quotas: BTreeMap<PersonId, Quota>,
     pub(crate) pack: Pack,
+    /// Where places stand in the views of which something was taken back.
+    pub(crate) spans: BTreeMap<u32, Spans>,
     pub(crate) dirty_views: BTreeSet<u32>,
     pub(crate) dirty_peers: BTreeSet<u32>,
     /// Cursors that changed and may wait for a commit.

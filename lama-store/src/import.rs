@@ -74,6 +74,7 @@ impl<E: Engine> Store<E> {
             let leaf = if seen.links.is_empty() { Slot::LEAF } else { 0 };
             let (view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
             let place = self.write_record(0, id.codec(), bytes);
+            self.note_links(id, &seen.links);
             self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | state, view });
             self.appear(id, bytes, seen.type_name, 0, report)?;
             self.wake(id, report)?;
@@ -155,6 +156,7 @@ impl<E: Engine> Store<E> {
                 self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
             }
             slot.place = self.write_record(source, id.codec(), bytes);
+            self.note_links(id, &seen.links);
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
             slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
         } else {

@@ -108,6 +108,10 @@ pub(crate) mod kind {
     pub(crate) const REFUSED: u8 = b'R';
     /// Deleted object to whether it was brought (1) or put here (0): what is gone, for a repair of the index.
     pub(crate) const TOMB: u8 = b'b';
+    /// Target of a content link and the object that holds the link, nothing.
+    pub(crate) const LINKED: u8 = b'l';
+    /// Nothing: there is a row for every content link.
+    pub(crate) const LINKS_KNOWN: u8 = b'L';
     /// Person to his quota.
     pub(crate) const QUOTA: u8 = b'q';
 }

@@ -67,6 +67,7 @@ mod explain;
 mod hot;
 mod import;
 mod layout;
+mod links;
 mod opening;
 mod peer;
 mod quota;

@@ -46,6 +46,9 @@ pub(crate) fn begin(
     if format != Some(FORMAT) {
         put_format(&mut batch, sealer)?;
     }
+    if format.is_none() {
+        batch.put(Table::Meta, meta(kind::LINKS_KNOWN, &[]), Vec::new());
+    }
     if let Some(old) = format.filter(|format| *format < FORMAT) {
         seal_all(engine, sealer, &mut batch)?;
         batch.put(Table::Meta, meta(kind::STALE, &[]), Writer::default().num(old.into()).0);

@@ -13,14 +13,15 @@ use lama_core::Seed;
 use lama_identity::{Cid, Codec};
 
 use crate::check::{Found, Records};
+use crate::codec::Reader;
 use crate::engine::{Batch, Direction, Engine, Table};
 use crate::hot::{Counts, page_key};
 use crate::import::links_of;
-use crate::layout::{IndexKey, PACK, Slot, UNUSED, id_bytes, kind, meta, pack_and_offset, place};
+use crate::layout::{IndexKey, PACK, Slot, UNUSED, id_bytes, kind, meta, pack_and_offset, place, read_id};
 use crate::opening::{draw_epoch, put_epoch};
 use crate::peer::Sums;
 use crate::recent::{Recent, read_row};
-use crate::view::{VOID, ViewEntry};
+use crate::view::{GONE, VOID, ViewEntry};
 use crate::{Store, StoreError};
 
 /// What a repair changed.
@@ -59,6 +60,7 @@ struct Known {
 
 type Objects = BTreeMap<Cid, Known>;
 type Index = BTreeMap<IndexKey, Slot>;
+type Tombs = BTreeMap<Cid, bool>;
 
 impl<E: Engine> Store<E> {
     /// Mends what can be mended: the engine's own structures, then all that follows from the logs. Reads the whole
@@ -83,7 +85,7 @@ impl<E: Engine> Store<E> {
         for (from, to) in damaged {
             self.leave_out(from, to)?;
         }
-        let mut index = wanted_objects(&objects, &old);
+        let mut index = wanted_objects(&objects, &old, &self.tombs()?);
         let lossy = self.wanted_members(&old, &mut index, &mut done)?;
         self.write_index(&old, &index, &mut done)?;
         self.mend_views(&index, &lossy, &mut done)?;
@@ -95,6 +97,8 @@ impl<E: Engine> Store<E> {
             self.forget_cursors(&seed);
         }
         self.flush()?;
+        self.hot.spans.clear();
+        self.build_links()?;
         Ok(done)
     }
 
@@ -109,6 +113,16 @@ impl<E: Engine> Store<E> {
         })?;
         index.extend(self.recent.map.iter().map(|(key, slot)| (*key, *slot)));
         Ok(index)
+    }
+
+    /// What was deleted, and whether it was put here.
+    fn tombs(&self) -> Result<Tombs, StoreError> {
+        let mut tombs = Tombs::new();
+        self.each_meta(&[kind::TOMB], &mut |key, value| {
+            tombs.insert(read_id(&mut Reader(key))?, Reader(value).num32()? == 0);
+            Ok(true)
+        })?;
+        Ok(tombs)
     }
 
     /// Every object whose bytes are those of its id, as far as that can be told, and the stretches between them.
@@ -194,8 +208,10 @@ impl<E: Engine> Store<E> {
                 let key = IndexKey::object(&entry.id);
                 let known = old.get(&key).copied().unwrap_or_default();
                 let slot = index.entry(key).or_insert(Slot { place: Slot::NOWHERE, flags: 0, view: 0 });
-                // What was said of the id in this view, besides that it is there, stands in the index alone.
+                // What was said of the id in this view, besides that it is there, stands in the index; where that is
+                // lost, what the last entry says: whether it is a tombstone.
                 let state = Slot::STATE & !Slot::LEFT;
+                let told = if entry.has(GONE) { Slot::TOLD } else { 0 };
                 if entry.place != Slot::NOWHERE && entry.place != slot.place {
                     lossy.insert(*view);
                 }
@@ -206,15 +222,18 @@ impl<E: Engine> Store<E> {
                 if slot.view == 0 {
                     slot.view = *view;
                     let same = known.view == *view;
-                    let row = old.get(&IndexKey::member(&entry.id, *view)).copied().unwrap_or_default();
-                    slot.flags |= if same { known.flags } else { row.flags } & state;
+                    let row = old.get(&IndexKey::member(&entry.id, *view)).map(|row| row.flags);
+                    slot.flags |= if same { known.flags } else { row.unwrap_or(told) } & state;
                 } else if slot.view != *view {
                     let row = IndexKey::member(&entry.id, *view);
                     let same = known.view == *view;
-                    let said = if same { known.flags } else { old.get(&row).map_or(0, |row| row.flags) };
+                    let said = if same { known.flags } else { old.get(&row).map_or(told, |row| row.flags) };
                     index.insert(row, Slot { flags: said & state, ..Slot::default() });
-                } else if slot.has(Slot::LEFT) {
+                } else {
                     slot.flags &= !Slot::LEFT;
+                    if known.view != *view && !old.contains_key(&IndexKey::member(&entry.id, *view)) {
+                        slot.flags = (slot.flags & !Slot::TOLD) | told;
+                    }
                 }
                 Ok(true)
             })?;
@@ -386,13 +405,22 @@ impl<E: Engine> Store<E> {
 }
 
 /// The entries of the objects themselves, with what is set aside for want of a link.
-fn wanted_objects(objects: &Objects, old: &Index) -> Index {
+fn wanted_objects(objects: &Objects, old: &Index, tombs: &Tombs) -> Index {
     let mut index = Index::new();
+    // Tombstones whose bytes went with a compaction.
+    for (id, own) in tombs.iter().filter(|(id, _)| !objects.contains_key(*id)) {
+        let key = IndexKey::object(id);
+        let before = old.get(&key).copied().unwrap_or_default();
+        let (left, view) = if before.has(Slot::LEFT) { (Slot::LEFT, before.view) } else { (0, 0) };
+        let kept = before.flags & (Slot::OWN | Slot::LEAF) | if *own { Slot::OWN } else { 0 };
+        index.insert(key, Slot { place: Slot::NOWHERE, flags: Slot::GONE | kept | left, view });
+    }
     for (id, known) in objects {
         let key = IndexKey::object(id);
         let before = old.get(&key).copied().unwrap_or_default();
         let own = known.source == 0 || before.has(Slot::OWN);
-        let mut flags = (before.flags & Slot::GONE) | if own { Slot::OWN } else { 0 };
+        let gone = if tombs.contains_key(id) { Slot::GONE } else { 0 };
+        let mut flags = (before.flags & Slot::GONE) | gone | if own { Slot::OWN } else { 0 };
         let view = if before.has(Slot::LEFT) { before.view } else { 0 };
         flags |= if view == 0 { 0 } else { Slot::LEFT };
         // Until its links turn out to be here.

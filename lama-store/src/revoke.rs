@@ -1,13 +1,13 @@
 //! Taking back: grants that end, and objects that are deleted.
 //!
 //! What nobody has seen leaves the view without a trace. What was sent, or is on its way, stays in the set; whoever has
-//! not got it yet is told that it is gone. All entries of a view are looked at once for each call: this is the price
-//! of a log that costs nothing more to write.
+//! not got it yet is told that it is gone. What is looked at is what is taken back, what links to that, and the pages of
+//! the view on which these stand (`links.rs`): not the view.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_identity::{Cid, Codec, PersonId, cbor};
+use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Revoked};
 use crate::engine::Engine;
@@ -41,6 +41,9 @@ pub(crate) enum Told {
 pub(crate) fn tomb_row(id: &Cid, slot: Slot) -> (Vec<u8>, Vec<u8>) {
     (meta(kind::TOMB, &[&id_bytes(id)]), [u8::from(!slot.has(Slot::OWN))].to_vec())
 }
+
+/// Objects with what they link to, and the places of their records.
+type Around = (BTreeMap<Cid, Vec<Cid>>, BTreeSet<u64>);
 
 impl<E: Engine> Store<E> {
     /// Ends direct grants.
@@ -147,18 +150,22 @@ impl<E: Engine> Store<E> {
         links_of(&self.record(slot.place)?.bytes)
     }
 
-    /// Goes through a view: where `below` stands in it, and what of it is granted by something else than the direct
-    /// grants of `ended`: by itself, by a rule, or as a part of what stays.
+    /// Where `below` stands in a view, and what of it is granted by something else than the direct grants of `ended`: by
+    /// itself, by a rule, or as a part of what stays.
     fn standing(
-        &self,
+        &mut self,
         view: u32,
         person: &PersonId,
         below: &BTreeSet<Cid>,
         ended: &[Cid],
     ) -> Result<Standing, StoreError> {
+        if !self.links_known()? {
+            return Err(StoreError::Corrupt("who links to what is not known"));
+        }
+        self.index_pages(view)?;
+        let (parents, places) = self.around(view, below)?;
         let mut standing = Standing::default();
-        let mut failed = Ok(());
-        self.each_entry(view, 0, &mut |entry| {
+        self.entries_at(view, &places, &mut |entry| {
             if entry.has(VOID) || entry.has(GONE) {
                 return Ok(true);
             }
@@ -169,20 +176,11 @@ impl<E: Engine> Store<E> {
                 if entry.source == 0 {
                     standing.entries.entry(entry.id).or_default().push((entry.seq, entry.marks));
                 }
-            } else if entry.source == 0 && entry.id.codec() == Codec::DagCbor && entry.place != Slot::NOWHERE
-            {
-                let record = self.record(entry.place)?;
-                failed = cbor::scan(&record.bytes, &mut |link| {
-                    if below.contains(&link) {
-                        standing.kept.insert(link);
-                    }
-                })
-                .map(|_| ());
-                return Ok(failed.is_ok());
+            } else if entry.source == 0 {
+                standing.kept.extend(parents.get(&entry.id).into_iter().flatten());
             }
             Ok(true)
         })?;
-        failed.map_err(|_| StoreError::Corrupt("a stored object is not canonical"))?;
         for id in below {
             let Some(slot) = self.object(id)? else { continue };
             let came = self.member(id, slot, view)?.is_some_and(|state| state & Slot::CAME != 0);
@@ -201,6 +199,26 @@ impl<E: Engine> Store<E> {
             }
         }
         Ok(standing)
+    }
+
+    /// What else a view's person sees that links to `below`, with what it links to there; and the places of all of them.
+    fn around(&self, view: u32, below: &BTreeSet<Cid>) -> Result<Around, StoreError> {
+        let (mut parents, mut places) = (BTreeMap::<Cid, Vec<Cid>>::new(), BTreeSet::new());
+        for id in below {
+            places.extend(self.object(id)?.map(|slot| slot.place));
+            for parent in self.linked_from(id)? {
+                if below.contains(&parent) {
+                    continue;
+                }
+                if let Some(slot) = self.object(&parent)?
+                    && self.may_see(&parent, slot, view)?
+                {
+                    places.insert(slot.place);
+                    parents.entry(parent).or_default().push(*id);
+                }
+            }
+        }
+        Ok((parents, places))
     }
 
     /// Deletes objects that were put here.
@@ -286,8 +304,12 @@ impl<E: Engine> Store<E> {
 
     fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
         let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
-        let (mut changes, mut told) = (BTreeMap::new(), BTreeSet::new());
-        self.each_entry(view, 0, &mut |entry| {
+        let (mut changes, mut told, mut places) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        for id in ids {
+            places.extend(self.object(id)?.map(|slot| slot.place));
+        }
+        self.index_pages(view)?;
+        self.entries_at(view, &places, &mut |entry| {
             if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
                 if tell && entry.source == 0 && entry.seq <= sent {

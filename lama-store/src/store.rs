@@ -87,6 +87,13 @@ impl<E: Engine> Store<E> {
             seed: seed.child("LAMA/store next epoch"),
         };
         this.mended = this.sample(&seed);
+        if !this.engine.is_read_only() && !this.links_known()? {
+            match this.build_links() {
+                // A damaged log is for the check to tell and the repair to mend: what is sound can be read meanwhile.
+                Ok(()) | Err(StoreError::Corrupt(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(this)
     }
 

@@ -91,7 +91,8 @@ macro_rules! store_conformance {
             $crate::conformance_tests!(repair, $place, repair:
                 there_is_nothing_to_mend_in_a_sound_store, an_index_that_is_gone_is_built_from_the_logs,
                 counts_and_fingerprints_are_computed_anew, what_is_lost_is_said_and_comes_back,
-                a_record_whose_length_is_damaged_hides_no_other);
+                a_record_whose_length_is_damaged_hides_no_other, tombstones_and_revocations_outlive_a_repair,
+                what_an_older_store_lacks_is_made_from_its_objects);
             $crate::conformance_tests!(taking, $place, taking:
                 objects_put_here_are_read_back, objects_of_every_size_come_back, an_object_put_twice_is_stored_once,
                 what_an_own_object_links_to_must_be_here, an_import_is_in_the_view_once_with_its_source,

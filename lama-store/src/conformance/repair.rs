@@ -10,10 +10,12 @@ use lama_core::Seed;
 use lama_identity::{Cid, LocalIdentity};
 
 use super::Place;
+use super::channels::rule;
 use super::fixture::{World, ids, linked, note, notes, person, setting, world};
+use super::revoking::{Both, both, explain};
 use crate::engine::{Batch, Direction, Table};
-use crate::layout::kind;
-use crate::{Engine, Object, Opening, Read, Repaired, Reply, StoreError};
+use crate::layout::{id_bytes, kind, meta};
+use crate::{Engine, Object, Opening, Read, Repaired, Reply, StoreError, Write};
 
 /// A store with objects of two sides, one of which waits for a link.
 fn filled<P: Place>() -> (World<P>, LocalIdentity, Vec<Object>) {
@@ -165,5 +167,93 @@ pub fn a_record_whose_length_is_damaged_hides_no_other<P: Place>() {
     assert_eq!(world.object(victim), None);
     world.put(&[objects[10].clone()]);
     assert_eq!(world.object(objects[40].0), Some(objects[40].1.clone()), "the root is back");
+    world.again();
+}
+
+/// What was deleted and what was taken back stays so, though the whole index is lost, and cursors are as safe as before.
+pub fn tombstones_and_revocations_outlive_a_repair<P: Place>() {
+    for compacted in [false, true] {
+        let mut both = both::<P>();
+        let b = both.b.person_id();
+        let (own, theirs) = (notes("own", 12), notes("theirs", 4));
+        let root = linked("root", &[own[0].0, own[1].0], &[]);
+        both.at_a.put(&own);
+        both.at_a.put(&[root.clone()]);
+        both.at_a.share(&ids(&own[2..]), b);
+        both.at_a.share(&[root.0], b);
+        both.at_b.put(&theirs);
+        both.at_b.share(&ids(&theirs), both.a.person_id());
+        both.settle();
+        both.at_a.commit(vec![
+            Write::Delete { ids: vec![own[0].0, own[2].0] },
+            Write::Revoke { ids: vec![own[3].0, root.0], persons: vec![b] },
+        ]);
+        both.at_b.commit(vec![Write::Delete { ids: vec![theirs[0].0] }]);
+        both.settle();
+        if compacted {
+            assert_eq!(both.at_a.compact().dropped, 3);
+        }
+        let (head, view) = (both.at_a.head(&both.b).unwrap(), both.at_a.view(b));
+        let everything: Vec<Cid> = own.iter().chain(&theirs).chain([&root]).map(|object| object.0).collect();
+        let standings = |world: &mut World<P>| -> Vec<_> {
+            everything.iter().map(|id| (world.object(*id), explain(world, *id, b).standing)).collect()
+        };
+        let before = standings(&mut both.at_a);
+        assert_eq!(before.iter().filter(|(object, _)| object.is_none()).count(), 3);
+        damage(&mut both.at_a, |engine, batch| {
+            for table in [Table::Index, Table::Recent] {
+                keys(engine, table).into_iter().for_each(|key| batch.remove(table, key));
+            }
+        });
+        let done = repair(&mut both.at_a);
+        assert_eq!(done.lost, 0, "{done:?}");
+        let after = standings(&mut both.at_a);
+        for ((id, before), after) in everything.iter().zip(&before).zip(&after) {
+            assert_eq!(before, after, "{id}, compacted: {compacted}");
+        }
+        assert_eq!((both.at_a.head(&both.b).unwrap(), both.at_a.view(b)), (head, view));
+        both.at_a.receive(&both.b, &[own[2].clone()]);
+        assert_eq!(both.at_a.object(own[2].0), None, "nobody brings back what was deleted here");
+        both.at_a.receive(&both.b, &[theirs[0].clone()]);
+        assert_eq!(both.at_a.object(theirs[0].0), Some(theirs[0].1.clone()), "but for its own person");
+        both.at_a.share(&[own[3].0], b);
+        assert_eq!(both.at_a.view(b).len(), head_count(&mut both));
+    }
+}
+
+fn head_count<P: Place>(both: &mut Both<P>) -> usize {
+    usize::try_from(both.at_a.head(&both.b).unwrap().head.count).unwrap()
+}
+
+/// A store from before there were rows of who links to what, and policies: opening makes both from the objects.
+pub fn what_an_older_store_lacks_is_made_from_its_objects<P: Place>() {
+    let (mut world, a, objects) = filled::<P>();
+    let b = person("b");
+    let theirs = objects[45].clone();
+    let named = rule(&a, theirs.0, &b);
+    world.receive(&a, &[named.clone()]);
+    let rules = world.ask(Read::AccessRules(theirs.0));
+    assert!(matches!(&rules, Reply::AccessRules(rows) if rows.len() == 1 && rows[0].in_effect));
+    let seen = world.s().check().unwrap();
+    let mut engine = world.store.take().unwrap().close().unwrap();
+    let mut batch = Batch::default();
+    for key in keys(&engine, Table::Meta) {
+        if [kind::LINKED, kind::LINKS_KNOWN, kind::ACCESS, kind::POLICY, kind::VERSION].contains(&key[0]) {
+            batch.remove(Table::Meta, key);
+        }
+    }
+    // As it was: by object and rule.
+    let old = meta(kind::ACCESS, &[&id_bytes(&theirs.0), &id_bytes(&named.0)]);
+    batch.put(Table::Meta, old, vec![1; 40]);
+    engine.commit(&batch).unwrap();
+    world.place.keep(engine);
+    world.open(Opening::Normal).unwrap();
+    assert_eq!(world.s().check().unwrap(), seen);
+    assert_eq!(world.ask(Read::AccessRules(theirs.0)), rules);
+    assert_eq!(world.ask(Read::AllAccessRules), rules);
+    // A part of what stays is not taken back, and the whole is with its parts.
+    let revoke = |id| vec![Write::Revoke { ids: vec![id], persons: vec![a.person_id()] }];
+    assert_eq!(world.commit(revoke(objects[3].0)).revoked, []);
+    assert_eq!(world.commit(revoke(objects[40].0)).revoked[0].taken_back, 41);
     world.again();
 }

@@ -156,6 +156,11 @@ impl<E: Engine> Store<E> {
     }
 }
 
+/// Whether an object is of that type.
+pub(crate) fn type_is(bytes: &[u8], name: &str) -> bool {
+    cbor::check(bytes).ok().and_then(|seen| seen.type_name) == Some(name)
+}
+
 /// Whether an index rests on an object of this type, so that it cannot go without leaving a hole there.
 pub(crate) fn is_indexed(bytes: &[u8]) -> bool {
     let type_name = cbor::check(bytes).ok().and_then(|seen| seen.type_name);

@@ -111,6 +111,32 @@ impl<E: Engine> Store<E> {
         Ok(Ok(()))
     }
 
+    /// Judges rules again that stand in the log: those of a store that was written before there were policies, whose rows
+    /// named the rule instead.
+    pub(crate) fn retake_rules(&mut self, ids: &[Cid]) -> Result<(), StoreError> {
+        let mut old = Vec::new();
+        self.each_meta(&[kind::ACCESS], &mut |key, _| {
+            if key.len() == 2 * ID {
+                old.push(meta(kind::ACCESS, &[key]));
+            }
+            Ok(true)
+        })?;
+        for key in old {
+            self.meta_remove(key);
+            self.hot.counts.rules = self.hot.counts.rules.saturating_sub(1);
+            self.hot.dirty_counts = true;
+        }
+        for id in ids {
+            let Some(slot) = self.object(id)?.filter(|slot| slot.is_visible()) else { continue };
+            let record = self.record(slot.place)?;
+            let taken = self.take_rule(id, &record.bytes, record.source, &mut Committed::default())?;
+            if let Err(Lacks::Label(label)) = taken {
+                self.meta_put(meta(kind::ENTRY_WAITS, &[&label, &id_bytes(id)]), Bytes::new());
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a policy and what leads to it.
     fn put_policy(
         &mut self,
