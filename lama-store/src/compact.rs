@@ -1,9 +1,8 @@
 //! Compaction: the store is written anew, without the bytes of what was deleted.
 //!
 //! The log is written from its start, so that every object gets a new place; index and view logs are written with those.
-//! What is not given any more keeps its tombstone (the slot of the index, the entries of the views, a row for repairs) and loses its bytes.
-//! Nothing changes in the store that is read: if the copy ends early it is thrown
-//! away.
+//! What is not given any more keeps its tombstone (the slot of the index, the entries of the views, a row for repairs) and
+//! loses its bytes. Nothing changes in the store that is read: if the copy ends early it is thrown away.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

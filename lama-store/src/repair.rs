@@ -209,9 +209,13 @@ impl<E: Engine> Store<E> {
                 let known = old.get(&key).copied().unwrap_or_default();
                 let slot = index.entry(key).or_insert(Slot { place: Slot::NOWHERE, flags: 0, view: 0 });
                 // What was said of the id in this view, besides that it is there, stands in the index; where that is
-                // lost, what the last entry says: whether it is a tombstone.
+                // lost, what the last entry says: whether it is a tombstone, or was brought.
                 let state = Slot::STATE & !Slot::LEFT;
-                let told = if entry.has(GONE) { Slot::TOLD } else { 0 };
+                let told = match (entry.has(GONE), entry.source) {
+                    (true, _) => Slot::TOLD,
+                    (false, 0) => 0,
+                    (false, _) => Slot::CAME,
+                };
                 if entry.place != Slot::NOWHERE && entry.place != slot.place {
                     lossy.insert(*view);
                 }
@@ -232,7 +236,7 @@ impl<E: Engine> Store<E> {
                 } else {
                     slot.flags &= !Slot::LEFT;
                     if known.view != *view && !old.contains_key(&IndexKey::member(&entry.id, *view)) {
-                        slot.flags = (slot.flags & !Slot::TOLD) | told;
+                        slot.flags = (slot.flags & !state) | told;
                     }
                 }
                 Ok(true)

@@ -209,10 +209,15 @@ impl<E: Engine> Store<E> {
 
     /// What an answer needs and is not there yet.
     fn prepare(&mut self, read: &Read) -> Result<(), StoreError> {
-        let Read::Head { instance, .. } = read else { return Ok(()) };
-        match self.hot.instances.get(instance).copied() {
-            Some(number) => self.build_sketch(number),
-            None => Ok(()),
+        let hot = &self.hot;
+        match read {
+            Read::Head { instance, .. } => {
+                hot.instances.get(instance).copied().map_or(Ok(()), |number| self.build_sketch(number))
+            }
+            Read::Explain { person, .. } => {
+                hot.persons.get(person).copied().map_or(Ok(()), |view| self.index_pages(view))
+            }
+            _ => Ok(()),
         }
     }
 

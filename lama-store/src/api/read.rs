@@ -111,7 +111,7 @@ pub enum Read {
     AccessRules(Cid),
     /// All access rules received or made, in effect or not.
     AllAccessRules,
-    /// Why an object does not reach a person, or how far it has come. Looks at the whole view.
+    /// Why an object does not reach a person, or how far it has come.
     Explain {
         /// The object.
         object: Cid,
