@@ -162,7 +162,7 @@ impl Chum {
                 }
             }
             wire::RECON => self.recon(Recon::read(message)?, first)?,
-            wire::CELLS | wire::LIST | wire::WANT | wire::MARKS | wire::MORE => {
+            wire::CELLS | wire::LIST | wire::WANT | wire::MARKS | wire::MORE | wire::GOAL => {
                 let picks = self.reconcile.message(kind, message)?;
                 self.pick(picks);
             }
@@ -262,9 +262,13 @@ impl Chum {
     /// Reconciliation has found what the peer lacks.
     fn pick(&mut self, picks: Option<Picks>) {
         match picks {
-            Some(Picks::Some { seqs, upto }) => self.outgoing.pick(seqs, upto),
-            Some(Picks::All { upto }) => self.outgoing.pick_all(upto),
-            None => {}
+            Some(Picks::All { mut seqs, upto }) => {
+                seqs.sort_unstable();
+                seqs.dedup();
+                self.outgoing.pick(seqs, upto);
+            }
+            // They come once more with all.
+            Some(Picks::Early(_)) | None => {}
         }
     }
 

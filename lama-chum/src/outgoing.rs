@@ -94,12 +94,6 @@ impl Outgoing {
         }
     }
 
-    /// Sends the whole log, also what came from the peer up to `upto`.
-    pub(crate) const fn pick_all(&mut self, upto: u64) {
-        self.held = false;
-        self.whole_upto = upto;
-    }
-
     /// The entries to fetch next, if any.
     pub(crate) fn next_fetch(&self, config: &Config) -> Option<Vec<u64>> {
         let wanted = !self.held && self.scan.is_none() && self.queue_bytes < config.page_bytes;

@@ -65,18 +65,26 @@ fn the_allocator_counts() {
 
 #[test]
 fn cells_without_end_hold_no_more_than_the_credit() {
-    // One range, and several.
-    for (count, shared, own, ranges) in [(2_000, 80, 20, 1), (60_000, 4_000, 500, 4)] {
+    // One range, and several, of which the first is honest: else there would be no others.
+    for (count, shared, own, ranges) in [(2_000, 80, 20, 1), (60_000, 4_000, 500, 8)] {
         let mut victim = Victim::new(Config::default(), count, own);
         victim.hear(&recon(1, own, shared..count, own)).unwrap();
         let total = count - shared + own;
         let (key, mut rng) = (pair_key().short_key(1), Rng(5));
+        let part_of_first = first_range(count, shared, own);
         let mut heard = 0;
         let held = most(|| {
             let mut have = vec![if ranges == 1 { 32 } else { 0 }; ranges];
-            while !victim.said.iter().any(|said| said[0] == wire::WANT) {
+            let mut honest = 0;
+            while ranges > 1 && !victim.said.iter().any(|said| said[0] == wire::GOAL) {
+                let one = cells(0, honest, total / ranges as u64, 1, |_| part_of_first[honest as usize]);
+                victim.hear(&one).unwrap();
+                honest += 1;
+            }
+            let everything = |said: &Bytes| said[..] == [wire::WANT, 2];
+            while !victim.said.iter().any(everything) {
                 assert!(heard < 17 * ranges * MAX_CELLS as usize);
-                for (range, have) in have.iter_mut().enumerate() {
+                for (range, have) in have.iter_mut().enumerate().skip(usize::from(ranges > 1)) {
                     let step = (*have / 8).clamp(1, 3_000).min(MAX_CELLS - *have);
                     for _ in 0..step {
                         // Single ones with right checks in wrong places, and two at once.
@@ -89,12 +97,22 @@ fn cells_without_end_hold_no_more_than_the_credit() {
                         *have += 1;
                     }
                 }
-                victim.said.retain(|said| said[0] == wire::WANT);
+                victim.said.retain(everything);
             }
         });
         println!("{ranges} ranges: {heard} bytes of cells, {held} bytes held");
         assert!(heard > 13 * MAX_CELLS as usize && held < WINDOW_BYTES, "{heard} {held}");
     }
+}
+
+/// The cells of the first of eight ranges, of the set of which RECON tells.
+fn first_range(count: u64, shared: u64, own: u64) -> Vec<Cell> {
+    let mut objects = common::objects("own", count, 60).split_off(shared as usize);
+    objects.extend(common::objects("his", own, 60));
+    let ids: Vec<Cid> = objects.into_iter().map(|(id, _)| id).collect();
+    let mut shorts = common::victim::shorts(1, &ids);
+    shorts.retain(|short| lama_chum::recon::range_of(*short, 3) == 0);
+    lama_chum::recon::cells(&pair_key().short_key(1), &shorts, 0, 5_000)
 }
 
 /// Messages until the credit is used up, with a store that does not answer; the most that was held.

@@ -113,7 +113,7 @@ fn message_too_long() {
 
 #[test]
 fn unknown_message() {
-    for kind in [0, 6, 15, 0x26, 0x2f, 0xff] {
+    for kind in [0, 6, 15, 0x27, 0x2f, 0xff] {
         refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
     }
 }
@@ -532,9 +532,14 @@ fn recon() {
 #[test]
 fn recon_out_of_turn() {
     let out = |kind| ChumError::ReconOutOfTurn { kind };
-    for (kind, len) in
-        [(wire::CELLS, 16), (wire::LIST, 5), (wire::WANT, 10), (wire::MARKS, 4), (wire::MORE, 3)]
-    {
+    for (kind, len) in [
+        (wire::CELLS, 16),
+        (wire::LIST, 5),
+        (wire::WANT, 10),
+        (wire::MARKS, 4),
+        (wire::MORE, 3),
+        (wire::GOAL, 5),
+    ] {
         refuses(started(false), raw(&vec![kind; len]), out(kind));
         // A table that we send, of which there is no such range.
         if kind != wire::WANT {
@@ -592,4 +597,24 @@ fn more_cells_come_as_often_as_they_are_asked_for_up_to_the_last_one() {
     };
     assert_eq!(error, ChumError::ReconOutOfTurn { kind: wire::MORE });
     assert!(asked > 20);
+}
+
+#[test]
+fn goal_is_said_once_and_only_where_there_are_several_ranges() {
+    let goal = |cells| message(|out| wire::write_goal(cells, out));
+    let out_of_turn = ChumError::ReconOutOfTurn { kind: wire::GOAL };
+    refuses(reconciling(1_000, 60), goal(100), out_of_turn);
+    for cells in [31, 65_537] {
+        refuses(reconciling(60_000, 5_500), goal(cells), out_of_turn);
+    }
+    let mut chum = reconciling(60_000, 5_500);
+    // Nothing of the other ranges is promised yet.
+    refuses(
+        reconciling(60_000, 5_500),
+        raw(&[wire::MORE, 0, 1]),
+        ChumError::ReconOutOfTurn { kind: wire::MORE },
+    );
+    chum.handle(NOW, goal(32)).unwrap();
+    chum.handle(NOW, raw(&[wire::MORE, 0, 1])).unwrap();
+    refuses(chum, goal(32), out_of_turn);
 }

@@ -150,7 +150,7 @@ class Sync:
             self._acked(struct.unpack(">I", message[1:])[0])
         elif message[0] == SYNCED and len(message) == 29:
             self._synced(message)
-        elif message[0] in range(recon.RECON, recon.MORE + 1):
+        elif message[0] in range(recon.RECON, recon.GOAL + 1):
             self._reconcile(message)
         elif message[0] == REFUSED and len(message) > 1 and (len(message) - 1) % 34 == 0:
             raise ProtocolError("the other side refused an object")

@@ -5,7 +5,7 @@ import struct
 from .handshake import hkdf_expand
 from .objects import ProtocolError
 
-RECON, CELLS, LIST, WANT, MARKS, MORE = range(0x20, 0x26)
+RECON, CELLS, LIST, WANT, MARKS, MORE, GOAL = range(0x20, 0x27)
 MASK = (1 << 64) - 1
 MAX_CELLS = 1 << 16
 DENSE = (53150, 83231, 116261, 145359, 166330, 184549, 198377, 209650, 219546, 228983, 239206)
@@ -144,11 +144,15 @@ def plan(d: int, smaller: int) -> tuple[str, int]:
         return next((r for r in range(16) if number >> r <= limit), 16)
     if d * 100 > smaller * 13:
         return "list", halvings(smaller, 16384)
-    return "cells", halvings(d, 2000) if d > 4000 else 0
+    return "cells", halvings(d, 1000) if d > 4000 else 0
 
 
 def first_cells(d: int) -> int:
-    return min(max(d * 3 // 2 + 8, 32), MAX_CELLS)
+    return min(max(d * 7 // 5 + 8, 32), MAX_CELLS)
+
+
+def range_cells(found: int) -> int:
+    return min(max(found * 5 // 4 + 8, 32), MAX_CELLS)
 
 
 def more_cells(have: int) -> int:
@@ -219,13 +223,12 @@ class Round:
         self._next, self._marked, self._unlisted, self._ours, self._want = 0, [], [], set(), set()
         start = 0 if self._ranges else 32
         goal = max(first_cells(d >> self._ranges), more_cells(start))
-        self._goals = [goal] * (1 << self._ranges)
+        self._goals = [goal] + [0] * ((1 << self._ranges) - 1)  # those of other ranges follow from the first
         self._tables = [[] if self._ranges else theirs for _ in self._goals]
         self._left = set(range(len(self._goals)))
         self._work = how if smaller_is_ours else f"read {how}"
         if self._work == "cells":
-            for number in range(1 << self._ranges):
-                self._send_cells(number, start, goal)
+            self._send_cells(0, start, goal)
         elif self._work == "list":
             n = len(self.shorts)
             for number in range(1 << self._ranges):
@@ -244,7 +247,14 @@ class Round:
     def handle(self, message: bytes) -> None:
         kind, number = message[0], int.from_bytes(message[1:3], "big")
         match self._work, kind:
-            case "cells", k if k == MORE and len(message) == 3 and number < len(self._goals):
+            case "cells", k if k == GOAL and len(message) == 5 and self._goals[1:2] == [0]:
+                goal = struct.unpack(">I", message[1:])[0]
+                if not 32 <= goal <= MAX_CELLS:
+                    raise ProtocolError("GOAL of fewer or more cells than there can be")
+                self._goals[1:] = [goal] * (len(self._goals) - 1)
+                for each in range(1, len(self._goals)):
+                    self._send_cells(each, 0, goal)
+            case "cells", k if k == MORE and len(message) == 3 and number < len(self._goals) and self._goals[number]:
                 goal = more_cells(self._goals[number])
                 self._send_cells(number, self._goals[number], goal)
                 self._goals[number] = goal
@@ -270,6 +280,8 @@ class Round:
             return
         table = self._tables[number]
         table += read_cells(data, len(table), self._count >> self._ranges, self._count)
+        if len(table) > self._goals[number]:
+            raise ProtocolError("more cells than were to come")
         if len(table) < self._goals[number]:
             return
         found = decode(self.key, minus(fill(self.key, self._in_range(number), 0, len(table)), table))
@@ -284,13 +296,18 @@ class Round:
         self._left.remove(number)
         self._ours |= found[0]
         self._want |= found[1]
+        wanted = sorted(found[1])
+        while len(wanted) > 8000:
+            self.out.append(bytes([WANT, 0]) + struct.pack(">8000Q", *wanted[:8000]))
+            wanted = wanted[8000:]
+        if wanted or not self._left:
+            self.out.append(bytes([WANT, not self._left]) + struct.pack(f">{len(wanted)}Q", *wanted))
         if not self._left:
-            wanted = sorted(self._want)
-            while len(wanted) > 8000:
-                self.out.append(bytes([WANT, 0]) + struct.pack(">8000Q", *wanted[:8000]))
-                wanted = wanted[8000:]
-            self.out.append(bytes([WANT, 1]) + struct.pack(f">{len(wanted)}Q", *wanted))
             self._pick(self._ours)
+        elif number == 0:
+            goal = range_cells(len(found[0]) + len(found[1]))
+            self._goals = [goal] * len(self._goals)
+            self.out.append(struct.pack(">BI", GOAL, goal))
 
     def _read_list(self, number: int, message: bytes) -> None:
         n, part = self._count, self._in_range(number)

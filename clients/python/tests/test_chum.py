@@ -3,6 +3,7 @@
 import json
 import pathlib
 import unittest
+from unittest import mock
 
 from lama import chum, objects, recon
 from lama.objects import DAG_CBOR, RAW, ProtocolError
@@ -60,6 +61,24 @@ class Chum(unittest.TestCase):
             b.handle(a.out[0])
             for _ in range(2):
                 b.handle(recon.Round(key, 0, a._log).out[0])
+
+    def test_cells_in_several_ranges(self):
+        key = recon.ShortKey(PAIR_KEY, 0, chum.siphash13_64)
+        ids = lambda name, count: [objects.cid(b"%s %d" % (name, n), RAW) for n in range(count)]
+        both, ours, theirs = ids(b"both", 1000), ids(b"ours", 300), ids(b"theirs", 301)
+        a, b = recon.Round(key, 0, both + ours), recon.Round(key, 0, both + theirs)
+        kinds = set()
+        with mock.patch.object(recon, "plan", lambda d, smaller: ("cells", 3)):
+            a.begin(b.out.pop(0)), b.begin(a.out.pop(0))
+            while a.out or b.out:
+                for one, other in ((a, b), (b, a)):
+                    pending, one.out = one.out, []
+                    for message in pending:
+                        kinds.add(message[0])
+                        other.handle(message)
+        self.assertIn(recon.GOAL, kinds)
+        self.assertEqual(a.picks, list(range(1001, 1301)))
+        self.assertEqual(b.picks, list(range(1001, 1302)))
 
     def test_reconciliation_vectors(self):
         vector = json.loads((VECTORS / "reconciliation.json").read_text())

@@ -43,7 +43,7 @@ pub use decoder::{Decoder, Differences, Outcome};
 pub use key::ShortKey;
 pub use list::{MAX_LIST, compare, read_list, scale, write_list};
 pub use mapping::{MAX_CELLS, each_cell};
-pub use plan::{LIST_RANGE, Plan, first_cells, more_cells, range_of};
+pub use plan::{LIST_RANGE, Plan, first_cells, more_cells, range_cells, range_of};
 pub use sketch::{SKETCH_CELLS, Sketch};
 
 use core::fmt;

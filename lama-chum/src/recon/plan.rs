@@ -5,8 +5,9 @@ use super::MAX_CELLS;
 /// Differences up to which one table holds all.
 const ONE_TABLE: u64 = 4_000;
 
-/// Differences that a range is to hold at most; the estimate may be wrong by a factor of 1.6.
-const PER_RANGE: u64 = 2_000;
+/// Differences that a range is to hold at most, so that the first objects leave after a hundredth of the cells; the
+/// estimate may be wrong by a factor of 1.6.
+const PER_RANGE: u64 = 1_000;
 
 /// Ids that a range of a list is to hold at most, in the mean; with 16,384 a list fits into one record, and far
 /// fewer than [`super::MAX_LIST`] fall into one by chance.
@@ -59,11 +60,18 @@ pub fn range_of(short: u64, ranges: u32) -> u32 {
     short.checked_shr(64 - ranges.min(32)).unwrap_or(0) as u32
 }
 
-/// How many cells to send at once for about `estimate` differences: a quarter more than the mean of what they
-/// take, since asking for more costs a round trip.
+/// How many cells to send at once for about `estimate` differences: a sixth more than the mean of what they take,
+/// since asking for more costs a round trip.
 #[must_use]
 pub fn first_cells(estimate: u64) -> u32 {
-    let cells = estimate.saturating_mul(3) / 2;
+    let cells = estimate.saturating_mul(7) / 5;
+    u32::try_from(cells.saturating_add(8)).unwrap_or(MAX_CELLS).clamp(super::SKETCH_CELLS, MAX_CELLS)
+}
+
+/// How many cells to send at once of each further range, the first one of which had `found` differences.
+#[must_use]
+pub fn range_cells(found: u64) -> u32 {
+    let cells = found.saturating_mul(5) / 4;
     u32::try_from(cells.saturating_add(8)).unwrap_or(MAX_CELLS).clamp(super::SKETCH_CELLS, MAX_CELLS)
 }
 
@@ -85,8 +93,8 @@ mod tests {
             (130, 1_000, Plan::Cells { ranges: 0 }),
             (131, 1_000, Plan::List { ranges: 0 }),
             (4_000, 1_000_000, Plan::Cells { ranges: 0 }),
-            (4_001, 1_000_000, Plan::Cells { ranges: 1 }),
-            (100_000, 1_000_000, Plan::Cells { ranges: 6 }),
+            (4_001, 1_000_000, Plan::Cells { ranges: 2 }),
+            (100_000, 1_000_000, Plan::Cells { ranges: 7 }),
             (1_000_000, 1_000_000, Plan::List { ranges: 6 }),
             (5, 0, Plan::List { ranges: 0 }),
             (u64::MAX, u64::MAX, Plan::List { ranges: 16 }),
@@ -107,6 +115,6 @@ mod tests {
             steps += 1;
         }
         assert!(steps < 70, "{steps}");
-        assert_eq!((first_cells(0), first_cells(1_000), first_cells(u64::MAX)), (32, 1_508, MAX_CELLS));
+        assert_eq!((first_cells(0), first_cells(1_000), first_cells(u64::MAX)), (32, 1_408, MAX_CELLS));
     }
 }

@@ -97,9 +97,6 @@ impl Finding {
         if self.left > 0 && from > 0 {
             return Ok(None);
         }
-        let mut seqs = core::mem::take(&mut self.seqs);
-        seqs.sort_unstable();
-        seqs.dedup();
-        Ok(Some(Picks::Some { seqs, upto: self.snapshot }))
+        Ok(Some(Picks::All { seqs: core::mem::take(&mut self.seqs), upto: self.snapshot }))
     }
 }

@@ -21,6 +21,7 @@ pub(super) enum Frame {
     Want(WantFlags, Vec<u64>),
     Marks { range: u32, bits: Vec<u8> },
     More { range: u32 },
+    Goal { cells: u32 },
 }
 
 /// Cells to be sent.
@@ -28,15 +29,16 @@ pub(super) fn push_cells(frames: &mut VecDeque<Frame>, range: u32, first: u32, e
     frames.push_back(Frame::Cells { range, first, end });
 }
 
-/// Short ids to be asked for.
-pub(super) fn push_wants(frames: &mut VecDeque<Frame>, shorts: &[u64]) {
-    let mut rest = shorts;
-    while let Some((part, behind)) = rest.split_at_checked(MAX_WANT).filter(|(_, behind)| !behind.is_empty())
-    {
-        frames.push_back(Frame::Want(WantFlags::Part, part.to_vec()));
-        rest = behind;
+/// Short ids to be asked for; `last`: there will be no more of them.
+pub(super) fn push_wants(frames: &mut VecDeque<Frame>, shorts: &[u64], last: bool) {
+    let mut parts = shorts.chunks(MAX_WANT).peekable();
+    while let Some(part) = parts.next() {
+        let flags = if last && parts.peek().is_none() { WantFlags::Last } else { WantFlags::Part };
+        frames.push_back(Frame::Want(flags, part.to_vec()));
     }
-    frames.push_back(Frame::Want(WantFlags::Last, rest.to_vec()));
+    if last && shorts.is_empty() {
+        frames.push_back(Frame::Want(WantFlags::Last, Vec::new()));
+    }
 }
 
 /// Builds the next frame, if there is one.
@@ -82,6 +84,7 @@ pub(super) fn write(
             out.put_slice(&bits);
         }
         Frame::More { range } => wire::write_range(wire::MORE, range, out),
+        Frame::Goal { cells } => wire::write_goal(cells, out),
     }
     true
 }

@@ -31,18 +31,18 @@ pub(crate) use find::Step as FindStep;
 use frame::{Frame, push_cells, push_wants};
 use round::Round;
 pub(crate) use round::Scanned;
-use work::{Decode, Encode, Listing, Marking, Step, Work};
+use work::{Decode, Encode, Listing, Marking, Step, Work, entries};
 
 /// The last round of a session: one where it starts, and two where sets are found different.
 const LAST_ROUND: u8 = 2;
 
-/// The entries to send, of the snapshot that ends at `upto`.
+/// Entries to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Picks {
-    /// These, ascending.
-    Some { seqs: Vec<u64>, upto: u64 },
-    /// All: nobody could tell what is lacking.
-    All { upto: u64 },
+    /// These, of a range that has been read, in no order; there will be more.
+    Early(Vec<u64>),
+    /// These are all, in no order, of the snapshot that ends at `upto`.
+    All { seqs: Vec<u64>, upto: u64 },
 }
 
 /// What the host keeps of our set, for the round with which a session starts.
@@ -244,7 +244,12 @@ impl Reconcile {
         };
         let mut decoder = Decoder::new(round.key.clone());
         if decoder.extend(theirs.sketch.cells(), round.sketch.cells())? == Outcome::Done {
-            return Ok(self.finish(decoder.into_differences().ours));
+            let ours = decoder.into_differences().ours;
+            if !round.built {
+                return Ok(self.find(ours));
+            }
+            let seqs = entries(&round.table, &ours);
+            return Ok(self.end().map(|(upto, _)| Picks::All { seqs, upto }));
         }
         round.decoder = Some(decoder);
         round.work = Work::Building;
@@ -265,12 +270,11 @@ impl Reconcile {
         let decoder = round.decoder.take();
         round.work = match (plan, smaller) {
             (Plan::Cells { ranges: log }, true) => {
-                (0..ranges).for_each(|range| push_cells(frames, range, start, goal));
-                Work::Encode(Encode {
-                    ranges: log,
-                    goals: alloc::vec![goal; ranges as usize],
-                    wanted: Vec::new(),
-                })
+                // What the first range takes tells what the others will.
+                push_cells(frames, 0, start, goal);
+                let mut goals = alloc::vec![0; ranges as usize];
+                goals.iter_mut().take(1).for_each(|first| *first = goal);
+                Work::Encode(Encode { ranges: log, goals, wanted: Vec::new() })
             }
             (Plan::Cells { ranges: log }, false) => {
                 Work::Decode(Decode::new(&round.key, log, goal, decoder.filter(|_| ranges == 1)))
@@ -288,16 +292,20 @@ impl Reconcile {
             }),
         };
         let mut early = core::mem::take(&mut round.early);
+        let mut some = Vec::new();
         while let Some(message) = early.pop_front() {
             let kind = message.first().copied().unwrap_or_default();
-            if let Some(picks) = self.message(kind, &message)? {
-                return Ok(Some(picks));
+            match self.message(kind, &message)? {
+                Some(Picks::Early(seqs)) => some.extend(seqs),
+                None => {}
+                // It holds those before, too.
+                all => return Ok(all),
             }
         }
-        Ok(None)
+        Ok((!some.is_empty()).then_some(Picks::Early(some)))
     }
 
-    /// Takes CELLS, LIST, WANT, MARKS or MORE. Our entries that the peer lacks, if that is known now.
+    /// Takes CELLS, LIST, WANT, MARKS, MORE or GOAL. Our entries that the peer lacks, if that is known now.
     pub(crate) fn message(&mut self, kind: u8, message: &Bytes) -> Result<Option<Picks>, ChumError> {
         let out_of_turn = ChumError::ReconOutOfTurn { kind };
         if kind == wire::CELLS && self.round.is_none() && self.cells_under_way {
@@ -305,7 +313,7 @@ impl Reconcile {
         }
         let Self { round: Some(round), frames, .. } = self else { return Err(out_of_turn) };
         let table = round.table.as_slice();
-        let shorts = match (&mut round.work, kind) {
+        let (seqs, done) = match (&mut round.work, kind) {
             (Work::Building, _) => {
                 round.early.push_back(message.clone());
                 return Ok(None);
@@ -319,13 +327,17 @@ impl Reconcile {
                         frames.push_back(Frame::More { range });
                         return Ok(None);
                     }
-                    Step::GiveUp => {
-                        frames.push_back(Frame::Want(WantFlags::Everything, Vec::new()));
-                        return Ok(Some(self.finish_with_all()));
-                    }
-                    Step::Done => {
-                        push_wants(frames, &decode.theirs);
-                        core::mem::take(&mut decode.ours)
+                    Step::GiveUp => return Ok(Some(self.give_up())),
+                    Step::Read(found) => {
+                        let done = decode.is_done();
+                        push_wants(frames, &found.theirs, done);
+                        if range == 0 && !done {
+                            let Some(cells) = decode.set_goal(found.ours.len() + found.theirs.len()) else {
+                                return Ok(Some(self.give_up()));
+                            };
+                            frames.push_back(Frame::Goal { cells });
+                        }
+                        (entries(table, if done { &decode.ours } else { &found.ours }), done)
                     }
                 }
             }
@@ -335,37 +347,52 @@ impl Reconcile {
                 push_cells(frames, range, first, end);
                 return Ok(None);
             }
+            (Work::Encode(encode), wire::GOAL) => {
+                let cells = wire::read_goal(message)?;
+                if !encode.set_goal(cells) {
+                    return Err(out_of_turn);
+                }
+                (1..1 << encode.ranges).for_each(|range| push_cells(frames, range, 0, cells));
+                return Ok(None);
+            }
             (Work::Encode(encode), wire::WANT) => {
                 let (flags, shorts) = wire::read_want(message)?;
+                let before = encode.wanted.len();
                 encode.wanted.extend(shorts);
                 if encode.wanted.len() as u64 > round.count {
                     return Err(ChumError::WantBeyondSet);
                 }
                 match flags {
-                    WantFlags::Part => return Ok(None),
-                    WantFlags::Last => core::mem::take(&mut encode.wanted),
+                    WantFlags::Part => {
+                        (entries(table, encode.wanted.get(before..).unwrap_or_default()), false)
+                    }
+                    WantFlags::Last => (entries(table, &encode.wanted), true),
                     WantFlags::Everything => return Ok(Some(self.finish_with_all())),
                 }
             }
             (Work::Mark(marking), wire::LIST) => {
                 let (range, bytes) = wire::read_range(message)?;
-                let (bits, done) = marking.list(table, range, bytes)?;
-                frames.push_back(Frame::Marks { range, bits });
-                if !done {
-                    return Ok(None);
+                let marked = marking.list(table, range, bytes)?;
+                frames.push_back(Frame::Marks { range, bits: marked.bits });
+                let all = core::mem::take(&mut marking.unlisted);
+                if marked.done {
+                    (all, true)
+                } else {
+                    marking.unlisted = all;
+                    (marked.unlisted, false)
                 }
-                core::mem::take(&mut marking.unlisted)
             }
             (Work::List(listing), wire::MARKS) => {
                 let (range, bits) = wire::read_range(message)?;
-                if !listing.marks(table, range, bits)? {
-                    return Ok(None);
-                }
-                core::mem::take(&mut listing.wanted)
+                let (wanted, done) = listing.marks(table, range, bits)?;
+                (if done { core::mem::take(&mut listing.wanted) } else { wanted }, done)
             }
             _ => return Err(out_of_turn),
         };
-        Ok(self.finish(shorts))
+        if done {
+            return Ok(self.end().map(|(upto, _)| Picks::All { seqs, upto }));
+        }
+        Ok((!seqs.is_empty()).then_some(Picks::Early(seqs)))
     }
 
     /// The round is over on our side: its table goes. Gives its snapshot and key.
@@ -377,11 +404,12 @@ impl Reconcile {
         Some((round.snapshot.unwrap_or_default(), round.key))
     }
 
-    /// The peer lacks what stands behind these short ids. Unknown ones are left out.
-    fn finish(&mut self, shorts: Vec<u64>) -> Option<Picks> {
+    /// The peer lacks what stands behind these short ids of 32 cells, for which no table was needed. Unknown ones are
+    /// left out.
+    fn find(&mut self, shorts: Vec<u64>) -> Option<Picks> {
         let (upto, key) = self.end()?;
         if shorts.is_empty() {
-            return Some(Picks::Some { seqs: Vec::new(), upto });
+            return Some(Picks::All { seqs: Vec::new(), upto });
         }
         self.finding = Some(Finding::new(key, shorts, upto));
         None
@@ -389,7 +417,15 @@ impl Reconcile {
 
     /// Nobody can tell what the peer lacks.
     fn finish_with_all(&mut self) -> Picks {
-        Picks::All { upto: self.end().map_or(0, |(upto, _)| upto) }
+        let table = self.round.as_mut().map(|round| core::mem::take(&mut round.table)).unwrap_or_default();
+        let seqs = table.iter().map(|item| u64::from(item.seq)).filter(|seq| *seq > 0).collect();
+        Picks::All { seqs, upto: self.end().map_or(0, |(upto, _)| upto) }
+    }
+
+    /// Cells do not tell, and no more of them are read: everything is wanted, and everything goes.
+    fn give_up(&mut self) -> Picks {
+        self.frames.push_back(Frame::Want(WantFlags::Everything, Vec::new()));
+        self.finish_with_all()
     }
 
     /// Builds RECON behind HELLO, if it goes out before anybody knows that it is needed.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::Cid;
 
-use super::work::Work;
+use super::work::{Item, Work};
 use crate::recon::{Decoder, Outcome, ShortKey, Sketch};
 use crate::wire::Recon;
 use crate::{ChumError, StoreFailure};
@@ -38,8 +38,8 @@ pub(super) struct Round {
     scan: Option<Ticket>,
     /// The log has been looked at up to here.
     scanned: u64,
-    /// Short ids, ascending once all are there: 8 bytes for each id of the set, for as long as the round needs them.
-    pub(super) table: Vec<u64>,
+    /// Our set, sorted by short id once all of it is there: for as long as the round needs it.
+    pub(super) table: Vec<Item>,
     /// Whether the table is complete.
     pub(super) built: bool,
     /// What RECON says of our set; `ready` once that is known.
@@ -126,7 +126,8 @@ impl Round {
             }
             last = *seq;
             if *seq <= snapshot {
-                self.table.push(self.key.short(id));
+                let seq = u32::try_from(*seq).map_err(|_| ChumError::ViewTooLong)?;
+                self.table.push(Item { short: self.key.short(id), seq });
             }
         }
         self.scanned = next;
@@ -134,15 +135,17 @@ impl Round {
             return Ok(Scanned::Part);
         }
         self.table.sort_unstable();
-        // An id that stands in the log twice counts once.
-        self.table.dedup();
+        // An id that stands in the log twice counts once, where it stands last.
+        self.table.reverse();
+        self.table.dedup_by_key(|item| item.short);
+        self.table.reverse();
         self.built = true;
         if self.ready {
             self.mend()?;
             return Ok(Scanned::Built);
         }
-        for short in &self.table {
-            self.sketch.add(&self.key, *short);
+        for item in &self.table {
+            self.sketch.add(&self.key, item.short);
         }
         self.count = self.table.len() as u64;
         self.ready = true;
@@ -160,14 +163,14 @@ impl Round {
             return Err(ChumError::Store(StoreFailure::Corrupt));
         }
         let mut of_table = Sketch::default();
-        self.table.iter().for_each(|short| of_table.add(&self.key, *short));
+        self.table.iter().for_each(|item| of_table.add(&self.key, item.short));
         let mut decoder = Decoder::new(self.key.clone());
         if decoder.extend(of_table.cells(), self.sketch.cells()) == Ok(Outcome::Done) {
             let found = decoder.into_differences();
-            self.table.extend(found.ours);
-            self.table.retain(|short| !found.theirs.contains(short));
+            self.table.extend(found.ours.into_iter().map(|short| Item { short, seq: 0 }));
+            self.table.retain(|item| !found.theirs.contains(&{ item.short }));
         }
-        let made_up = (1..).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let made_up = (1..).map(|n: u64| Item { short: n.wrapping_mul(0x9e37_79b9_7f4a_7c15), seq: 0 });
         let missing = self.count.saturating_sub(self.table.len() as u64);
         self.table.extend(made_up.take(usize::try_from(missing).unwrap_or_default()));
         self.table.sort_unstable();

@@ -4,10 +4,28 @@ use alloc::vec::Vec;
 
 use crate::ChumError;
 use crate::recon::{
-    Cell, Decoder, MAX_CELLS, Outcome, ReconError, ShortKey, compare, fill, more_cells, range_of, read_cells,
-    read_list, scale,
+    Cell, Decoder, Differences, MAX_CELLS, Outcome, ReconError, SKETCH_CELLS, ShortKey, compare, fill,
+    more_cells, range_cells, range_of, read_cells, read_list, scale,
 };
 use crate::wire::{CELLS, LIST, MARKS};
+
+/// One id of our set: 12 bytes in the table of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(Rust, packed(4))]
+pub(super) struct Item {
+    pub(super) short: u64,
+    /// Where it stands in the log; 0: it has left the set since RECON told of it.
+    pub(super) seq: u32,
+}
+
+/// The entries behind short ids, of a table sorted by them. Unknown ones are left out.
+pub(super) fn entries(table: &[Item], shorts: &[u64]) -> Vec<u64> {
+    let entry = |short: &u64| {
+        let at = table.binary_search_by_key(short, |item| item.short).ok()?;
+        table.get(at).map(|item| u64::from(item.seq)).filter(|seq| *seq > 0)
+    };
+    shorts.iter().filter_map(entry).collect()
+}
 
 /// What a round waits for.
 #[derive(Debug)]
@@ -26,17 +44,17 @@ pub(super) enum Work {
     List(Listing),
 }
 
-/// The short ids of a range, of a table in ascending order.
-pub(super) fn in_range(table: &[u64], range: u32, ranges: u32) -> &[u64] {
-    let first = table.partition_point(|short| range_of(*short, ranges) < range);
-    let end = table.partition_point(|short| range_of(*short, ranges) <= range);
+/// The items of a range, of a table sorted by short id.
+pub(super) fn in_range(table: &[Item], range: u32, ranges: u32) -> &[Item] {
+    let first = table.partition_point(|item| range_of(item.short, ranges) < range);
+    let end = table.partition_point(|item| range_of(item.short, ranges) <= range);
     table.get(first..end).unwrap_or_default()
 }
 
-/// The cells `first .. end` of some short ids.
-pub(super) fn part_cells(key: &ShortKey, shorts: &[u64], first: u32, end: u32) -> Vec<Cell> {
+/// The cells `first .. end` of some items.
+pub(super) fn part_cells(key: &ShortKey, items: &[Item], first: u32, end: u32) -> Vec<Cell> {
     let mut cells = alloc::vec![Cell::default(); end.min(MAX_CELLS).saturating_sub(first) as usize];
-    fill(key, shorts.iter().copied(), first, &mut cells);
+    fill(key, items.iter().map(|item| item.short), first, &mut cells);
     cells
 }
 
@@ -46,8 +64,8 @@ pub(super) const fn share(total: u64, ranges: u32) -> u64 {
 }
 
 /// Scaled short ids, ascending.
-pub(super) fn scaled(shorts: &[u64], total: u64) -> impl Iterator<Item = u64> {
-    shorts.iter().map(move |short| scale(*short, total))
+pub(super) fn scaled(items: &[Item], total: u64) -> impl Iterator<Item = u64> {
+    items.iter().map(move |item| scale(item.short, total))
 }
 
 /// Where the list of a range begins.
@@ -63,8 +81,8 @@ pub(super) enum Step {
     More,
     /// There are no more cells, or more of them than are held.
     GiveUp,
-    /// Every range has been read.
-    Done,
+    /// A range has been read.
+    Read(Differences),
 }
 
 /// The cells of one range.
@@ -92,30 +110,30 @@ pub(super) struct Decode {
     tables: Vec<Option<RangeCells>>,
     left: usize,
     pub(super) ours: Vec<u64>,
-    pub(super) theirs: Vec<u64>,
 }
 
 impl Decode {
-    /// `first` has the sketches' cells already, if there is a single range.
+    /// `goal` is that of the first range; what the others are to have follows from what is found in it. `first` has the
+    /// sketches' cells already, if there is a single range.
     pub(super) fn new(key: &ShortKey, ranges: u32, goal: u32, first: Option<Decoder>) -> Self {
         let left = 1_usize << ranges;
         let mut first = first;
         let tables = (0..left)
-            .map(|_| {
+            .map(|range| {
+                let goal = if range == 0 { goal } else { 0 };
                 let decoder = first.take().unwrap_or_else(|| Decoder::new(key.clone()));
                 Some(RangeCells { decoder, pending: Vec::new(), goal })
             })
             .collect();
-        let promised = u64::from(goal) << ranges;
-        let limit = promised.saturating_mul(2).max(HELD);
-        Self { ranges, promised, limit, tables, left, ours: Vec::new(), theirs: Vec::new() }
+        let limit = (u64::from(goal) << ranges).saturating_mul(2).max(HELD);
+        Self { ranges, promised: goal.into(), limit, tables, left, ours: Vec::new() }
     }
 
     /// Takes cells of a range, of a set of `total` ids.
     pub(super) fn cells(
         &mut self,
         key: &ShortKey,
-        table: &[u64],
+        table: &[Item],
         range: u32,
         bytes: &[u8],
         total: u64,
@@ -141,14 +159,26 @@ impl Decode {
             let more = cells.goal > end && self.promised <= self.limit;
             return Ok(if more { Step::More } else { Step::GiveUp });
         }
-        if let Some(cells) = place.take() {
-            self.promised = self.promised.saturating_sub(cells.goal.into());
-            let found = cells.decoder.into_differences();
-            self.ours.extend(found.ours);
-            self.theirs.extend(found.theirs);
-            self.left = self.left.saturating_sub(1);
-        }
-        Ok(if self.left == 0 { Step::Done } else { Step::Wait })
+        let Some(cells) = place.take() else { return Ok(Step::Wait) };
+        self.promised = self.promised.saturating_sub(cells.goal.into());
+        let found = cells.decoder.into_differences();
+        self.ours.extend(&found.ours);
+        self.left = self.left.saturating_sub(1);
+        Ok(Step::Read(found))
+    }
+
+    /// Whether every range has been read.
+    pub(super) const fn is_done(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The first of several ranges had so many differences: how many cells the others are to have; `None` if that is
+    /// more than is held.
+    pub(super) fn set_goal(&mut self, found: usize) -> Option<u32> {
+        let goal = range_cells(found as u64);
+        self.promised = self.promised.saturating_add(u64::from(goal).saturating_mul(self.left as u64));
+        self.tables.iter_mut().flatten().for_each(|cells| cells.goal = goal);
+        (self.promised <= self.limit).then_some(goal)
     }
 }
 
@@ -156,7 +186,7 @@ impl Decode {
 #[derive(Debug)]
 pub(super) struct Encode {
     pub(super) ranges: u32,
-    /// How many cells of each range were promised.
+    /// How many cells of each range were promised; 0: that is not known yet.
     pub(super) goals: Vec<u32>,
     pub(super) wanted: Vec<u64>,
 }
@@ -164,10 +194,20 @@ pub(super) struct Encode {
 impl Encode {
     /// The cells to send when those of a range were not enough; `None` if there are no more, or no such range.
     pub(super) fn more(&mut self, range: u32) -> Option<(u32, u32)> {
-        let goal = self.goals.get_mut(range as usize)?;
+        let goal = self.goals.get_mut(range as usize).filter(|goal| **goal > 0)?;
         let first = *goal;
         *goal = more_cells(first);
         (*goal > first).then_some((first, *goal))
+    }
+
+    /// The first range was read, and of all others the peer wants so many cells. Whether it may.
+    pub(super) fn set_goal(&mut self, cells: u32) -> bool {
+        let rest = self.goals.get_mut(1..).unwrap_or_default();
+        let fits = (SKETCH_CELLS..=MAX_CELLS).contains(&cells) && rest.first() == Some(&0);
+        if fits {
+            rest.fill(cells);
+        }
+        fits
     }
 }
 
@@ -181,8 +221,13 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Takes the marks of a range; whether they were the last ones.
-    pub(super) fn marks(&mut self, table: &[u64], range: u32, bits: &[u8]) -> Result<bool, ChumError> {
+    /// Takes the marks of a range: the entries that are wanted, and whether these were the last marks.
+    pub(super) fn marks(
+        &mut self,
+        table: &[Item],
+        range: u32,
+        bits: &[u8],
+    ) -> Result<(Vec<u64>, bool), ChumError> {
         if range != self.next {
             return Err(ChumError::ReconOutOfTurn { kind: MARKS });
         }
@@ -191,9 +236,11 @@ impl Listing {
             return Err(ReconError::Length.into());
         }
         let bits = bits.iter().flat_map(|byte| (0..8).rev().map(move |shift| byte >> shift & 1 == 1));
-        self.wanted.extend(part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(short, _)| *short));
+        let wanted = part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(item, _)| u64::from(item.seq));
+        let wanted: Vec<u64> = wanted.filter(|seq| *seq > 0).collect();
+        self.wanted.extend(&wanted);
         self.next = self.next.saturating_add(1);
-        Ok(self.next == 1 << self.ranges)
+        Ok((wanted, self.next == 1 << self.ranges))
     }
 }
 
@@ -206,18 +253,22 @@ pub(super) struct Marking {
     /// Ids in the other set, and how many of them were listed.
     pub(super) total: u64,
     pub(super) listed: u64,
-    /// What of ours was not listed.
+    /// Our entries that were not listed.
     pub(super) unlisted: Vec<u64>,
 }
 
+/// What follows from a list.
+pub(super) struct Marked {
+    pub(super) bits: Vec<u8>,
+    /// Our entries of that range that were not listed.
+    pub(super) unlisted: Vec<u64>,
+    /// Whether it was the last one.
+    pub(super) done: bool,
+}
+
 impl Marking {
-    /// Takes the list of a range: the marks for it, and whether it was the last one.
-    pub(super) fn list(
-        &mut self,
-        table: &[u64],
-        range: u32,
-        bytes: &[u8],
-    ) -> Result<(Vec<u8>, bool), ChumError> {
+    /// Takes the list of a range.
+    pub(super) fn list(&mut self, table: &[Item], range: u32, bytes: &[u8]) -> Result<Marked, ChumError> {
         let (count, bytes) = bytes.split_first_chunk::<2>().ok_or(ReconError::Length)?;
         if range != self.next {
             return Err(ChumError::ReconOutOfTurn { kind: LIST });
@@ -237,10 +288,12 @@ impl Marking {
         let ours: Vec<u64> = scaled(part, self.total).collect();
         let (wanted, unlisted) = compare(&listed, &ours);
         let missing = part.iter().zip(unlisted).filter(|(_, unlisted)| *unlisted);
-        self.unlisted.extend(missing.map(|(short, _)| *short));
+        let unlisted: Vec<u64> =
+            missing.map(|(item, _)| u64::from(item.seq)).filter(|seq| *seq > 0).collect();
+        self.unlisted.extend(&unlisted);
         let byte = |bits: &[bool]| {
             bits.iter().zip(0..8_u32).fold(0, |byte, (wanted, at)| byte | u8::from(*wanted) << (7 - at))
         };
-        Ok((wanted.chunks(8).map(byte).collect(), done))
+        Ok(Marked { bits: wanted.chunks(8).map(byte).collect(), unlisted, done })
     }
 }

@@ -13,8 +13,8 @@ pub use gone::{GONE_HEADER, MAX_GONE, gone_len, read_gone, write_gone};
 pub use hello::{HELLO_LEN, Hello};
 pub use objects::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsHeader, ObjectsWriter, framed_len, read_objects};
 pub use recon::{
-    CELLS, LIST, MARKS, MAX_WANT, MORE, RECON, Recon, WANT, WantFlags, read_range, read_want, write_range,
-    write_want,
+    CELLS, GOAL, LIST, MARKS, MAX_WANT, MORE, RECON, Recon, WANT, WantFlags, read_goal, read_range,
+    read_want, write_goal, write_range, write_want,
 };
 pub use short::{MAX_REFUSED, Refused, Synced, ack, read_ack, read_refused, write_refused};
 

@@ -1,4 +1,4 @@
-//! The messages of reconciliation: RECON, CELLS, LIST, WANT, MARKS, MORE.
+//! The messages of reconciliation: RECON, CELLS, LIST, WANT, MARKS, MORE, GOAL.
 
 use alloc::vec::Vec;
 
@@ -20,6 +20,8 @@ pub const WANT: u8 = 0x23;
 pub const MARKS: u8 = 0x24;
 /// Type of MORE: type 1, range 2.
 pub const MORE: u8 = 0x25;
+/// Type of GOAL: type 1, number of cells of each range but the first 4.
+pub const GOAL: u8 = 0x26;
 
 /// Most short ids in one WANT.
 pub const MAX_WANT: usize = 8_000;
@@ -113,6 +115,22 @@ pub fn read_want(message: &[u8]) -> Result<(WantFlags, Vec<u64>), ChumError> {
         flags,
         shorts.chunks_exact(8).filter_map(|short| Some(u64::from_be_bytes(array_at(short, 0)?))).collect(),
     ))
+}
+
+/// Appends GOAL.
+pub fn write_goal(cells: u32, out: &mut BytesMut) {
+    out.put_u8(GOAL);
+    out.put_u32(cells);
+}
+
+/// Reads GOAL.
+///
+/// # Errors
+/// [`ChumError::WrongLength`].
+pub fn read_goal(message: &[u8]) -> Result<u32, ChumError> {
+    let wrong = ChumError::WrongLength { kind: GOAL, len: message.len() };
+    let cells = array_at(message, 1).map(u32::from_be_bytes).filter(|_| message.len() == 5);
+    cells.ok_or(wrong)
 }
 
 /// Appends the type and the range with which CELLS, LIST, MARKS and MORE begin.
