@@ -24,6 +24,9 @@ use crate::identity;
 /// Where the passphrase of a backup may come from, beside a descriptor and the prompt.
 const VARIABLE: &str = "LAMA_BACKUP_PASSPHRASE";
 
+const MISSING: HostError =
+    HostError::NoPassphrase { of: "the backup", variable: VARIABLE, option: "--backup-passphrase-fd" };
+
 /// What the items of a backup are. Numbers never change their meaning.
 mod tag {
     /// A secret of the key file, under its name.
@@ -240,6 +243,6 @@ fn remove_if_there(path: &Path) -> Result<(), Failure> {
 fn backup_passphrase(fd: Option<u32>, twice: bool) -> Result<Passphrase, Failure> {
     Ok(match std::env::var(VARIABLE) {
         Ok(text) if fd.is_none() => Passphrase::new(text)?,
-        _ => passphrase::ask_or_read(fd, "Passphrase of the backup: ", twice)?,
+        _ => passphrase::ask_or_read(fd, "Passphrase of the backup: ", twice, MISSING)?,
     })
 }

@@ -246,10 +246,11 @@ fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> 
     let mut backend = Backend::open(global, network)?;
     let mut progress = Progress::new(output);
     let shared = backend.ask(&request, &mut |event| {
-        if output.is_json() && event.get("id").is_some() {
-            output.json_line(&json!({ "event": event }));
-        }
         progress.event(event);
+        let moves = event.get("type").and_then(serde_json::Value::as_str) == Some("progress");
+        if output.is_json() && (moves || event.get("id").is_some()) {
+            output.json_line(&json!({ "event": progress.with_overall(event.clone()) }));
+        }
         if let Some(line) = render::share_event(event) {
             progress.line(&line);
         }
@@ -286,13 +287,11 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
             Err(RecvTimeoutError::Disconnected) => break,
         };
         let Some(row) = event_row(&event) else { continue };
+        progress.event(&row);
         if output.is_json() {
-            output.json_line(&json!({ "event": row }));
-        } else {
-            progress.event(&row);
-            if let Some(line) = render::event(&row) {
-                progress.line(&line);
-            }
+            output.json_line(&json!({ "event": progress.with_overall(row) }));
+        } else if let Some(line) = render::event(&row) {
+            progress.line(&line);
         }
     }
     progress.finish();

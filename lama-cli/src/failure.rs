@@ -83,6 +83,7 @@ impl From<HostError> for Failure {
             HostError::Locked(_)
             | HostError::BackupLocked
             | HostError::PassphraseNeeded
+            | HostError::NoPassphrase { .. }
             | HostError::PassphraseUnfit(_) => Exit::Locked,
             HostError::AlreadyInitialised(_)
             | HostError::Exposed { .. }

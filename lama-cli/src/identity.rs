@@ -23,6 +23,12 @@ const STORAGE: &str = "storage";
 /// Where the new passphrase may come from, beside a descriptor and the prompt.
 const NEW_VARIABLE: &str = "LAMA_NEW_PASSPHRASE";
 
+const MISSING_NEW: HostError = HostError::NoPassphrase {
+    of: "the change",
+    variable: NEW_VARIABLE,
+    option: "--new-passphrase-fd (or --no-passphrase)",
+};
+
 /// The data directory that the caller means.
 pub(crate) fn data_path(global: &Global) -> Result<PathBuf, Failure> {
     let path = global.data.clone().or_else(data_dir::default_path).ok_or_else(|| {
@@ -159,7 +165,7 @@ pub(crate) fn change(global: &Global, change: &NewPassphrase) -> Result<(), Fail
     let fd = change.new_passphrase_fd;
     let new = new_passphrase(change.no_passphrase, fd, || match std::env::var(NEW_VARIABLE) {
         Ok(text) if fd.is_none() => Passphrase::new(text),
-        _ => passphrase::ask_or_read(fd, "New passphrase: ", true),
+        _ => passphrase::ask_or_read(fd, "New passphrase: ", true, MISSING_NEW),
     })?;
     Ok(keyfile::change(&mut Disk, &dir.keys(), old.as_ref(), new.as_ref(), Cost::default())?)
 }

@@ -17,6 +17,7 @@ mod demo;
 mod failure;
 mod identity;
 mod live;
+mod meter;
 mod output;
 mod progress;
 mod render;

@@ -84,6 +84,11 @@ fn a_backup_that_does_not_open_or_ends_early_leaves_nothing() {
     let a = place.person("a@lama.local", "tokio");
     a.json(&["status"]);
     let file = place.path().join("backup");
+    let mut silent = export(&a, &file);
+    let untold = failure(silent.env_remove("LAMA_BACKUP_PASSPHRASE"));
+    assert_eq!(code(&untold), (5, "passphrase_needed"));
+    let message = untold.1["message"].as_str().unwrap();
+    assert!(message.contains("LAMA_BACKUP_PASSPHRASE") && !message.contains("locked"), "{message}");
     json(&mut export(&a, &file));
     assert_eq!(code(&failure(&mut export(&a, &file))), (4, "file_exists"), "nothing is overwritten");
 

@@ -41,6 +41,15 @@ pub enum HostError {
     InUse(PathBuf),
     /// Caller: a passphrase is needed and none was given.
     PassphraseNeeded,
+    /// Caller: something is to be sealed or opened under a passphrase of its own, and that was not given.
+    NoPassphrase {
+        /// What of.
+        of: &'static str,
+        /// The environment variable that may hold it.
+        variable: &'static str,
+        /// The option that names a descriptor.
+        option: &'static str,
+    },
     /// Caller: a passphrase was given that cannot be one.
     PassphraseUnfit(&'static str),
     /// Caller or disk: the key file does not open; the cause is for logs, not for people.
@@ -116,7 +125,7 @@ impl HostError {
             Self::Exposed { .. } => "exposed",
             Self::NotOurs(_) => "not_ours",
             Self::InUse(_) => "in_use",
-            Self::PassphraseNeeded => "passphrase_needed",
+            Self::PassphraseNeeded | Self::NoPassphrase { .. } => "passphrase_needed",
             Self::PassphraseUnfit(_) => "passphrase_unfit",
             Self::Locked(_) => "locked",
             Self::NotABackup(_) => "backup_foreign",
@@ -168,6 +177,10 @@ impl fmt::Display for HostError {
             Self::PassphraseNeeded => f.write_str(
                 "the keys are locked by a passphrase and none was given; set LAMA_PASSPHRASE, use --passphrase-fd, \
                  or run in a terminal",
+            ),
+            Self::NoPassphrase { of, variable, option } => write!(
+                f,
+                "{of} takes a passphrase of its own and none was given; set {variable}, use {option}, or run in a terminal"
             ),
             Self::PassphraseUnfit(why) => write!(f, "this passphrase cannot be used: {why}"),
             Self::Locked(_) => f.write_str(

@@ -81,10 +81,16 @@ fn ask_terminal(prompt: &str, twice: bool) -> Result<Passphrase, HostError> {
 /// variable, which holds another one.
 ///
 /// # Errors
-/// As [`obtain`].
-pub fn ask_or_read(fd: Option<u32>, prompt: &str, twice: bool) -> Result<Passphrase, HostError> {
+/// `missing` where there is nobody to ask; else as [`obtain`].
+pub fn ask_or_read(
+    fd: Option<u32>,
+    prompt: &str,
+    twice: bool,
+    missing: HostError,
+) -> Result<Passphrase, HostError> {
     match fd {
         Some(fd) => from_descriptor(fd),
+        None if !std::io::stdin().is_terminal() => Err(missing),
         None => ask_terminal(prompt, twice),
     }
 }

@@ -128,12 +128,12 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Ready => json!({ "type": "ready" }),
         Event::Listening { urls } => json!({ "type": "listening", "urls": urls }),
-        Event::SessionStarted { peer, dialled, url, .. } => json!({
-            "type": "session_started", "person": peer.person.full(), "email": peer.email,
+        Event::SessionStarted { session, peer, dialled, url, .. } => json!({
+            "type": "session_started", "session": session.0, "person": peer.person.full(), "email": peer.email,
             "instance": peer.instance.full(), "dialled": dialled, "url": url,
         }),
-        Event::SessionEnded { peer, reason, .. } => json!({
-            "type": "session_ended", "person": peer.person.full(), "email": peer.email,
+        Event::SessionEnded { session, peer, reason, .. } => json!({
+            "type": "session_ended", "session": session.0, "person": peer.person.full(), "email": peer.email,
             "instance": peer.instance.full(), "reason": reason.code(), "message": reason.to_string(),
         }),
         Event::LinkRefused { reason, .. } => {
@@ -166,8 +166,8 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
         Event::Shared(info) => json!({
             "type": "shared", "by": info.by.full(), "id": info.root.to_string(), "of_type": info.type_name,
         }),
-        Event::Progress { person, progress, .. } => json!({
-            "type": "progress", "person": person.full(),
+        Event::Progress { session, person, progress } => json!({
+            "type": "progress", "session": session.0, "person": person.full(),
             "received": flow(progress.received), "sent": flow(progress.sent),
         }),
         Event::InSync { peer, count, fingerprint, .. } => json!({
