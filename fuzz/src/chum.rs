@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use lama_chum::blob::{Blob, File, Folder, Reader, check_name};
 use lama_chum::wire::{Hello, ObjectsWriter, Synced, ack};
-use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS};
+use lama_chum::{
+    Chum, Config, Cursor, Fingerprint, Input, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
+};
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, Codec, Object};
 
@@ -14,7 +16,7 @@ use crate::chum_common::{objects, pair_key};
 const NOW: Now = Now { mono: Instant::ORIGIN, wall: WallTime(0) };
 
 /// Limits so small that every mechanism is at work with a few objects.
-fn tight() -> Config {
+pub(crate) fn tight() -> Config {
     Config {
         room: 1_024,
         page_bytes: 2_000,

@@ -15,6 +15,7 @@ pub mod handshake;
 mod handshake_support;
 pub mod invite;
 pub mod object;
+pub mod recon;
 pub mod relay;
 #[path = "../../lama-relay/tests/support/mod.rs"]
 mod relay_support;
@@ -27,7 +28,12 @@ pub type Body = fn(&[u8]);
 pub const TARGETS: &[(&str, Body)] = &[
     ("chum_frames", chum::frames),
     ("chum_pair", chum::pair),
+    ("chum_round", recon::round),
+    ("chum_sets", recon::sets),
+    ("chum_wire", recon::wire),
     ("folder", chum::folder),
+    ("recon_decoder", recon::decoder),
+    ("recon_list", recon::list),
     ("invite_body", invite::body),
     ("invite_link", invite::link),
     ("invite_route", invite::route),

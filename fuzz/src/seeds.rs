@@ -10,7 +10,7 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
-use crate::{chum, handshake, invite, relay};
+use crate::{chum, handshake, invite, recon, relay};
 
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
@@ -30,6 +30,11 @@ pub fn all() -> Vec<Input> {
         objects().into_iter().map(|(name, bytes)| ("object_typed", name, bytes)).collect();
     all.extend(chum::frame_seeds().into_iter().map(|(name, bytes)| ("chum_frames", name, bytes)));
     all.extend(chum::pair_seeds().into_iter().map(|(name, bytes)| ("chum_pair", name, bytes)));
+    all.extend(recon::wire_seeds().into_iter().map(|(name, bytes)| ("chum_wire", name, bytes)));
+    all.extend(recon::round_seeds().into_iter().map(|(name, bytes)| ("chum_round", name, bytes)));
+    all.extend(recon::sets_seeds().into_iter().map(|(name, bytes)| ("chum_sets", name, bytes)));
+    all.extend(recon::decoder_seeds().into_iter().map(|(name, bytes)| ("recon_decoder", name, bytes)));
+    all.extend(recon::list_seeds().into_iter().map(|(name, bytes)| ("recon_list", name, bytes)));
     all.extend(chum::folder_seeds().into_iter().map(|(name, bytes)| ("folder", name, bytes)));
     all.extend(invite::link_seeds().into_iter().map(|(name, bytes)| ("invite_link", name, bytes)));
     all.extend(invite::body_seeds().into_iter().map(|(name, bytes)| ("invite_body", name, bytes)));
