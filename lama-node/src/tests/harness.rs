@@ -12,6 +12,7 @@ use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Source};
 use lama_store::{Memory, Opening, PageFrom, StorageKey, Store};
 use zeroize::Zeroizing;
 
+use super::puppet::Puppet;
 use crate::{
     Command, Config, ContactInfo, ContactStanding, DialError, Event, Input, LinkCause, LinkId, Node,
     NodeError, NodeIdentity, Origin, Output, Reply, WhichKey,
@@ -60,6 +61,8 @@ pub(super) struct World {
     pub(super) store_delay: Duration,
     /// Frames after which every link is cut, if set.
     pub(super) cut_after: Option<usize>,
+    /// Links whose sessions say what a test tells them to.
+    pub(super) puppets: BTreeMap<LinkId, Puppet>,
 }
 
 impl World {
@@ -74,6 +77,7 @@ impl World {
             trace: Vec::new(),
             store_delay: Duration::ZERO,
             cut_after: None,
+            puppets: BTreeMap::new(),
         }
     }
 
@@ -84,7 +88,7 @@ impl World {
         Seed::danger_fixed(bytes)
     }
 
-    fn clock(&self) -> Now {
+    pub(super) fn clock(&self) -> Now {
         Now { mono: Instant::from_origin(self.now), wall: WallTime(START + self.now.as_millis() as u64) }
     }
 
@@ -176,6 +180,12 @@ impl World {
 
     pub(super) fn input(&mut self, actor: usize, input: Input) {
         let now = self.clock();
+        let input = match input {
+            Input::Frame { link, frame } if self.puppets.contains_key(&link) => {
+                return self.puppet_hears(actor, link, frame);
+            }
+            input => input,
+        };
         let actor = &mut self.actors[actor];
         if let Err(error) = actor.node.handle(now, input) {
             actor.over = Some(error);
@@ -195,10 +205,11 @@ impl World {
                 self.deliver(link, frame.split());
             }
         }
+        any |= self.puppet_says(id);
         any
     }
 
-    fn deliver(&mut self, link: LinkId, frame: BytesMut) {
+    pub(super) fn deliver(&mut self, link: LinkId, frame: BytesMut) {
         let Some(end) = self.ends.get(&link) else { return };
         let (peer, actor) = (end.peer, self.ends.get(&end.peer).map(|end| end.actor));
         self.trace.push((self.now, link, frame.len(), frame.first().copied().unwrap_or_default()));

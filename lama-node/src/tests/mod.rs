@@ -3,8 +3,10 @@
 mod confirm;
 mod harness;
 mod hidden;
+mod hostile;
 mod limits;
 mod pairing;
+mod puppet;
 mod refusals;
 mod sync;
 
