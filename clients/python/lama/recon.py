@@ -130,12 +130,13 @@ def decode(key: ShortKey, difference) -> tuple[set[int], set[int]] | None:
 
 
 def estimate(difference) -> int:
-    c0, total = difference[0][2], 0
+    sign = -1 if difference[0][2] < 0 else 1
+    c0, total = sign * difference[0][2], 0
     for number in range(1, 32):
         p = chance(number)
-        distance = (difference[number][2] << 16) - (c0 * p >> 16)
+        distance = (sign * difference[number][2] << 16) - (c0 * p >> 16)
         total += distance * distance // (p * ((1 << 32) - p) >> 32)
-    return max(total // 31, abs(c0))
+    return max(total // 31, c0)
 
 
 def plan(d: int, smaller: int) -> tuple[str, int]:
