@@ -9,6 +9,7 @@ use common::{Rng, object, objects, pair_key};
 use lama_chum::recon::{Cell, MAX_CELLS, ReconError};
 use lama_chum::wire::{self, ObjectsWriter, Synced, WantFlags};
 use lama_chum::{ChumError, Config, Event, Fingerprint, MAX_OBJECT, Refusal, WINDOW_BYTES, WINDOW_OBJECTS};
+use lama_core::Machine;
 use lama_identity::{Cid, Codec, EncodingError, cbor};
 
 /// Every rule that a peer can break has a test of its own, named after it.
@@ -326,4 +327,16 @@ fn deep_objects_are_refused_and_a_million_links_do_not_fit() {
     let mut victim = Victim::new(Config::default(), 5, 1);
     let million = one(&links(&[0x9a, 0x00, 0x0f, 0x42, 0x40], 1_000_000));
     assert_eq!(victim.hear(&million), Err(ChumError::MessageTooLong { len: million.len() }));
+}
+
+/// While the victim's store is read for a table of short ids nothing is listened to, so that nothing piles up.
+#[test]
+fn a_peer_is_not_listened_to_while_the_store_is_read() {
+    let mut victim = Victim::unknown(Config::default(), 2_000, 1_940);
+    victim.stuck = true;
+    victim.hear(&recon(0, 1_940, 80..2_000, 20)).unwrap();
+    assert!(!Machine::wants_input(&victim.side.chum));
+    victim.stuck = false;
+    victim.work().unwrap();
+    assert!(Machine::wants_input(&victim.side.chum));
 }

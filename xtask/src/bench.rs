@@ -35,6 +35,13 @@ pub(crate) fn end_to_end(words: &[&str]) -> Result<(), Failure> {
     run::cargo(&args)
 }
 
+/// What it costs to find out who lacks what, as a table; up to `most` ids if that is said.
+pub(crate) fn sync(most: &[&str]) -> Result<(), Failure> {
+    let mut args = vec!["bench", "--package", "lama-chum", "--bench", "sync", "--", "run"];
+    args.extend(most);
+    run::cargo(&args)
+}
+
 fn table(dir: &Path) -> Result<(), Failure> {
     let mut rows = BTreeMap::<(String, String), Vec<Measured>>::new();
     for path in estimates(dir) {

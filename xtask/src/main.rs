@@ -27,6 +27,7 @@ usage: cargo xtask COMMAND
   bench sync-e2e [PART [AMOUNT]]
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
+  bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
                       what takes hours: storms (seeds), kills (rounds), ids (how many), blob (bytes), fuzz (seconds a target),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         ["bench", "icount"] => icount::run(false),
         ["bench", "icount", "--update"] => icount::run(true),
         ["bench", "sync-e2e", words @ ..] => bench::end_to_end(words),
+        ["bench", "sync", most @ ..] => bench::sync(most),
         ["bench", filter @ ..] => bench::run(filter),
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),

@@ -20,7 +20,7 @@ pub struct Victim {
     pub side: Side,
     /// What it said after HELLO, not yet looked at.
     pub said: Vec<Bytes>,
-    /// Whether its store is slow: nothing becomes durable.
+    /// Whether its store is slow: nothing becomes durable, and no log is read.
     pub stuck: bool,
 }
 
@@ -38,6 +38,17 @@ impl Victim {
         let head = ViewHead { epoch: [2; 8], seq: theirs, count: count + theirs, fingerprint };
         let cursor = Cursor { epoch: [1; 8], upto: count };
         this.hear(&message(|out| Hello { head, cursor }.write(out))).unwrap();
+        this.said.clear();
+        this
+    }
+
+    /// As [`Victim::new`], but the peer knows nothing: a round of reconciliation begins at once.
+    pub fn unknown(config: Config, count: u64, theirs: u64) -> Self {
+        let mut view = View::new(1);
+        view.share(objects("own", count, 60));
+        let mut this = Self { side: Side::new(config, view), said: Vec::new(), stuck: false };
+        let head = ViewHead { epoch: [2; 8], seq: theirs, count: theirs, ..ViewHead::default() };
+        this.hear(&message(|out| Hello { head, cursor: Cursor::default() }.write(out))).unwrap();
         this.said.clear();
         this
     }
@@ -71,7 +82,7 @@ impl Victim {
                 }
             }
             while let Some(job) = self.side.jobs.front() {
-                if self.stuck && matches!(job, Output::Import { .. }) {
+                if self.stuck && matches!(job, Output::Import { .. } | Output::Ids { .. }) {
                     break;
                 }
                 busy = true;
