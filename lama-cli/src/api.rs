@@ -60,7 +60,15 @@ pub(crate) enum Request {
     /// Answer: [`Explanation`].
     Explain { object: String, person: String },
     /// Sets limits where `set` says so: those that are not given are the store's own. Answer: [`Quota`].
-    Quota { person: String, set: bool, objects: Option<u64>, bytes: Option<u64>, hourly: Option<u64> },
+    Quota {
+        person: String,
+        set: bool,
+        objects: Option<u64>,
+        bytes: Option<u64>,
+        hourly: Option<u64>,
+        #[serde(default)]
+        days: Option<u64>,
+    },
     /// Answer: [`Status`].
     Status,
     /// Walks the whole store. Answer: [`Checked`].
@@ -308,6 +316,8 @@ pub(crate) struct Quota {
     pub(crate) max_objects: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_bytes_per_hour: Option<u64>,
+    /// Days for which it is kept.
+    pub(crate) days: Option<u64>,
 }
 
 /// A peer as the node sees it.

@@ -373,8 +373,11 @@ pub(crate) struct Quota {
     /// The most bytes that the person may bring in an hour
     #[arg(long, value_name = "BYTES")]
     pub(crate) hourly: Option<u64>,
+    /// For how many days what the person brings is kept, messages apart [default: for ever]
+    #[arg(long, value_name = "N")]
+    pub(crate) days: Option<u64>,
     /// Only the store's own limits from now on
-    #[arg(long, conflicts_with_all = ["objects", "bytes", "hourly"])]
+    #[arg(long, conflicts_with_all = ["objects", "bytes", "hourly", "days"])]
     pub(crate) none: bool,
 }
 

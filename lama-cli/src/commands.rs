@@ -133,13 +133,14 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
                 .map(|told| output.answer(&told, render::explanation))
         }
         Command::Quota(quota) => {
-            let given = [quota.objects, quota.bytes, quota.hourly];
+            let given = [quota.objects, quota.bytes, quota.hourly, quota.days];
             let request = Request::Quota {
                 person: quota.person.clone(),
                 set: quota.none || given.iter().any(Option::is_some),
                 objects: quota.objects,
                 bytes: quota.bytes,
                 hourly: quota.hourly,
+                days: quota.days,
             };
             backend.ask(&request, &mut |_| {}).map(|row| output.answer(&row, render::quota))
         }

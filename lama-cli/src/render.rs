@@ -165,6 +165,7 @@ pub(crate) fn quota(row: &api::Quota) -> String {
         vec!["objects".to_owned(), row.objects.to_string(), limit(row.max_objects)],
         vec!["bytes".to_owned(), row.bytes.to_string(), limit(row.max_bytes)],
         vec!["bytes an hour".to_owned(), "-".to_owned(), limit(row.max_bytes_per_hour)],
+        vec!["days".to_owned(), "-".to_owned(), limit(row.days)],
         vec!["refused".to_owned(), row.refused.to_string(), "-".to_owned()],
     ];
     table(&["OF THIS CONTACT", "KEPT", "AT MOST"], &rows)

@@ -125,6 +125,9 @@ fn the_store_is_checked_in_a_running_instance_and_without_one() {
     let b = place.person("b@lama.local", "tokio");
     let (running, _at_b) = paired(&a, &b);
     a.json(&["share", folder.to_str().unwrap()]);
+    let kept = a.json(&["quota", "b@lama.local", "--days", "30"]);
+    assert_eq!((&kept["days"], &kept["max_objects"]), (&30.into(), &100_000_000.into()), "{kept}");
+    assert_eq!(a.json(&["quota", "b@lama.local", "--none"])["days"], Value::Null);
     let checked = a.json(&["store", "check"]);
     assert_eq!(checked["sound"], true);
     assert!(checked["objects"].as_u64().unwrap() > 3, "{checked}");

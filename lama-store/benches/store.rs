@@ -175,6 +175,22 @@ fn single_messages<E: Engine>(store: &mut Store<E>, with: &LocalIdentity) -> (f6
     taken.per(300)
 }
 
+/// Takes objects back one at a time from a person who may see `count` of them: the first time, and then each.
+fn taking_back<E: Engine>(store: &mut Store<E>, from: &LocalIdentity, count: u64) -> String {
+    let persons = vec![from.person_id()];
+    let mut revoke = |number: u64| {
+        let ids = vec![Cid::of_object(&object(number | 1 << 40))];
+        store.commit(vec![Write::Revoke { ids, persons: persons.clone() }]).unwrap();
+    };
+    let taken = Taken::start();
+    revoke(count / 2);
+    let (rate, _) = taken.per(1);
+    let taken = Taken::start();
+    (0..100).for_each(|at| revoke(at * count / 100));
+    let (each, cost) = taken.per(100);
+    format!("{:.1} ms the first, {:.1} ms each, {cost}", 1e3 / rate, 1e3 / each)
+}
+
 fn on_disk(count: u64, batch: u64) {
     let directory = tempfile::tempdir_in(".").unwrap();
     let path = directory.path().join("store");
@@ -212,6 +228,8 @@ fn on_disk(count: u64, batch: u64) {
     line("redb: integrity walk", rate, &cost);
     let (rate, cost) = put_and_share(&mut store, &who, count.min(200_000), batch);
     line(&format!("redb: put and share, {batch} in a commit"), rate, &cost);
+    let costs = taking_back(&mut store, &who, count.min(200_000));
+    println!("redb: taking back, among {} shared: {costs}", count + count.min(200_000));
 }
 
 fn main() {

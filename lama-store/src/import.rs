@@ -90,6 +90,7 @@ impl<E: Engine> Store<E> {
         if stored.epoch == import.epoch && stored.upto < import.after {
             return Err(StoreError::Hole { stored: stored.upto, after: import.after });
         }
+        self.note_day(view)?;
         let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
         let mut outcome = ImportOutcome { before, ..ImportOutcome::default() };
         let mut entered = 0;

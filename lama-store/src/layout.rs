@@ -108,6 +108,10 @@ pub(crate) mod kind {
     pub(crate) const REFUSED: u8 = b'R';
     /// Deleted object to whether it was brought (1) or put here (0): what is gone, for a repair of the index.
     pub(crate) const TOMB: u8 = b'b';
+    /// View number u32 BE and day since the Unix epoch u64 BE to the first sequence number of that day.
+    pub(crate) const DAY: u8 = b'd';
+    /// View number u32 BE to the last entry whose age was looked at.
+    pub(crate) const SWEPT: u8 = b'z';
     /// Target of a content link and the object that holds the link, nothing.
     pub(crate) const LINKED: u8 = b'l';
     /// Nothing: there is a row for every content link.

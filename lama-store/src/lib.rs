@@ -75,6 +75,7 @@ mod read;
 mod recent;
 mod records;
 mod repair;
+mod retain;
 mod revoke;
 mod seal;
 mod share;

@@ -14,13 +14,17 @@ const HOUR_MS: u64 = 3_600_000;
 pub(crate) fn read_quota(value: &[u8]) -> Result<Quota, StoreError> {
     let mut reader = Reader(value);
     let mut limit = || Ok(if reader.u8()? == 1 { Some(reader.num()?) } else { None });
-    let quota = Quota { objects: limit()?, bytes: limit()?, bytes_per_hour: limit()? };
+    let mut quota = Quota { objects: limit()?, bytes: limit()?, bytes_per_hour: limit()?, days: None };
+    // A row of the first kind ends here.
+    if !reader.0.is_empty() {
+        quota.days = if reader.u8()? == 1 { Some(reader.num()?) } else { None };
+    }
     reader.end()?;
     Ok(quota)
 }
 
 fn quota_bytes(quota: &Quota) -> alloc::vec::Vec<u8> {
-    [quota.objects, quota.bytes, quota.bytes_per_hour]
+    [quota.objects, quota.bytes, quota.bytes_per_hour, quota.days]
         .into_iter()
         .fold(Writer::default(), |out, limit| match limit {
             Some(limit) => out.u8(1).num(limit),
@@ -54,6 +58,7 @@ impl<E: Engine> Store<E> {
             objects: limit(own.objects, self.config.max_person_objects),
             bytes: limit(own.bytes, self.config.max_person_bytes),
             bytes_per_hour: limit(own.bytes_per_hour, self.config.max_person_bytes_per_hour),
+            days: own.days,
         }
     }
 

@@ -362,7 +362,7 @@ impl<E: Engine> Store<E> {
             Write::Refused { person, objects } => self.put_refused(*person, objects),
             Write::Clock(now) => {
                 self.set_clock(*now);
-                Ok(())
+                self.expire(report)
             }
             Write::Import(import) => self.import(import, report),
             Write::Cursor { instance, cursor } => {

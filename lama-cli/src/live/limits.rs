@@ -98,6 +98,7 @@ pub(super) fn quota(live: &Live, person: &str, set: Option<Quota>) -> Result<api
             max_objects: row.limits.objects,
             max_bytes: row.limits.bytes,
             max_bytes_per_hour: row.limits.bytes_per_hour,
+            days: row.limits.days,
         }),
         other => Err(unexpected(&other)),
     }

@@ -62,8 +62,8 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
             value(&getting::read(live, &wanted, start, end, emit)?)
         }
         Request::Explain { object, person } => value(&limits::explain(live, &object, &person)?),
-        Request::Quota { person, set, objects, bytes, hourly } => {
-            let quota = lama_store::Quota { objects, bytes, bytes_per_hour: hourly };
+        Request::Quota { person, set, objects, bytes, hourly, days } => {
+            let quota = lama_store::Quota { objects, bytes, bytes_per_hour: hourly, days };
             value(&limits::quota(live, &person, set.then_some(quota))?)
         }
         Request::Status => value(&status(live)?),

@@ -63,4 +63,7 @@ pub struct Quota {
     pub bytes: Option<u64>,
     /// Bytes that he may bring in one hour of the wall clock.
     pub bytes_per_hour: Option<u64>,
+    /// Whole days for which what he brought is kept, by its arrival; `None`: for ever. What else holds an object keeps it,
+    /// and what an index rests on (messages, say) stays.
+    pub days: Option<u64>,
 }

@@ -5,13 +5,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::WallTime;
 use lama_identity::{Cid, LocalIdentity};
 
 use super::Place;
 use super::channels::{entry, id_object, rule};
 use super::fixture::{Dice, World, ids, linked, note, notes, person, world};
 use super::revoking::both;
-use crate::{Collected, Object, Standing, Write};
+use crate::{Collected, Object, Quota, Standing, Write};
 
 fn total(objects: &[Object]) -> u64 {
     objects.iter().map(|(_, bytes)| bytes.len() as u64).sum()
@@ -179,5 +180,54 @@ pub fn what_a_rule_or_an_index_names_is_held<P: Place>() {
     both.at_a.receive(&both.b, &[linked_to.clone()]);
     assert_eq!(both.at_a.object(linked_to.0), Some(linked_to.1));
     assert_ne!(super::revoking::explain(&mut both.at_a, named.0, b).standing, Standing::Tombstone);
+    both.at_a.again();
+}
+
+/// By arrival and in whole days; what anything else holds stays, and so do messages; and it is not fetched again.
+pub fn what_a_contact_brought_is_kept_for_so_many_days<P: Place>() {
+    let mut both = both::<P>();
+    let (a, b) = (both.a.person_id(), both.b.person_id());
+    let day = |n: u64| Write::Clock(WallTime(n * 86_400_000 + 5));
+    let c = person("c");
+    both.at_a.befriend(&c);
+    let channel = lama_identity::Channel::direct(a, b);
+    let first = notes("first", 6);
+    let message = entry(&both.b, channel.id(), 1, &[], "message");
+    let folder = linked("folder", &[first[0].0, first[1].0], &[]);
+    both.at_b.put(&first);
+    both.at_b.put(&[id_object(&channel), message.clone(), folder.clone()]);
+    both.at_b.share(&[ids(&first), vec![channel.id().cid(), message.0, folder.0]].concat(), a);
+    both.at_a.commit(vec![day(100)]);
+    both.settle();
+    // Held by something else: put here, granted to another contact, linked to by an object of ours.
+    both.at_a.put(&[first[2].clone(), linked("ours", &[first[3].0], &[])]);
+    both.at_a.share(&[first[4].0], c.person_id());
+    let later = notes("later", 3);
+    both.at_b.put(&later);
+    both.at_b.share(&ids(&later), a);
+    both.at_a.commit(vec![day(101)]);
+    both.settle();
+    both.at_a.commit(vec![Write::Quota { person: b, quota: Quota { days: Some(2), ..Quota::default() } }]);
+    let here = |world: &mut World<P>, objects: &[Object]| {
+        objects.iter().map(|(id, _)| u8::from(world.object(*id).is_some())).collect::<Vec<_>>()
+    };
+    both.at_a.commit(vec![day(102)]);
+    assert_eq!(here(&mut both.at_a, &first), [1; 6], "two whole days");
+    both.at_a.again();
+    both.at_a.commit(vec![day(103)]);
+    assert_eq!(here(&mut both.at_a, &first), [0, 0, 1, 1, 1, 0]);
+    assert_eq!(here(&mut both.at_a, &[message.clone(), folder.clone()]), [1, 0]);
+    assert_eq!(here(&mut both.at_a, &later), [1; 3]);
+    both.settle();
+    assert_eq!(both.at_a.compact().dropped, 4);
+    assert_eq!(here(&mut both.at_b, &first), [1; 6], "he keeps what is his, and is told nothing");
+    both.settle();
+    assert_eq!(here(&mut both.at_a, &first), [0, 0, 1, 1, 1, 0]);
+    both.at_a.commit(vec![day(104)]);
+    assert_eq!(here(&mut both.at_a, &later), [0; 3]);
+    // Brought again it is here again.
+    both.at_a.receive(&both.b, &[later[0].clone()]);
+    both.at_a.commit(vec![day(105)]);
+    assert_eq!(here(&mut both.at_a, &later), [1, 0, 0]);
     both.at_a.again();
 }

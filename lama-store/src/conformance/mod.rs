@@ -119,7 +119,7 @@ macro_rules! store_conformance {
                 a_crash_forgets_what_was_sent_and_both_converge);
             $crate::conformance_tests!(collecting, $place, collecting:
                 what_was_deleted_loses_its_bytes_and_stays_deleted, what_somebody_brings_back_is_here_again,
-                what_nobody_holds_is_collected_and_nothing_else, what_a_rule_or_an_index_names_is_held);
+                what_nobody_holds_is_collected_and_nothing_else, what_a_contact_brought_is_kept_for_so_many_days, what_a_rule_or_an_index_names_is_held);
             $crate::conformance_tests!(groups, $place, groups:
                 a_group_is_written_by_its_owner_and_his_admins, members_come_and_go_and_so_do_objects,
                 a_later_version_of_a_rule_takes_back, a_rule_for_a_channel_brings_its_entries,

@@ -456,6 +456,7 @@ pub fn each_contact_has_a_quota<P: Place>() {
             objects: Some(3),
             bytes: Some(config.max_person_bytes),
             bytes_per_hour: Some(config.max_person_bytes_per_hour),
+            days: None,
         },
         objects: 3,
         bytes: 3 * length,
