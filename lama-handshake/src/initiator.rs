@@ -335,3 +335,15 @@ impl InitiatorVerified {
         Ok(self.channel.establish(self.peer, self.check_code, self.pair_key_agreed, config, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jitter_follows_from_the_seed() {
+        let of = |n: u8| jitter(&Seed::danger_fixed([n; 32]));
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+    }
+}

@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// The public name of a [`PairKey`]: 8 bytes that Auth carries, so that both sides see whether they still have the
 /// same one.
@@ -61,16 +61,6 @@ impl PairKey {
     pub const fn expose(&self) -> &[u8; 32] {
         &self.key
     }
-
-    /// A key for one purpose: `HKDF-Expand(key, label, 32)`.
-    #[must_use]
-    pub fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        let mut out = Zeroizing::new([0; 32]);
-        if let Ok(expand) = Hkdf::<Sha256>::from_prk(&self.key) {
-            let _ = expand.expand(label.as_bytes(), out.as_mut_slice());
-        }
-        out
-    }
 }
 
 impl Drop for PairKey {
@@ -92,3 +82,36 @@ impl PartialEq for PairKey {
 }
 
 impl Eq for PairKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `HKDF-Expand` of the bytes 0 to 31, by Python's `hmac`.
+    const KEY: &str = "cfc9661f38c27bf5f3697fc15ae78cc73dfcdaab5047e9828cb8cb51bb9fd5f2";
+    const ID: &str = "956a6920757f78cb";
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn key_and_name_follow_from_the_third_output() {
+        let pair = PairKey::from_third(&core::array::from_fn(|at| at as u8));
+        assert_eq!((pair.expose(), pair.id()), (&hex(KEY), PairKeyId(hex(ID))));
+    }
+
+    #[test]
+    fn equal_are_those_of_equal_name_and_key() {
+        let pair = |key: u8, id: u8| PairKey::from_stored([key; 32], PairKeyId([id; 8]));
+        assert_eq!(pair(1, 2), pair(1, 2));
+        assert_ne!(pair(1, 2), pair(3, 2));
+        assert_ne!(pair(1, 2), pair(1, 3));
+    }
+
+    #[test]
+    fn the_name_is_printed_and_the_key_is_not() {
+        let text = alloc::format!("{:?}", PairKey::from_stored([0xab; 32], PairKeyId([7; 8])));
+        assert_eq!(text, "PairKey(PairKeyId([7, 7, 7, 7, 7, 7, 7, 7]), ..)");
+    }
+}

@@ -218,6 +218,14 @@ fn record_unexpected() {
         last(&[(RecordType::Reject, &reject)]),
         Err(HandshakeError::RecordUnexpected(RecordType::Reject))
     );
+    // The responder's acknowledgement comes once, and after it no refusal; before its own, it takes neither.
+    for (kind, body) in [(RecordType::Ready, &[][..]), (RecordType::Reject, &reject[..])] {
+        let (mut forger, mut mux) = forged_responder(Mode::Pairing);
+        assert_eq!(mux.open(now(), forger.seal(RecordType::Ready, &[], 0)), Ok(Received::Ready));
+        assert_eq!(mux.open(now(), forger.seal(kind, body, 0)), Err(HandshakeError::RecordUnexpected(kind)));
+        let (mut forger, mut mux) = forged(Mode::Pairing, &Config::default(), false);
+        assert_eq!(mux.open(now(), forger.seal(kind, body, 0)), Err(HandshakeError::RecordUnexpected(kind)));
+    }
 }
 
 #[test]
@@ -290,14 +298,7 @@ fn data_before_ready() {
     assert!(matches!(mux.open(now(), record), Ok(Received::Message { .. })));
     // To the initiator: before the acknowledgement, in both modes.
     for mode in [Mode::Pairing, Mode::Known] {
-        let (alice, bob) = (alice(), bob());
-        let (mut forger, keyed) = Forger::answer(&bob, &alice, mode);
-        let signing = keyed.introduce(&introduction(&alice, group(mode))).unwrap();
-        let signature = sign(&alice, Signer::Person, signing.to_sign());
-        let wait = signing.signed(signature, &mut BytesMut::new()).unwrap();
-        let record = forger.auth(&bob, &alice, Auth::new(&bob, Role::Responder, mode));
-        let verified = wait.read_auth(record, &expect()).unwrap();
-        let mut mux = verified.ready(&Config::default(), now(), &mut BytesMut::new()).unwrap().mux;
+        let (mut forger, mut mux) = forged_responder(mode);
         assert_eq!(mux.may_send(), mode == Mode::Known);
         let record = forger.seal(RecordType::Data, &body, 0);
         assert_eq!(mux.open(now(), record), Err(HandshakeError::DataBeforeReady));
@@ -331,15 +332,35 @@ fn before_the_acknowledgement_only_control_travels() {
 }
 
 #[test]
+fn where_nobody_has_to_be_asked_data_follows_ready() {
+    let (initiator, responder, _) = handshake(Mode::Pairing);
+    let (mut initiator, mut responder) = (initiator.mux, responder.mux);
+    initiator.allow_early();
+    responder.allow_early();
+    assert!(initiator.may_send() && !responder.may_send(), "the responder acknowledges first");
+    let frame = poll_message(&mut initiator, StreamId::OBJECTS, b"early").unwrap();
+    assert!(matches!(responder.open(now(), frame), Ok(Received::Message { .. })));
+    assert_eq!(poll_message(&mut responder, StreamId::OBJECTS, b"early"), None);
+}
+
+#[test]
+fn a_probe_is_a_ping_that_must_be_answered_in_time() {
+    let (mut a, mut b) = session(Mode::Known, &Config::default());
+    a.probe(at(2_000));
+    let ping = poll(&mut a).unwrap();
+    assert_eq!(a.poll_timeout(), Some(at(7_000).mono));
+    assert_eq!(b.open(at(2_000), ping), Ok(Received::Nothing));
+    assert_eq!(a.open(at(2_001), poll(&mut b).unwrap()), Ok(Received::Nothing));
+    assert_eq!(a.handle_timeout(at(7_000)), Ok(()));
+    a.probe(at(8_000));
+    assert!(poll(&mut a).is_some());
+    assert_eq!(a.handle_timeout(at(12_999)), Ok(()));
+    assert_eq!(a.handle_timeout(at(13_000)), Err(HandshakeError::PeerSilent));
+}
+
+#[test]
 fn rejected_instead_of_acknowledged() {
-    let (alice, bob) = (alice(), bob());
-    let (mut forger, keyed) = Forger::answer(&bob, &alice, Mode::Pairing);
-    let signing = keyed.introduce(&introduction(&alice, Group::Pairing)).unwrap();
-    let signature = sign(&alice, Signer::Person, signing.to_sign());
-    let wait = signing.signed(signature, &mut BytesMut::new()).unwrap();
-    let record = forger.auth(&bob, &alice, Auth::new(&bob, Role::Responder, Mode::Pairing));
-    let verified = wait.read_auth(record, &expect()).unwrap();
-    let mut mux = verified.ready(&Config::default(), now(), &mut BytesMut::new()).unwrap().mux;
+    let (mut forger, mut mux) = forged_responder(Mode::Pairing);
     let record = forger.seal(RecordType::Reject, &[RejectCode::Token.number()], 0);
     assert_eq!(mux.open(now(), record), Err(HandshakeError::Rejected(RejectCode::Token)));
 }

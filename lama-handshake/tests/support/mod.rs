@@ -156,7 +156,9 @@ pub fn handshake_with(
     let wait_ready = signing.signed(signature, &mut frames.auth_r).unwrap();
     let verified = wait_auth.read_auth(frames.auth_r.clone(), &expect()).unwrap();
     assert_eq!(verified.peer().person(), pinned(&bob));
+    let known = (verified.check_code(), verified.pair_key_agreed());
     let initiator = verified.ready(config, now(), &mut frames.ready).unwrap();
+    assert_eq!(known, (initiator.check_code, initiator.pair_key_agreed));
     let responder = wait_ready.read_ready(frames.ready.clone(), config, now()).unwrap();
     (initiator, responder, frames)
 }
@@ -171,10 +173,13 @@ pub fn session(mode: Mode, config: &Config) -> (Mux, Mux) {
     (initiator, responder)
 }
 
-/// The next frame that needs no message.
+/// The next frame that needs no message: there is one exactly if the mux says so.
 pub fn poll(mux: &mut Mux) -> Option<BytesMut> {
     let mut out = BytesMut::new();
-    mux.poll_frame(&mut |_, _, _| false, &mut out).then_some(out)
+    let pending = mux.is_pending();
+    let polled = mux.poll_frame(&mut |_, _, _| false, &mut out).then_some(out);
+    assert!(pending == polled.is_some() || mux.error().is_some(), "{pending}, {polled:?}");
+    polled
 }
 
 /// The next frame, of one message at most.
@@ -407,6 +412,18 @@ pub fn forged(mode: Mode, config: &Config, acknowledged: bool) -> (Forger, Mux) 
         assert_eq!(forger.opener.open(&mut frame), Ok(RecordType::Ready));
     }
     (forger, mux)
+}
+
+/// An honest initiator that has sent READY, and a responder that writes its records by hand.
+pub fn forged_responder(mode: Mode) -> (Forger, Mux) {
+    let (alice, bob) = (alice(), bob());
+    let (mut forger, keyed) = Forger::answer(&bob, &alice, mode);
+    let signing = keyed.introduce(&introduction(&alice, group(mode))).unwrap();
+    let signature = sign(&alice, Signer::Person, signing.to_sign());
+    let wait = signing.signed(signature, &mut BytesMut::new()).unwrap();
+    let record = forger.auth(&bob, &alice, Auth::new(&bob, Role::Responder, mode));
+    let verified = wait.read_auth(record, &expect()).unwrap();
+    (forger, verified.ready(&Config::default(), now(), &mut BytesMut::new()).unwrap().mux)
 }
 
 /// What the initiator's Auth carries when pairing.
