@@ -388,7 +388,8 @@ fn local_invalid() {
 #[test]
 fn the_responder_introduces_itself_as_whom_it_was_verified_for() {
     let (alice, bob, carol) = (alice(), bob(), identity("carol", 3));
-    for (who, group) in [(&carol, Group::Chum), (&bob, Group::Pairing)] {
+    let phone = second_instance(identity("bob", 2), "phone", 5);
+    for (who, group) in [(&carol, Group::Chum), (&phone, Group::Chum), (&bob, Group::Pairing)] {
         let (mut forger, proved) = Forger::dial(alice.noise(), &bob, Mode::Known);
         let auth = forger.auth(&alice, &bob, Auth::new(&alice, Role::Initiator, Mode::Known));
         let verified = proved.read_auth(auth, bob.public(), &expect_person(&alice)).unwrap();

@@ -6,7 +6,8 @@ mod support;
 use bytes::BytesMut;
 use lama_handshake::noise::CipherState;
 use lama_handshake::record::{
-    BUCKETS, HEADER_LEN, MAX_BODY, MAX_PLAINTEXT, MAX_RECORD, Opener, Sealer, bucket,
+    AUTH_PLAINTEXT, AUTH_RECORD_LEN, BUCKETS, HEADER_LEN, MAX_AUTH, MAX_BODY, MAX_PLAINTEXT, MAX_RECORD,
+    Opener, Sealer, bucket,
 };
 use lama_handshake::*;
 use proptest::prelude::*;
@@ -31,6 +32,12 @@ fn seal_raw(plaintext: &[u8]) -> BytesMut {
 
 fn open_raw(plaintext: &[u8]) -> Result<RecordType, HandshakeError> {
     halves().1.open(&mut seal_raw(plaintext))
+}
+
+#[test]
+fn sizes_are_those_of_the_specification() {
+    assert_eq!((MAX_PLAINTEXT, MAX_BODY), (65_519, 65_515));
+    assert_eq!((MAX_AUTH, AUTH_PLAINTEXT, AUTH_RECORD_LEN), (4_092, 4_096, 4_112));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use lama_handshake::noise::{CipherState, HandshakeState, Pattern, Setup};
 use lama_handshake::record::{Opener, Sealer};
 use lama_handshake::*;
 use lama_identity::{
-    LocalIdentity, NoisePublic, NoiseSecret, OneInstanceEndpoint, PublicIdentity, Signature, cbor,
+    CertBody, InstanceCert, LocalIdentity, NoisePublic, NoiseSecret, OneInstanceEndpoint, PublicIdentity,
+    Signature, cbor,
 };
 use lama_invite::{Draft, Invitation, Policy, Psk, Route};
 use serde::Serialize;
@@ -39,6 +40,22 @@ pub fn alice() -> LocalIdentity {
 /// The responder.
 pub fn bob() -> LocalIdentity {
     identity("bob", 2)
+}
+
+/// Another instance of the same person, certified by it.
+pub fn second_instance(of: LocalIdentity, name: &str, n: u8) -> LocalIdentity {
+    let email = of.public().person.email.clone();
+    let (mut public, noise, sign, _) =
+        LocalIdentity::create(email, name, seed(n), WALL).unwrap().into_parts();
+    public.person_keys = of.public().person_keys;
+    let head = of.public().log_head;
+    let body = CertBody::new(&public.person_keys, &public.instance_keys, head, WALL.unix_seconds());
+    let person = of.into_parts().3.unwrap();
+    let signature = person.sign.sign_input(&body.person_input().unwrap());
+    let back = sign.sign_input(&body.instance_input().unwrap());
+    public.cert = InstanceCert::assemble(body, signature, back).unwrap();
+    public.log_head = public.cert.log_head();
+    LocalIdentity::from_parts(public, noise, sign, Some(person)).unwrap()
 }
 
 pub fn pinned(who: &LocalIdentity) -> PinnedPerson {
