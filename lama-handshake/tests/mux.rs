@@ -127,6 +127,41 @@ fn a_frame_is_appended_and_nothing_else_touched() {
     assert!(rest.is_empty());
 }
 
+/// What is appended behind other bytes counts as its own length, to the last byte of credit.
+#[test]
+fn credit_is_used_to_the_last_byte() {
+    let (mut a, mut b) = session(Mode::Known, &Config { initial_window: 1_000, ..Config::default() });
+    let mut out = BytesMut::zeroed(100);
+    let mut source = |stream: StreamId, _: usize, out: &mut BytesMut| {
+        let ours = stream == StreamId::OBJECTS;
+        out.extend_from_slice(if ours { &[7; 90] } else { &[] });
+        ours
+    };
+    // Each takes 100: a header of 10, and what the message has. Below half a window nothing new begins.
+    for sent in 1..=6 {
+        assert!(a.poll_frame(&mut source, &mut out), "{sent}");
+    }
+    assert!(!a.poll_frame(&mut source, &mut out));
+    let mut frames = out.split_off(100);
+    let len = frames.len() / 6;
+    for _ in 0..6 {
+        let received = b.open(now(), frames.split_to(len)).unwrap();
+        assert!(matches!(received, Received::Message { message, .. } if message == [7; 90][..]));
+    }
+}
+
+#[test]
+fn a_window_without_room_for_a_byte_begins_nothing() {
+    for (window, fits) in [(9, false), (10, false), (11, true)] {
+        let (mut a, mut b) = session(Mode::Known, &Config { initial_window: window, ..Config::default() });
+        let frame = poll_message(&mut a, StreamId::OBJECTS, b"two");
+        assert_eq!(frame.is_some(), fits, "{window}");
+        if let Some(frame) = frame {
+            assert_eq!(b.open(now(), frame), Ok(Received::Nothing), "the first of three bytes");
+        }
+    }
+}
+
 #[test]
 fn local_too_long_for_its_stream() {
     let (mut a, _) = session(Mode::Known, &Config::default());
