@@ -97,7 +97,7 @@ impl Start {
         };
         let parts = Parts {
             config: lama_node::Config::default(),
-            identity: NodeIdentity { public, noise },
+            identity: NodeIdentity::new(public, noise),
             signer: Box::new(signer),
             storage: Box::new(store),
         };

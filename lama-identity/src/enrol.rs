@@ -23,8 +23,8 @@ use crate::chain::LogChain;
 use crate::log::{LogHead, MAX_REASON, Revocation, Revoked};
 use crate::object::{Object, TypeName, TypeTag};
 use crate::{
-    IdentityError, Instance, InstanceCert, InstanceKeys, Keys, NoisePublic, NoiseSecret, Person, PersonKeys,
-    PublicIdentity, SignSecret, Signature, cbor,
+    Contact, IdentityError, Instance, InstanceCert, InstanceKeys, Keys, NoisePublic, NoiseSecret, Person,
+    PersonKeys, PublicIdentity, SignSecret, Signature, cbor,
 };
 
 /// What a new instance has to know of its person before it can ask to be certified.
@@ -183,6 +183,8 @@ pub struct Enrolment {
     pub person: Person,
     /// Every entry, exact bytes.
     pub entries: Vec<ByteBuf>,
+    /// The person's contacts with their pinned keys: whom the new instance may dial. Private, though not secret.
+    pub contacts: Vec<Contact>,
     /// The person's keys.
     #[serde(rename = "personKeys")]
     pub person_keys: PersonKeys,
@@ -192,15 +194,19 @@ impl TypeName for Enrolment {
     const TYPE: &'static str = "Enrolment";
 }
 
-impl Object for Enrolment {}
+impl Object for Enrolment {
+    fn validate(&self) -> Result<(), IdentityError> {
+        self.contacts.iter().try_for_each(Object::validate)
+    }
+}
 
 impl Enrolment {
     /// The answer to a request, once its certificate is in the log.
     #[must_use]
-    pub fn new(me: &PublicIdentity, chain: &LogChain) -> Self {
+    pub fn new(me: &PublicIdentity, chain: &LogChain, contacts: Vec<Contact>) -> Self {
         let entries = chain.entries().iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect();
         let (person, person_keys) = (me.person.clone(), me.person_keys);
-        Self { type_tag: TypeTag::default(), person, entries, person_keys }
+        Self { type_tag: TypeTag::default(), person, entries, contacts, person_keys }
     }
 
     /// What the instance that asked shows of itself from now on, and its person's log.

@@ -64,7 +64,7 @@ fn an_instance_is_enrolled_by_three_files() {
     let mut chain = chain_of(&me);
     let (offer, request) = certify(&me, &mut chain, 9);
     let through_files = |bytes: Bytes| Enrolment::from_bytes(&bytes).unwrap();
-    let enrolment = through_files(Enrolment::new(me.public(), &chain).to_bytes().unwrap());
+    let enrolment = through_files(Enrolment::new(me.public(), &chain, Vec::new()).to_bytes().unwrap());
     let (public, log) = enrolment.accept(&offer, &request).unwrap();
     public.verify(NOW).unwrap();
     assert_eq!((public.pin(), log.head()), (me.public().pin(), public.log_head));
@@ -73,7 +73,7 @@ fn an_instance_is_enrolled_by_three_files() {
     LocalIdentity::from_parts(public, noise, secret, None).unwrap();
     // Another person's answer, and one to another request, are none.
     let other = identity("bob@lama.local", 2);
-    let foreign = Enrolment::new(other.public(), &chain_of(&other));
+    let foreign = Enrolment::new(other.public(), &chain_of(&other), Vec::new());
     assert_eq!(foreign.accept(&offer, &request).err(), Some(IdentityError::Mismatch { field: "personKeys" }));
     let (_, unanswered) = self::request(&me, &chain, 10);
     assert_eq!(enrolment.accept(&offer, &unanswered).err(), Some(IdentityError::NotCertified));

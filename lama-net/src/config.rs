@@ -38,11 +38,12 @@ impl Parts {
     #[must_use]
     pub fn new(config: lama_node::Config, identity: LocalIdentity, storage: impl Storage) -> Self {
         let (public, noise, instance, person) = identity.into_parts();
+        let person_key = person.is_some();
         let signer = move |key, bytes: &[u8]| match key {
             WhichKey::Person => person.as_ref().map(|keys| keys.sign.sign_input(bytes)),
             WhichKey::Instance => Some(instance.sign_input(bytes)),
         };
-        let identity = NodeIdentity { public, noise };
+        let identity = NodeIdentity { person_key, ..NodeIdentity::new(public, noise) };
         Self { config, identity, signer: Box::new(signer), storage: Box::new(storage) }
     }
 }

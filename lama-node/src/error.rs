@@ -152,6 +152,15 @@ pub enum NodeError {
     NobodyNamed,
     /// The key that has to sign is not on this device.
     KeyAbsent,
+    /// Our person's log certifies no such key.
+    NoSuchInstance,
+    /// The instance that is asked is the one that is meant.
+    OwnInstance,
+    /// A living instance of our person has that name already.
+    InstanceNameTaken {
+        /// The name.
+        name: String,
+    },
     /// Too many commands wait.
     Busy {
         /// The limit.
@@ -196,6 +205,9 @@ impl NodeError {
             Self::TextTooLong { .. } => "node.text-too-long",
             Self::NobodyNamed => "node.nobody-named",
             Self::KeyAbsent => "node.key-absent",
+            Self::NoSuchInstance => "node.no-such-instance",
+            Self::OwnInstance => "node.own-instance",
+            Self::InstanceNameTaken { .. } => "node.instance-name-taken",
             Self::Busy { .. } => "node.busy",
             Self::Stopped => "node.stopped",
             Self::WrongIdentity => "node.wrong-identity",
@@ -328,6 +340,18 @@ impl NodeError {
             Self::NobodyNamed => f.write_str("nobody was named to share with; name at least one contact"),
             Self::KeyAbsent => f.write_str(
                 "the key that has to sign this is not on this device; do it on the device that has it",
+            ),
+            Self::NoSuchInstance => f.write_str(
+                "no instance of this person has that key or name; `lama instance list` shows those there are",
+            ),
+            Self::OwnInstance => f.write_str(
+                "this is the instance that you are asking; revoke it from another one of the same person, or replace \
+                 its keys with `lama instance rotate`",
+            ),
+            Self::InstanceNameTaken { name } => write!(
+                f,
+                "an instance of this person is called {name:?} already; give the new one another name, or revoke the \
+                 old one first"
             ),
             Self::Busy { max } => write!(f, "{max} commands are waiting already; wait for their answers"),
             Self::Stopped => f.write_str("the node was stopped; start it again with `lama run`"),

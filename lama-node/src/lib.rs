@@ -21,7 +21,8 @@
 //! # let mut store = Store::open(Memory::default(), Default::default(), &key, Seed::danger_fixed([2; 32]), Opening::Normal)?;
 //! # let me = LocalIdentity::create("ada@lama.local".parse()?, "desk", Seed::danger_fixed([3; 32]), now.wall)?;
 //! let (public, noise, sign, person) = me.into_parts();
-//! let mut node = Node::new(Config::default(), NodeIdentity { public, noise }, seed, now)?;
+//! let identity = NodeIdentity::new(public, noise);
+//! let mut node = Node::new(Config::default(), identity, seed, now)?;
 //! node.handle(now, Input::Command { ticket: lama_core::Ticket(1), command: Command::Status })?;
 //! let mut ready = false;
 //! while let Some(output) = node.poll() {
@@ -59,6 +60,7 @@ mod app;
 mod config;
 mod error;
 mod hub;
+mod log;
 mod node;
 mod pairing;
 mod session;
@@ -68,8 +70,9 @@ mod tests;
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
     EntryInfo, EntryStanding, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState,
-    LinkCause, LinkId, NodeIdentity, Origin, Output, PairingRole, PeerInfo, PeerState, PeerStatus,
-    PendingInfo, RefuseReason, Reply, SessionId, SharedInfo, Status, Traffic, WaitsFor, WhichKey,
+    LinkCause, LinkId, NodeIdentity, Origin, Output, OwnInstance, OwnInstances, PairingRole, PeerInfo,
+    PeerState, PeerStatus, PendingInfo, Reached, RefuseReason, Reply, SessionId, SharedInfo, Status, Traffic,
+    WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;

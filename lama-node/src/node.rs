@@ -14,6 +14,7 @@ use lama_store::StoreError;
 use crate::api::{Command, Event, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply};
 use crate::app::{Posting, Shutdown};
 use crate::hub::{Book, Denied, Dial, Effect, Limits, Peer, Rng, Timer, Timers};
+use crate::log::Logs;
 use crate::pairing::Join;
 use crate::session::Link;
 use crate::{Config, NodeError};
@@ -51,6 +52,11 @@ pub struct Node {
     pub(crate) limits: Limits,
     pub(crate) book: Book,
     pub(crate) denied: BTreeMap<[u8; 32], Denied>,
+    pub(crate) logs: Logs,
+    /// An entry of our own log is on its way into the store.
+    pub(crate) issuing: bool,
+    /// What our person's other instances are called, as far as it was told here.
+    pub(crate) names: BTreeMap<InstanceId, String>,
     pub(crate) activating: BTreeSet<PersonId>,
     pub(crate) ledger: Ledger,
     pub(crate) joins: BTreeMap<Locator, Join>,
@@ -102,6 +108,9 @@ impl Node {
             limits: Limits::default(),
             book: Book::default(),
             denied: BTreeMap::new(),
+            logs: Logs::default(),
+            issuing: false,
+            names: BTreeMap::new(),
             activating: BTreeSet::new(),
             ledger,
             joins: BTreeMap::new(),
@@ -321,6 +330,7 @@ impl Node {
             Effect::Approval { reply, unsigned } => self.approval_signed(reply, *unsigned, signature),
             Effect::Endpoint { unsigned } => self.endpoint_signed(*unsigned, signature),
             Effect::PostSigned { channel } => self.post_signed(channel, signature),
+            Effect::IssueSigned(issuing) => self.issue_signed(*issuing, signature),
             Effect::Share { reply, unsigned, note } => self.share_signed(reply, *unsigned, note, signature),
             _ => {}
         }

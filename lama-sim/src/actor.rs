@@ -117,9 +117,13 @@ impl Actor {
         )
         .expect("the disk holds a sound store");
         store.set_owner(public.clone()).expect("the owner can be told");
-        let node =
-            Node::new(self.config.node.clone(), NodeIdentity { public, noise }, rng.seed(), self.local(now))
-                .expect("the identity is sound");
+        let node = Node::new(
+            self.config.node.clone(),
+            NodeIdentity::new(public, noise),
+            rng.seed(),
+            self.local(now),
+        )
+        .expect("the identity is sound");
         self.running = Some(Running { node, store, identity, staged: false, doomed: false });
         self.life += 1;
     }

@@ -32,14 +32,14 @@ fn wall() -> WallTime {
     WallTime(since.as_millis() as u64)
 }
 
-/// Somebody's keys, which can be started again and again.
-pub struct Who(Vec<u8>);
+/// Somebody's keys, which can be started again and again, and the log that came with them.
+pub struct Who(Vec<u8>, Vec<bytes::Bytes>);
 
 impl Who {
     pub fn new(email: &str, instance: &str) -> Self {
         let email: Email = email.parse().unwrap();
         let identity = LocalIdentity::create(email, instance, seed(), wall()).unwrap();
-        Self(identity.danger_export().unwrap().to_vec())
+        Self(identity.danger_export().unwrap().to_vec(), Vec::new())
     }
 
     /// Another instance of the same person, certified by it.
@@ -49,6 +49,7 @@ impl Who {
         let (mut public, noise, sign, _) = other.into_parts();
         public.person_keys = first.public().person_keys;
         let head = first.public().log_head;
+        let mut log = vec![first.public().cert.bytes().clone()];
         let body = CertBody::new(&public.person_keys, &public.instance_keys, head, wall().unix_seconds());
         let (_, _, _, person) = first.into_parts();
         let person = person.unwrap();
@@ -56,8 +57,9 @@ impl Who {
         let back = sign.sign_input(&body.instance_input().unwrap());
         public.cert = InstanceCert::assemble(body, signature, back).unwrap();
         public.log_head = public.cert.log_head();
+        log.push(public.cert.bytes().clone());
         let identity = LocalIdentity::from_parts(public, noise, sign, Some(person)).unwrap();
-        Self(identity.danger_export().unwrap().to_vec())
+        Self(identity.danger_export().unwrap().to_vec(), log)
     }
 
     pub fn identity(&self) -> LocalIdentity {
@@ -109,6 +111,7 @@ impl<H: Host> Running<H> {
         let parts = |storage: Box<dyn Storage>| {
             let mut parts = Parts::new(lama_node::Config::default(), identity, Nothing);
             parts.storage = storage;
+            parts.identity.log.clone_from(&who.1);
             parts
         };
         let parts = match disk {

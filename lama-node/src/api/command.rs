@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use lama_core::{Seed, WallTime};
-use lama_identity::{ChannelId, Cid, PersonId};
+use lama_identity::{ChannelId, Cid, NoisePublic, PersonId};
 use lama_invite::{DialRules, Locator, Policy};
 use lama_store::{Checked, PageFrom};
 use zeroize::Zeroizing;
@@ -175,6 +175,26 @@ pub enum Command {
         /// Which.
         ids: Vec<Cid>,
     },
+    /// Our person's instances, and how far the log that says so has come: [`Reply::Instances`].
+    Instances,
+    /// What a new instance of our person has to know before it can ask to be certified: [`Reply::File`].
+    OfferInstance,
+    /// Certifies an instance that asks for it by a file made from our offer: [`Reply::File`], to be brought back. Needs
+    /// the person's key.
+    CertifyInstance {
+        /// The request.
+        request: Bytes,
+        /// Whether another living key of an instance of that name may be replaced.
+        replace: bool,
+    },
+    /// Revokes a key of another instance of our person, for good: [`Reply::Done`] when that is durable; it then spreads.
+    /// Needs the person's key.
+    RevokeInstance {
+        /// Which key.
+        noise: NoisePublic,
+        /// Why, for people.
+        reason: String,
+    },
     /// How things stand: [`Reply::Status`].
     Status,
     /// Walks the whole store, which does nothing else meanwhile: [`Reply::StoreChecked`], or
@@ -214,6 +234,10 @@ impl Command {
             Self::Explain { .. } => "explain",
             Self::Quota { .. } => "quota",
             Self::DeleteObjects { .. } => "delete-objects",
+            Self::Instances => "instances",
+            Self::OfferInstance => "offer-instance",
+            Self::CertifyInstance { .. } => "certify-instance",
+            Self::RevokeInstance { .. } => "revoke-instance",
             Self::Status => "status",
             Self::CheckStore => "check-store",
             Self::Shutdown => "shutdown",
@@ -277,6 +301,10 @@ pub enum Reply {
     Explanation(Box<lama_store::Explanation>),
     /// What is kept of a contact.
     Quota(lama_store::QuotaRow),
+    /// Our person's instances.
+    Instances(Box<super::info::OwnInstances>),
+    /// A file for another instance of our person. Not secret.
+    File(Bytes),
     /// How things stand.
     Status(Box<Status>),
     /// The store is sound; this is what was looked at.
@@ -303,6 +331,8 @@ impl fmt::Debug for Reply {
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
             Self::Explanation(told) => f.debug_tuple("Explanation").field(told).finish(),
             Self::Quota(row) => f.debug_tuple("Quota").field(row).finish(),
+            Self::Instances(list) => f.debug_tuple("Instances").field(list).finish(),
+            Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
             Self::StoreChecked(checked) => f.debug_tuple("StoreChecked").field(checked).finish(),
         }

@@ -7,7 +7,7 @@ use core::fmt;
 
 use lama_chum::{ChumError, Fingerprint, Progress};
 use lama_core::WallTime;
-use lama_identity::{Cid, PersonId, PersonPin};
+use lama_identity::{Cid, NoisePublic, PersonId, PersonPin};
 use lama_invite::Locator;
 use lama_store::StoreError;
 
@@ -102,6 +102,34 @@ pub enum Event {
     InstanceCloned {
         /// Whose.
         peer: PeerInfo,
+    },
+    /// A contact has revoked one of its instances: its sessions are ended and it does not come back.
+    InstanceRevoked {
+        /// Whose.
+        person: PersonId,
+        /// Which key.
+        noise: NoisePublic,
+    },
+    /// Our own log has grown, here or on another instance of our person; it is on its way to all contacts.
+    OwnLogGrown {
+        /// Its entries.
+        seq: u64,
+    },
+    /// An instance of a contact has acknowledged our log up to this entry.
+    LogArrived {
+        /// Which.
+        peer: PeerInfo,
+        /// How far.
+        seq: u64,
+    },
+    /// **An alarm**: our own person has revoked this instance on another one. It speaks to nobody any more.
+    RevokedHere,
+    /// **An alarm**: somebody's log was shown in another version than the known one, or shorter than before.
+    LogAlarm {
+        /// Whose log.
+        person: PersonId,
+        /// The rule that was broken.
+        code: &'static str,
     },
     /// An invitation ran out unused.
     InvitationExpired {
@@ -237,6 +265,8 @@ pub enum EndReason {
     Rejected(&'static str),
     /// Nobody approved in time; the pairing stays pending and resumes.
     NotApproved,
+    /// The key at the other end, or our own, was revoked.
+    Revoked,
 }
 
 /// Why a link ended before both persons were authenticated.
@@ -309,6 +339,7 @@ impl EndReason {
             Self::Store(_) => "store",
             Self::Rejected(code) => code,
             Self::NotApproved => "not-approved",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -333,6 +364,7 @@ impl fmt::Display for EndReason {
             Self::NotApproved => {
                 "nobody approved the pairing in time; it stays pending and resumes by itself"
             }
+            Self::Revoked => "the key was revoked by its person",
         })
     }
 }

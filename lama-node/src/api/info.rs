@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use lama_chum::{Fingerprint, Progress};
 use lama_core::WallTime;
-use lama_identity::{ChannelId, Cid, InstanceId, NoisePublic, PersonId, PersonPin};
+use lama_identity::{ChannelId, Cid, InstanceId, LogHead, NoisePublic, PersonId, PersonPin};
 use lama_invite::{Locator, Policy};
 
 use super::SessionId;
@@ -30,6 +30,47 @@ pub struct PeerInfo {
     pub instance: InstanceId,
     /// What its person calls it.
     pub instance_name: String,
+}
+
+/// Our own person's instances, and how far what was said of them has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnInstances {
+    /// The end of our log.
+    pub head: LogHead,
+    /// Every key that was ever certified, in the order of the log.
+    pub instances: Vec<OwnInstance>,
+    /// The living instances of active contacts.
+    pub reached: Vec<Reached>,
+}
+
+/// One key of one of our person's instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnInstance {
+    /// The instance.
+    pub instance: InstanceId,
+    /// What it is called, where that is known here.
+    pub name: Option<String>,
+    /// The key.
+    pub noise: NoisePublic,
+    /// Where in the log it was certified.
+    pub certified: u64,
+    /// Where it was revoked.
+    pub revoked: Option<u64>,
+    /// Whether it is the one that answers.
+    pub is_this: bool,
+}
+
+/// How far our log has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// An instance of a contact.
+    pub peer: PeerInfo,
+    /// The last entry that it has acknowledged; 0: none.
+    pub has: u64,
+    /// When it was last seen.
+    pub seen: Option<WallTime>,
+    /// Whether it is connected.
+    pub connected: bool,
 }
 
 /// On which side of the invitation we are.

@@ -10,7 +10,7 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 use lama_core::{Seed, Ticket};
-use lama_identity::{NoiseSecret, PublicIdentity, Signature};
+use lama_identity::{Contact, NoiseSecret, PublicIdentity, Signature};
 use lama_invite::{DialRules, Source};
 use lama_store::StoreError;
 
@@ -20,8 +20,8 @@ pub use command::{ChannelRef, Command, Reply};
 pub use event::{EndReason, Event, Fault, RefuseReason};
 pub use info::{
     ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, EntryStanding, Group, InstanceInfo,
-    InvitationInfo, InvitationState, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, SharedInfo,
-    Status, Traffic, WaitsFor,
+    InvitationInfo, InvitationState, OwnInstance, OwnInstances, PairingRole, PeerInfo, PeerState, PeerStatus,
+    PendingInfo, Reached, SharedInfo, Status, Traffic, WaitsFor,
 };
 
 /// Names one open WebSocket. The host gives them out, each number once in the life of a node.
@@ -228,4 +228,20 @@ pub struct NodeIdentity {
     pub public: PublicIdentity,
     /// The secret of the Noise handshakes; must belong to `public`.
     pub noise: NoiseSecret,
+    /// The person's log as it came with the certificate, for an instance that was enrolled by file; the store may have
+    /// a longer one. Empty for a person's first instance, whose certificate is the log.
+    pub log: Vec<Bytes>,
+    /// The person's contacts as they came with the certificate: taken over at the first start.
+    pub contacts: Vec<Contact>,
+    /// Whether the person's signing key is on this device. Without it an instance connects and syncs, and pairs with
+    /// nobody.
+    pub person_key: bool,
+}
+
+impl NodeIdentity {
+    /// A person's first instance.
+    #[must_use]
+    pub const fn new(public: PublicIdentity, noise: NoiseSecret) -> Self {
+        Self { public, noise, log: Vec::new(), contacts: Vec::new(), person_key: true }
+    }
 }

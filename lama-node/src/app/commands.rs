@@ -67,6 +67,13 @@ impl Node {
                 self.commit(writes, Effect::Answer { reply, answer: Answer::Put });
                 Ok(())
             }
+            Command::Instances => {
+                let list = self.own_instances()?;
+                self.done(reply, list)
+            }
+            Command::OfferInstance => self.offer_instance(reply),
+            Command::CertifyInstance { request, replace } => self.certify_instance(reply, &request, replace),
+            Command::RevokeInstance { noise, reason } => self.revoke_an_instance(Some(reply), &noise, reason),
             Command::Status => self.ask(reply, Read::Stats, Answer::Status),
             Command::CheckStore => self.ask(reply, Read::Check, Answer::Check),
             Command::Shutdown => {

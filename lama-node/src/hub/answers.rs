@@ -91,6 +91,8 @@ impl Node {
             Effect::EndpointStored { id, url } => self.endpoint_stored(id, url, result),
             Effect::PostHeads { channel } => self.post_heads(channel, result),
             Effect::Posted { channel } => self.posted(channel, result),
+            Effect::LogTaken { link, head } => self.log_stored(link, head, result),
+            Effect::EntryIssued { issuing, chain } => self.entry_issued(&issuing, *chain, result),
             Effect::Shared { reply, note, root, with } => self.shared(reply, note, root, with, result),
             // Answered above, or by a signature.
             _ => {}

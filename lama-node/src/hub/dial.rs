@@ -73,7 +73,9 @@ impl Node {
         }
         let Some(peer) = self.peers.get(&instance) else { return };
         let Some(known) = self.book.person(&peer.person) else { return };
-        let wanted = known.is_active() || (known.note.inviter && !known.note.confirm);
+        let living = known.contact.instance(&instance).is_some_and(|known| known.revoked.is_none());
+        let wanted = living && !self.am_revoked();
+        let wanted = wanted && (known.is_active() || (known.note.inviter && !known.note.confirm));
         let urls = known.contact.instance(&instance).map_or(&[][..], |known| &known.urls);
         let turn = usize::try_from(peer.failures).unwrap_or(0).checked_rem(urls.len()).unwrap_or(0);
         let Some(url) = urls.get(turn).cloned() else { return };

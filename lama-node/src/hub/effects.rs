@@ -72,6 +72,12 @@ pub(crate) enum Effect {
     Posted { channel: ChannelId },
     /// An access rule is to be signed.
     Share { reply: Ticket, unsigned: Box<Unsigned<Versioned<Access>>>, note: Option<alloc::string::String> },
+    /// An entry of our log is to be signed.
+    IssueSigned(Box<crate::log::Issuing>),
+    /// It is stored.
+    EntryIssued { issuing: Box<crate::log::Issuing>, chain: Box<lama_identity::LogChain> },
+    /// The tail of a contact's log is stored.
+    LogTaken { link: LinkId, head: lama_identity::LogHead },
     /// It is stored and shared.
     Shared {
         reply: Ticket,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use lama_core::WallTime;
 use lama_handshake::PairKey;
-use lama_identity::{ChannelId, Cid, IdentityError, Object as _, cbor};
+use lama_identity::{ChannelId, Cid, IdentityError, InstanceId, Object as _, cbor};
 use lama_invite::{Ledger, Locator};
 use lama_store::{Read, Reply, Request, StoreError, Write};
 
@@ -13,6 +13,7 @@ use super::{Denied, Effect, Known, NOTES, Note, PeerNote, setting_id};
 use crate::NodeError;
 use crate::api::Event;
 use crate::app::{POSTS, Posting};
+use crate::log::{GONE, LOGS, NAMES};
 use crate::node::{Node, Phase};
 use crate::pairing::{JOINS, Join};
 
@@ -36,6 +37,9 @@ impl Node {
             Read::Settings(DENIED.into()),
             Read::Settings(NODE.into()),
             Read::Settings(POSTS.into()),
+            Read::Settings(LOGS.into()),
+            Read::Settings(GONE.into()),
+            Read::Settings(NAMES.into()),
         ];
         // The store judges clocks of others by it, also before anything comes in.
         let clock = Request::Commit(alloc::vec![Write::Clock(self.clock.latest().wall)]);
@@ -70,6 +74,9 @@ impl Node {
                 self.denied.extend(Denied::from_bytes(&value).map(|denied| (noise, denied)));
             } else if let Some(channel) = setting_id::<32>(POSTS, &key) {
                 self.posting.extend(Posting::from_bytes(&value).map(|last| (ChannelId(channel), last)));
+            } else if let Some(instance) = setting_id::<32>(NAMES, &key) {
+                self.names.extend(cbor::decode(&value).ok().map(|name| (InstanceId(instance), name)));
+            } else if self.logs.loaded(&key, &value) {
             } else if key == WALL {
                 highest = cbor::decode::<u64>(&value).ok().map(WallTime);
             } else if key == ENDPOINT {
@@ -92,14 +99,22 @@ impl Node {
             let peer = self.peer(record.person, record.instance);
             peer.pair = Some(PairKey::from_stored(*record.pair_key.expose(), note.pair));
             peer.seen = Some(WallTime(note.seen));
+            (peer.has, peer.shown) = (note.has, note.shown);
         }
-        self.prepare();
+        match self.logs_loaded() {
+            Ok(writes) => self.prepare(writes),
+            Err(error) => self.over(error),
+        }
     }
 
     /// Our own identity objects have to be in the store before they can be shared.
-    fn prepare(&mut self) {
+    fn prepare(&mut self, mut writes: Vec<Write>) {
         match self.own_objects() {
-            Ok(objects) => self.commit(alloc::vec![Write::Put { objects }], Effect::Prepared),
+            Ok(objects) => {
+                // What is shared with contacts that were taken over has to be there first.
+                writes.insert(0, Write::Put { objects });
+                self.commit(writes, Effect::Prepared);
+            }
             Err(error) => self.over(NodeError::Identity(error)),
         }
     }
@@ -131,6 +146,8 @@ impl Node {
         for input in core::mem::take(&mut self.backlog) {
             self.input(input);
         }
+        self.revoke_replaced();
+        self.end_if_revoked();
         let joins: Vec<Locator> = self.joins.keys().copied().collect();
         for locator in joins {
             self.join_timer(locator);

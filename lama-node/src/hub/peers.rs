@@ -4,7 +4,7 @@ use bytes::Bytes;
 use lama_chum::Fingerprint;
 use lama_core::{Instant, Ticket, WallTime};
 use lama_handshake::{BootId, PairKey, PairKeyId};
-use lama_identity::{InstanceId, PersonId, cbor};
+use lama_identity::{InstanceId, LogHead, PersonId, cbor};
 use lama_store::{PeerRecord, Secret32};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,17 @@ pub(crate) struct PeerNote {
     pub(crate) pair: PairKeyId,
     /// When the instance was last seen, in milliseconds since the Unix epoch.
     pub(crate) seen: u64,
+    /// How far it has acknowledged our log.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) has: u64,
+    /// The end of its person's log as it showed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shown: Option<LogHead>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The signature that serde asks for.
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// One instance of a contact.
@@ -43,6 +54,10 @@ pub(crate) struct Peer {
     pub(crate) boots: [Option<BootId>; 2],
     /// Whether it has said that our contact was removed there.
     pub(crate) removed: bool,
+    /// The last entry of our log that it has acknowledged.
+    pub(crate) has: u64,
+    /// The end of its person's log as it showed it last: it never shows less.
+    pub(crate) shown: Option<LogHead>,
 }
 
 impl Peer {
@@ -58,13 +73,16 @@ impl Peer {
             in_sync: None,
             boots: [None; 2],
             removed: false,
+            has: 0,
+            shown: None,
         }
     }
 
     /// What the store keeps; `None` before the first session.
     pub(crate) fn record(&self, instance: InstanceId) -> Option<PeerRecord> {
         let pair = self.pair.as_ref()?;
-        let note = PeerNote { pair: pair.id(), seen: self.seen.unwrap_or_default().0 };
+        let seen = self.seen.unwrap_or_default().0;
+        let note = PeerNote { pair: pair.id(), seen, has: self.has, shown: self.shown };
         Some(PeerRecord {
             instance,
             person: self.person,

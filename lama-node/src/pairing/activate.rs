@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// What every contact sees of us: person, instance, keys, certificate, endpoint, and the channel of us two.
-    fn first_share(&self, person: PersonId) -> Vec<Write> {
+    pub(crate) fn first_share(&self, person: PersonId) -> Vec<Write> {
         let mut ids = self.own_ids();
         ids.extend(self.endpoint);
         let channel = lama_identity::Channel::direct(self.me(), person);

@@ -79,6 +79,7 @@ impl Node {
         let now = self.clock.latest();
         let Some(known) = self.book.person(&person).cloned() else { return };
         let mut writes: Vec<Write> = Self::removal_writes(&person).into();
+        writes.extend(self.forget_log(&person));
         if by_peer || known.is_active() {
             writes.extend(self.forget_journals(&person));
         } else {
@@ -191,6 +192,7 @@ impl Node {
     pub(crate) fn undo_pending(&mut self, person: &PersonId) -> Option<Vec<Write>> {
         let known = self.book.person(person).filter(|known| !known.is_active())?.clone();
         let mut writes: Vec<Write> = Self::removal_writes(person).into();
+        writes.extend(self.forget_log(person));
         writes.extend(self.forget_journals(person));
         writes.extend(self.deny_writes(&known));
         let links = self.links_with(person);

@@ -69,6 +69,26 @@ impl Node {
         }
     }
 
+    /// A log that is shorter than it was, or another one, is an alarm.
+    pub(crate) fn alarm_for_log(&mut self, id: LinkId, noise: Option<[u8; 32]>, error: &HandshakeError) {
+        if !matches!(error, HandshakeError::AuthLogLower | HandshakeError::AuthLogForked) {
+            return;
+        }
+        let by_key = noise.and_then(|noise| lama_identity::NoisePublic::try_from(noise).ok());
+        let by_key = by_key.and_then(|noise| self.book.by_noise(&noise).map(|(known, _)| known.contact.id()));
+        if let Some(person) = by_key.or_else(|| self.dial_target(id)) {
+            self.event(Event::LogAlarm { person, code: error.code() });
+        }
+    }
+
+    /// Our Auth shows our log as it is now.
+    pub(crate) fn note_shown(&mut self, id: LinkId) {
+        let seq = self.own_head().seq;
+        if let Some(link) = self.links.get_mut(&id) {
+            link.shown_head = seq;
+        }
+    }
+
     /// As [`Node::alarm`], by the instance's key.
     pub(crate) fn alarm_for_noise(&mut self, noise: [u8; 32]) {
         let person = lama_identity::NoisePublic::try_from(noise)
@@ -267,11 +287,18 @@ impl Node {
     pub(super) fn learn(&mut self, id: LinkId) {
         let Some(live) = self.links.get(&id).and_then(|link| link.live()) else { return };
         let (person, instance) = (live.info.person, live.info.instance);
-        let (identity, url) = (live.peer.identity.clone(), live.peer.endpoint.url.clone());
+        let (mut identity, url) = (live.peer.identity.clone(), live.peer.endpoint.url.clone());
         let Some(known) = self.book.person(&person) else { return };
         let mut known: Known = known.clone();
+        // The head moves only with the entries that lead to it.
+        let shown = core::mem::replace(&mut identity.log_head, known.contact.log_head);
         let changed = known.contact.learn(&identity).unwrap_or(false);
-        self.peer(person, instance);
+        let peer = self.peer(person, instance);
+        let more = peer.shown.is_none_or(|before| before.seq < shown.seq);
+        if more {
+            peer.shown = Some(shown);
+            self.keep_peer(instance);
+        }
         if changed {
             self.update_contact(known);
         }

@@ -26,6 +26,7 @@ use super::link::Way;
 use super::live::{Gate, HeadRead, Live};
 use crate::api::{EndReason, Event, Group, LinkId, RefuseReason, SessionId};
 use crate::hub::{Effect, Known, Note, Purpose};
+use crate::log::LogSide;
 use crate::node::{Node, peer_info};
 use crate::pairing::known_writes;
 
@@ -120,6 +121,16 @@ impl Node {
         self.open(id);
     }
 
+    /// Dialling side: READY leaves by itself, where HELLO has to wait for the tail of a log.
+    fn ready_alone(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Stage::Verified(_) = &link.stage
+            && let Stage::Verified(verified) = link.take()
+        {
+            self.send_ready(id, *verified);
+        }
+    }
+
     /// Dialling side: READY leaves, and the session begins.
     fn send_ready(&mut self, id: LinkId, verified: InitiatorVerified) {
         let now = self.clock.latest();
@@ -148,6 +159,10 @@ impl Node {
         let Established { mut mux, peer, role, mode, pair_key, pair_key_agreed, check_code, .. } =
             established;
         self.uncount(id);
+        if self.logs.is_gone(peer.noise()) || self.am_revoked() {
+            let person = peer.identity.person_id();
+            return self.refuse(id, RefuseReason::Revoked { person });
+        }
         self.sessions = self.sessions.saturating_add(1);
         let info = peer_info(&peer.identity);
         let (person, instance) = (info.person, info.instance);
@@ -159,6 +174,8 @@ impl Node {
         }
         let deadline = (gate == Gate::Acknowledgement).then(|| self.ack_deadline(&person));
         let code = check_code.map(|code| code.to_string());
+        let shown_head = self.links.get(&id).map_or(0, |link| link.shown_head);
+        let log_head = peer.identity.log_head.seq;
         let live = Live {
             id: session,
             mux,
@@ -182,6 +199,8 @@ impl Node {
             in_sync: false,
             deadline,
             renewing: false,
+            log: LogSide::new(shown_head, log_head),
+            shown_head,
         };
         let Some(link) = self.links.get_mut(&id) else { return };
         let (dialled, url) = (link.dialled(), link.url().cloned());
@@ -252,7 +271,16 @@ impl Node {
     }
 
     /// The contact is active: read the heads with which CHUM starts, under the pair key that both sides have.
-    fn open(&mut self, id: LinkId) {
+    pub(crate) fn open(&mut self, id: LinkId) {
+        match self.links.get(&id).map(|link| &link.stage) {
+            Some(Stage::Live(live)) if live.opening => {}
+            _ => match self.log_allows(id) {
+                Some(true) => {}
+                // READY goes without HELLO; the tail is asked for behind the acknowledgement.
+                Some(false) => return self.ready_alone(id),
+                None => return,
+            },
+        }
         let Some(link) = self.links.get_mut(&id) else { return };
         let (person, instance, fresh) = match &mut link.stage {
             Stage::Verified(verified) => {

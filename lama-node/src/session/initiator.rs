@@ -12,7 +12,7 @@ use lama_identity::NoisePublic;
 
 use super::Stage;
 use super::link::{Link, Way};
-use crate::api::{Event, LinkId, Output, RefuseReason, WhichKey};
+use crate::api::{Event, LinkId, Output, RefuseReason};
 use crate::hub::{Effect, Purpose, Timer};
 use crate::node::{Node, Phase};
 
@@ -84,8 +84,9 @@ impl Node {
         match self.introduction(group, pair).and_then(|own| keyed.introduce(&own)) {
             Ok(signing) => {
                 let bytes = signing.to_sign().clone();
+                self.note_shown(id);
                 self.stage(id, Stage::SigningInitiator(Box::new(signing)));
-                self.sign(WhichKey::Person, bytes, Effect::Auth { link: id });
+                self.sign(self.auth_key(group), bytes, Effect::Auth { link: id });
             }
             Err(error) => self.refuse_handshake(id, &error),
         }
@@ -134,8 +135,12 @@ impl Node {
     pub(super) fn responders_auth(&mut self, id: LinkId, wait: AwaitAuth, frame: BytesMut) {
         let wall = self.clock.latest().wall;
         let target = self.dial_target(id);
-        let log_head =
-            target.and_then(|person| self.book.person(&person)).map(|known| known.contact.log_head);
+        let log_head = match self.links.get(&id).map(|link| &link.way) {
+            Some(Way::Dialled { purpose: Purpose::Peer(instance), .. }) => {
+                self.peers.get(instance).and_then(|peer| peer.shown)
+            }
+            _ => None,
+        };
         let expect = Expect { wall, log_head, ..Expect::default() };
         match wait.read_auth(frame, &expect) {
             Ok(verified) => self.responder_verified(id, verified),
@@ -145,6 +150,7 @@ impl Node {
                     let mut out = BytesMut::new();
                     failed.reject(&mut out);
                     self.push_frame(id, out);
+                    self.alarm_for_log(id, None, &error);
                     self.refuse_handshake(id, &error);
                 }
             },

@@ -98,6 +98,8 @@ pub(crate) struct Link {
     /// Round trips since the link is open: how often the peer's next step needed something that had left here.
     turns: u32,
     passed: bool,
+    /// Up to where our Auth showed our own log.
+    pub(crate) shown_head: u64,
     /// Whether the limits still count it.
     pub(crate) counted: bool,
     /// When a closing link is given up; set exactly once, when it is closed.
@@ -122,6 +124,7 @@ impl Link {
             traffic: Traffic::default(),
             turns: 0,
             passed: false,
+            shown_head: 0,
             counted,
             give_up: None,
             down: false,

@@ -14,6 +14,7 @@ use super::Stage;
 use super::link::Turn;
 use crate::api::{EndReason, Group, LinkId, PeerInfo, SessionId};
 use crate::hub::Timer;
+use crate::log::LogSide;
 use crate::node::Node;
 
 /// The stream on which CHUM speaks.
@@ -76,6 +77,10 @@ pub(crate) struct Live {
     /// When the gate has taken too long.
     pub(crate) deadline: Option<Instant>,
     pub(crate) renewing: bool,
+    /// What is said about logs.
+    pub(crate) log: LogSide,
+    /// Up to where our Auth showed our own log.
+    pub(crate) shown_head: u64,
 }
 
 impl Live {
@@ -109,7 +114,13 @@ impl Node {
             Ok(Received::Ready) => self.acknowledged(id),
             Ok(Received::Message { stream, message, receipt }) => {
                 if stream == CHUM_STREAM {
+                    self.hello_came(id);
                     self.chum_message(id, message, receipt);
+                } else if stream == StreamId::CONTROL {
+                    if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) {
+                        live.mux.release(receipt);
+                    }
+                    self.log_message(id, &message);
                 } else {
                     let error = HandshakeError::StreamUnknown(stream.number());
                     self.violated(id, &error);
@@ -136,12 +147,17 @@ impl Node {
 
     /// The next record of a live session; with it, whether the peer cannot go on before it has come.
     pub(crate) fn live_poll_frame(&mut self, id: LinkId, out: &mut BytesMut) -> Option<Turn> {
+        let me = self.me();
+        let logs = &self.logs;
         let live = self.links.get_mut(&id).and_then(|link| link.live_mut())?;
-        let Live { mux, chum, gate, .. } = live;
+        let Live { mux, chum, gate, log, info, .. } = live;
         let may_sync = *gate != Gate::Closing;
         let mut turn = Turn::Kept;
         let mut source = |stream: StreamId, _room: usize, out: &mut BytesMut| {
             let start = out.len();
+            if stream == StreamId::CONTROL {
+                return may_sync && log.poll(logs, me, info.person, out);
+            }
             let any =
                 may_sync && stream == CHUM_STREAM && chum.as_mut().is_some_and(|chum| chum.poll_frame(out));
             if any && out.get(start..).is_some_and(lama_chum::wire::is_awaited) {

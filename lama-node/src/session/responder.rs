@@ -9,7 +9,7 @@ use lama_handshake::{
     Introduction, Message1, Mode, PairKeyId, PinnedPerson, Proved, RejectCode, ResponderVerified, Signer,
     Via,
 };
-use lama_identity::Signature;
+use lama_identity::{NoisePublic, Signature};
 
 use super::{Stage, link::Way};
 use crate::api::{Event, Group, LinkId, RefuseReason, WhichKey};
@@ -64,6 +64,11 @@ impl Node {
             }
         };
         let noise = *proved.peer_static();
+        // In silence, and whatever else it knows: a revoked key never comes back.
+        if self.logs.is_gone(&noise) || self.am_revoked() {
+            let person = self.logs.owner_of(&noise).unwrap_or_else(|| self.me());
+            return self.refuse(id, RefuseReason::Revoked { person });
+        }
         if !self.limits.may_authenticate(&self.config, noise.as_bytes(), now.mono) {
             return self.refuse(id, RefuseReason::RateOfInstance);
         }
@@ -100,7 +105,7 @@ impl Node {
         if mode == Mode::Known {
             expect.person = known.map(|contact| PinnedPerson { id: contact.id(), pin: contact.pin() });
         }
-        expect.log_head = known.map(|contact| contact.log_head);
+        expect.log_head = self.shown_by(&noise);
         match proved.read_auth(frame, &self.identity.public, &expect) {
             Ok(verified) => self.initiator_verified(id, verified),
             Err(failed) => self.auth_failed(id, *noise.as_bytes(), failed),
@@ -121,6 +126,7 @@ impl Node {
         if error == HandshakeError::AuthPerson {
             self.alarm_for_noise(noise);
         }
+        self.alarm_for_log(id, Some(noise), &error);
         self.refuse(id, reason);
     }
 
@@ -164,14 +170,16 @@ impl Node {
         }
     }
 
-    /// Whether a person has revoked this instance or its key.
+    /// Whether a person has revoked this key.
     pub(super) fn is_revoked(&self, identity: &lama_identity::PublicIdentity) -> bool {
-        let Some(known) = self.book.person(&identity.person_id()) else { return false };
-        known.contact.instances.iter().any(|instance| {
-            let same = instance.keys.owner == identity.instance_id()
-                || instance.keys.encryption_key == *identity.noise();
-            same && instance.revoked.is_some()
-        })
+        let of_log = self.logs.of(&identity.person_id()).is_some_and(|log| log.is_revoked(identity.noise()));
+        of_log || self.logs.is_gone(identity.noise())
+    }
+
+    /// The end of its person's log that an instance has shown last: it never shows less.
+    pub(super) fn shown_by(&self, noise: &NoisePublic) -> Option<lama_identity::LogHead> {
+        let (_, instance) = self.book.by_noise(noise)?;
+        self.peers.get(&instance)?.shown
     }
 
     /// Refuses somebody who has proved himself, and tells him the code.
@@ -199,7 +207,10 @@ impl Node {
         let endpoint = public.endpoint(url).map_err(|_| HandshakeError::LocalInvalid)?;
         let mut introduction = Introduction::new(public.clone(), endpoint, group, BootId(self.boot_id.0));
         introduction.pair_key = pair;
-        introduction.signer = Signer::Person;
+        // Pairing takes the person's own signature; whoever has not got the key is told so by the host.
+        if !self.identity.person_key && group == HandshakeGroup::Chum {
+            introduction.signer = Signer::Instance;
+        }
         Ok(introduction)
     }
 
@@ -213,8 +224,17 @@ impl Node {
             Err(error) => return self.refuse_handshake(id, &error),
         };
         let bytes = signing.to_sign().clone();
+        self.note_shown(id);
         self.stage(id, Stage::SigningResponder(Box::new(signing)));
-        self.sign(WhichKey::Person, bytes, Effect::Auth { link: id });
+        self.sign(self.auth_key(group), bytes, Effect::Auth { link: id });
+    }
+
+    /// Which of our keys signs Auth.
+    pub(super) const fn auth_key(&self, group: HandshakeGroup) -> WhichKey {
+        match group {
+            HandshakeGroup::Chum if !self.identity.person_key => WhichKey::Instance,
+            _ => WhichKey::Person,
+        }
     }
 
     /// Our Auth is signed: it leaves.

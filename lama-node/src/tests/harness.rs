@@ -114,12 +114,45 @@ impl World {
         url: Option<&str>,
         config: Config,
     ) -> usize {
+        self.start_identity(identity, Vec::new(), Vec::new(), url, config)
+    }
+
+    /// The keys of an actor.
+    pub(super) fn identity(&self, actor: usize) -> LocalIdentity {
+        LocalIdentity::danger_import(&self.actors[actor].exported).unwrap()
+    }
+
+    /// The contacts of an actor, as its store has them.
+    pub(super) fn known_to(&mut self, actor: usize) -> Vec<lama_identity::Contact> {
+        match self.store(actor).ask(lama_store::Read::Contacts) {
+            Ok(lama_store::Reply::Contacts(contacts)) => contacts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Stops an actor for good.
+    pub(super) fn stop(&mut self, actor: usize) {
+        self.actors[actor].over = Some(NodeError::Stopped);
+        self.actors[actor].url = None;
+        self.cut_all();
+    }
+
+    pub(super) fn start_identity(
+        &mut self,
+        identity: LocalIdentity,
+        log: Vec<bytes::Bytes>,
+        contacts: Vec<lama_identity::Contact>,
+        url: Option<&str>,
+        config: Config,
+    ) -> usize {
         let exported = identity.danger_export().unwrap();
         let seed = self.seed();
         let store = open(Memory::default(), seed, &identity);
         let (public, noise, sign, person) = identity.into_parts();
         let seed = self.seed();
-        let node = Node::new(config.clone(), NodeIdentity { public, noise }, seed, self.clock()).unwrap();
+        let person_key = person.is_some();
+        let given = NodeIdentity { public, noise, log, contacts, person_key };
+        let node = Node::new(config.clone(), given, seed, self.clock()).unwrap();
         let url = url.map(String::from);
         self.actors.push(Actor {
             node,
@@ -139,28 +172,32 @@ impl World {
         actor
     }
 
-    /// A second instance of an actor's person, with the same person keys.
+    /// A second instance of an actor's person, with the same person keys, enrolled by file.
     pub(super) fn add_instance_of(&mut self, actor: usize, name: &str, url: Option<&str>) -> usize {
-        use lama_identity::{CertBody, Instance, InstanceCert, Keys, NoiseSecret, PublicIdentity};
-        let first = LocalIdentity::danger_import(&self.actors[actor].exported).unwrap();
+        self.enrol(actor, name, url, true)
+    }
+
+    /// A second instance of an actor's person, enrolled by file.
+    pub(super) fn enrol(&mut self, actor: usize, name: &str, url: Option<&str>, person_key: bool) -> usize {
+        use lama_identity::{Enrolment, InstanceOffer, InstanceRequest, NoiseSecret, Object as _};
+        let file = |reply| match reply {
+            Ok(Reply::File(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        };
+        let offer = file(self.ask(actor, Command::OfferInstance));
+        let offer = InstanceOffer::from_bytes(&offer).unwrap();
+        let (noise, sign) = (NoiseSecret::from_seed(self.seed()), SignSecret::from_seed(self.seed()));
         let wall = self.clock().wall;
-        let (seed_noise, seed_sign) = (self.seed(), self.seed());
-        let noise = NoiseSecret::from_seed(seed_noise);
-        let sign = SignSecret::from_seed(seed_sign);
-        let person_secrets = first.person().unwrap();
-        let instance = Instance::new(name, first.person_id()).unwrap();
-        let instance_keys = Keys::new(instance.id(), *sign.public(), *noise.public());
-        let person_keys = first.public().person_keys;
-        let body = CertBody::new(&person_keys, &instance_keys, first.public().log_head, wall.unix_seconds());
-        let signature = person_secrets.sign.sign_input(&body.person_input().unwrap());
-        let back = sign.sign_input(&body.instance_input().unwrap());
-        let cert = InstanceCert::assemble(body, signature, back).unwrap();
-        let log_head = cert.log_head();
-        let person = first.public().person.clone();
-        let public = PublicIdentity { cert, person, instance, log_head, person_keys, instance_keys };
+        let request = InstanceRequest::new(&offer, name, &noise, &sign, wall).unwrap();
+        let command = Command::CertifyInstance { request: request.to_bytes().unwrap(), replace: false };
+        let enrolment = Enrolment::from_bytes(&file(self.ask(actor, command))).unwrap();
+        let (public, chain) = enrolment.accept(&offer, &request).unwrap();
+        let first = LocalIdentity::danger_import(&self.actors[actor].exported).unwrap();
         let (_, _, _, secrets) = first.into_parts();
-        let identity = LocalIdentity::from_parts(public, noise, sign, secrets).unwrap();
-        self.add_identity(identity, url, Config::default())
+        let identity =
+            LocalIdentity::from_parts(public, noise, sign, secrets.filter(|_| person_key)).unwrap();
+        let entries = chain.entries().to_vec();
+        self.start_identity(identity, entries, enrolment.contacts, url, Config::default())
     }
 
     pub(super) fn listen(&mut self, actor: usize, url: Option<&str>) {
@@ -421,7 +458,8 @@ impl World {
         let store = open(engine, a, &identity);
         let (public, noise, sign, person) = identity.into_parts();
         let config = self.actors[id].config.clone();
-        let node = Node::new(config, NodeIdentity { public, noise }, b, self.clock()).unwrap();
+        let given = NodeIdentity { person_key: person.is_some(), ..NodeIdentity::new(public, noise) };
+        let node = Node::new(config, given, b, self.clock()).unwrap();
         let actor = &mut self.actors[id];
         (actor.node, actor.sign, actor.person, actor.store, actor.over) =
             (node, sign, person, Some(store), None);

@@ -4,6 +4,7 @@ mod confirm;
 mod harness;
 mod hidden;
 mod hostile;
+mod life;
 mod limits;
 mod pairing;
 mod puppet;

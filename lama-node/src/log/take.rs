@@ -1,0 +1,160 @@
+//! What a longer log changes here: who is let in, whose session ends, which key is dialled.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use lama_identity::{
+    ContactInstance, IdentityError, InstanceCert, Keys, LogChain, LogHead, NoisePublic, PersonId,
+};
+use lama_store::{Reply, StoreError, Write};
+
+use super::entry_writes;
+use crate::api::{EndReason, Event, LinkId};
+use crate::hub::{Effect, Known, Timer};
+use crate::node::Node;
+
+impl Node {
+    /// A contact's log, verified from its first entry or from what was known: everything it says is in effect when this
+    /// returns, and durable when the store answers.
+    pub(super) fn take_log(&mut self, id: LinkId, person: PersonId, chain: LogChain) {
+        let wall = self.clock.latest().wall.0;
+        let Some(known) = self.book.person(&person) else { return };
+        // The head in the contact was signed by the pinned key: a log that does not pass through it is another one.
+        if let Err(error) = chain.check_head(known.contact.log_head) {
+            return self.log_refused(id, &error);
+        }
+        let mut known: Known = known.clone();
+        let before = self.logs.of(&person).map_or(0, |chain| chain.head().seq);
+        let head = chain.head();
+        let mut writes = entry_writes(&person, &chain, before);
+        known.contact.log_head = head;
+        let gone = self.newly_gone(&chain);
+        writes.extend(gone.iter().map(|noise| self.logs.bury(noise, person)));
+        for instance in &mut known.contact.instances {
+            follow(instance, &chain, wall);
+        }
+        if !self.activating.contains(&person) {
+            writes.push(Write::Contact(known.contact.clone()));
+        }
+        self.logs.put(person, chain);
+        self.book.put(known);
+        self.end_gone(person, &gone);
+        self.commit(writes, Effect::LogTaken { link: id, head });
+        // His other instances hear of it, too: they do not connect to each other.
+        self.spread();
+    }
+
+    /// Keys that a log revokes and that were not known to be revoked.
+    fn newly_gone(&self, chain: &LogChain) -> Vec<NoisePublic> {
+        let all_of_them = chain.log().key().is_none();
+        let revoked = |entry: &&lama_identity::Certified| all_of_them || entry.revoked.is_some();
+        let mut gone: Vec<NoisePublic> =
+            chain.log().certified().iter().filter(revoked).map(|entry| entry.noise).collect();
+        gone.retain(|noise| !self.logs.is_gone(noise));
+        gone.dedup();
+        gone
+    }
+
+    /// Sessions and handshakes with these keys end now, and nothing is dialled for them.
+    fn end_gone(&mut self, person: PersonId, gone: &[NoisePublic]) {
+        for noise in gone {
+            for link in self.links_of(noise) {
+                self.log_refused(link, &IdentityError::Revoked);
+            }
+            self.event(Event::InstanceRevoked { person, noise: *noise });
+        }
+        let Some(known) = self.book.person(&person) else { return };
+        let dead: Vec<_> = known
+            .contact
+            .instances
+            .iter()
+            .filter(|instance| instance.revoked.is_some())
+            .map(|instance| instance.keys.owner)
+            .collect();
+        for instance in dead {
+            if let Some(peer) = self.peers.get_mut(&instance) {
+                peer.again = None;
+                self.timers.set(Timer::Peer(instance), None);
+            }
+        }
+    }
+
+    /// It is durable.
+    pub(crate) fn log_stored(
+        &mut self,
+        id: LinkId,
+        head: LogHead,
+        result: Option<Result<Reply, StoreError>>,
+    ) {
+        match result {
+            Some(Err(error)) => self.store_ends(id, error),
+            _ => self.log_taken(id, head),
+        }
+    }
+
+    /// Entries of our own log, which another instance of our person has made and a contact hands on.
+    pub(super) fn own_tail(&mut self, id: LinkId, entries: &[Bytes]) {
+        let me = self.me();
+        let Some(mut chain) = self.logs.of(&me).cloned() else { return };
+        let before = chain.head();
+        if let Err(error) = chain.extend(entries) {
+            if matches!(error, IdentityError::LogFork { .. }) {
+                self.event(Event::LogAlarm { person: me, code: error.code() });
+            }
+            return self.log_refused(id, &error);
+        }
+        let seq = chain.head().seq;
+        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) {
+            live.log.known_there(seq);
+        }
+        if chain.head() == before {
+            return;
+        }
+        let writes = entry_writes(&me, &chain, before.seq);
+        self.own_log(chain);
+        self.commit(writes, Effect::Quiet { doing: "keeping our own log" });
+        self.event(Event::OwnLogGrown { seq });
+        self.end_if_revoked();
+        self.spread();
+    }
+
+    /// If our own person has revoked this instance, it has nothing more to say to anybody.
+    pub(crate) fn end_if_revoked(&mut self) {
+        if !self.am_revoked() {
+            return;
+        }
+        self.event(Event::RevokedHere);
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.end_session(link, None, EndReason::Revoked);
+            self.refuse(link, crate::api::RefuseReason::Revoked { person: self.me() });
+        }
+    }
+
+    /// Forgets a contact's log; the keys that it revoked stay revoked.
+    pub(crate) fn forget_log(&mut self, person: &PersonId) -> Vec<Write> {
+        self.logs.forget(person)
+    }
+}
+
+/// What a log says of a known instance: another key of its own, or its end.
+fn follow(instance: &mut ContactInstance, chain: &LogChain, wall: u64) {
+    let id = instance.keys.owner;
+    let mut of_it = chain.log().certified().iter().filter(|entry| entry.instance_id == id);
+    let living = of_it.rfind(|entry| entry.revoked.is_none()).copied();
+    match living.filter(|_| chain.log().key().is_some()) {
+        None if chain.is_revoked(&instance.keys.encryption_key) || chain.log().key().is_none() => {
+            instance.revoked.get_or_insert(wall);
+        }
+        Some(entry) if entry.noise != instance.keys.encryption_key => {
+            let at = usize::try_from(entry.seq.saturating_sub(1)).unwrap_or(usize::MAX);
+            let bytes = chain.entries().get(at).cloned();
+            if let Some(Ok(cert)) = bytes.map(InstanceCert::from_bytes) {
+                instance.cert = cert;
+                instance.keys = Keys::new(id, entry.sign, entry.noise);
+                instance.revoked = None;
+            }
+        }
+        _ => {}
+    }
+}
