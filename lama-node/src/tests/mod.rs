@@ -1,5 +1,6 @@
 //! Nodes in memory: in-order frames, virtual time, stores that survive restarts.
 
+mod blobs;
 mod confirm;
 mod harness;
 mod hidden;
