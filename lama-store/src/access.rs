@@ -217,15 +217,9 @@ impl<E: Engine> Store<E> {
         let (number, offset) = pack_and_offset(place);
         let mut bytes = Vec::new();
         let (source, length) = self.pack(number, &mut |pack| {
-            let mut reader = Reader(pack.get(offset..).ok_or(LOST)?);
-            let source = reader.num32()?;
-            let _codec = reader.u8()?;
-            let length = usize::try_from(reader.num()?).map_err(|_| LOST)?;
-            if length > lama_chum::MAX_OBJECT {
-                return Err(LOST);
-            }
+            let (source, length, rest) = record_in(pack, offset)?;
             bytes.reserve_exact(length);
-            bytes.extend_from_slice(reader.0.get(..length.min(reader.0.len())).unwrap_or_default());
+            bytes.extend_from_slice(rest.get(..length.min(rest.len())).unwrap_or_default());
             Ok((source, length))
         })??;
         let mut next = number;
@@ -241,6 +235,39 @@ impl<E: Engine> Store<E> {
         }
         Ok(Record { source, bytes: bytes.into() })
     }
+
+    /// Reads one of many records in the order of a log: most stand in the pack of the one before.
+    pub(crate) fn record_near(&self, place: u64, near: &mut Near) -> Result<Record, StoreError> {
+        let (number, offset) = pack_and_offset(place);
+        if near.number != Some(number) {
+            (near.number, near.pack) = (Some(number), Vec::new());
+            return self.record(place);
+        }
+        if near.pack.is_empty() {
+            self.pack(number, &mut |pack| near.pack = pack.to_vec())?;
+        }
+        let (source, length, rest) = record_in(&near.pack, offset)?;
+        match rest.get(..length) {
+            Some(bytes) => Ok(Record { source, bytes: Bytes::copy_from_slice(bytes) }),
+            None => self.record(place),
+        }
+    }
+}
+
+/// The pack that was read last, once two records of it were wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    number: Option<u64>,
+    pack: Vec<u8>,
+}
+
+/// The header of a record in its pack, and the pack from its first byte on.
+fn record_in(pack: &[u8], offset: usize) -> Result<(u32, usize, &[u8]), StoreError> {
+    let mut reader = Reader(pack.get(offset..).ok_or(LOST)?);
+    let source = reader.num32()?;
+    let _codec = reader.u8()?;
+    let length = usize::try_from(reader.num()?).map_err(|_| LOST)?;
+    if length > lama_chum::MAX_OBJECT { Err(LOST) } else { Ok((source, length, reader.0)) }
 }
 
 /// Opens the last page of a view for appending, or begins one.

@@ -25,7 +25,7 @@ pub struct Config {
     /// Objects that the closure of one share may visit. Default 10,000,000.
     pub max_closure: usize,
     /// Index entries held in memory before they are merged into the tree on disk (about 60 bytes each). A
-    /// larger number makes writes cheaper, and opening dearer. Default 100,000.
+    /// larger number makes writes cheaper, and opening dearer. Default 200,000.
     pub recent_entries: usize,
     /// Bytes of objects after which a group of commits is made durable, though more are waiting. Default 32 MiB.
     pub max_group_bytes: usize,
@@ -49,7 +49,7 @@ impl Default for Config {
             max_page_entries: 10_000,
             max_page_bytes: 8 << 20,
             max_closure: 10_000_000,
-            recent_entries: 100_000,
+            recent_entries: 200_000,
             max_group_bytes: 32 << 20,
             sample_entries: 100_000,
             new_epoch_after_crash: true,

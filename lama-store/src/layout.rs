@@ -15,6 +15,7 @@
 //! numbers, given out in the order of their first appearance.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use lama_identity::{Cid, Codec};
 
@@ -173,11 +174,28 @@ pub(crate) fn id_at_end(key: &[u8]) -> Result<Cid, StoreError> {
 ///
 /// The digest stands here as four numbers, most significant byte first: they order as the bytes do, and comparing
 /// them is what looking up ids spends its time on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IndexKey {
     digest: [u64; 4],
     codec: u8,
     pub(crate) view: u32,
+}
+
+/// Number by number: slices are compared by a function that is called.
+impl Ord for IndexKey {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let [[a, b, c, d], [e, f, g, h]] = [self.digest, other.digest];
+        let rest = || (b, c, d, self.codec, self.view).cmp(&(f, g, h, other.codec, other.view));
+        a.cmp(&e).then_with(rest)
+    }
+}
+
+impl PartialOrd for IndexKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl IndexKey {

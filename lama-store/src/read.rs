@@ -8,6 +8,7 @@ use lama_chum::Entry;
 use lama_chum::recon::ShortKey;
 use lama_identity::{Cid, InstanceId, PersonId};
 
+use crate::access::Near;
 use crate::api::{Found, Ids, Page, PeerHead, Read, Reply, Stats};
 use crate::engine::Engine;
 use crate::layout::{ID, Slot, kind, meta};
@@ -90,7 +91,7 @@ impl<E: Engine> Store<E> {
         self.require_active(&person)?;
         let max_bytes = max_bytes.min(self.config.max_page_bytes);
         let mut page = Page { entries: Vec::new(), next: after, head: self.head(peer.view, number) };
-        let mut bytes = 0;
+        let (mut bytes, mut near) = (0, Near::default());
         let mut chosen = only.unwrap_or_default().iter().peekable();
         self.each_entry(peer.view, after, &mut |entry| {
             if only.is_some() {
@@ -137,7 +138,7 @@ impl<E: Engine> Store<E> {
                 page.next = entry.seq;
                 return Ok(true);
             }
-            let object = self.record(place)?.bytes;
+            let object = self.record_near(place, &mut near)?.bytes;
             bytes += object.len();
             if bytes > max_bytes && !page.entries.is_empty() {
                 return Ok(false);

@@ -40,7 +40,8 @@ pub(crate) struct Recent {
 /// What a flush does to [`Recent`] once it is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Move {
-    moved: Vec<IndexKey>,
+    /// The last entry that moved; the first one was the one at the position.
+    last: Option<IndexKey>,
     wraps: bool,
     runs: u64,
     removed_below: u64,
@@ -104,12 +105,17 @@ impl Recent {
         }
         let excess = (self.map.len() + new.len()).saturating_sub(limit).min(self.map.len());
         if excess > 0 {
-            for (key, slot) in self.map.range((Bound::Included(self.position), Bound::Unbounded)).take(excess)
-            {
-                batch.put(Table::Index, key.to_bytes(), slot.to_bytes().to_vec());
-                plan.moved.push(*key);
-            }
-            plan.wraps = plan.moved.len() < excess;
+            let moved = self.map.range((Bound::Included(self.position), Bound::Unbounded)).take(excess);
+            let mut count = 0;
+            batch.put_sorted(
+                Table::Index,
+                moved.map(|(key, slot)| {
+                    plan.last = Some(*key);
+                    count += 1;
+                    (key.to_bytes(), slot.to_bytes().to_vec())
+                }),
+            );
+            plan.wraps = count < excess;
         }
         let merged = if plan.wraps { self.round } else { self.merged };
         plan.removed_below = merged.min(self.oldest_run + MAX_REMOVED);
@@ -121,8 +127,8 @@ impl Recent {
 
     /// Follows what [`Recent::plan`] wrote, now that it is durable.
     pub(crate) fn apply(&mut self, plan: &Move, new: BTreeMap<IndexKey, Slot>) {
-        for key in &plan.moved {
-            self.map.remove(key);
+        if let Some(last) = plan.last {
+            self.map.extract_if(self.position..=last, |_, _| true).for_each(drop);
         }
         self.map.extend(new);
         self.next_run += plan.runs;
@@ -132,8 +138,8 @@ impl Recent {
             self.merged = self.round;
             self.round = self.next_run;
             self.position = IndexKey::MIN;
-        } else if let Some(last) = plan.moved.last() {
-            self.position = *last;
+        } else if let Some(last) = plan.last {
+            self.position = last;
         }
     }
 }

@@ -58,6 +58,12 @@ impl Batch {
         self.table_mut(table).insert(key.into(), Some(value.into()));
     }
 
+    /// Sets many keys, given in ascending order: a tree of them is made without looking for the place of each.
+    pub(crate) fn put_sorted(&mut self, table: Table, rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) {
+        let mut rows = rows.map(|(key, value)| (key, Some(Bytes::from(value)))).collect();
+        self.table_mut(table).append(&mut rows);
+    }
+
     /// Removes a key, whether it is there or not.
     pub fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
         self.table_mut(table).insert(key.into(), None);
