@@ -16,7 +16,7 @@ pub struct Config {
     /// Bytes that one message may take to fit into one record of the session below; many small objects share a
     /// message up to here, and a larger object has a message of its own. Default 65,500.
     pub room: usize,
-    /// Bytes of objects asked for in one scan; at most two such pages are held. Default 512 KiB.
+    /// Bytes of objects asked for in one scan; at most two such pages are held. Default 2 MiB.
     pub page_bytes: usize,
     /// Bytes of objects at which a batch is imported though another import is under way. Default 1 MiB.
     pub batch_bytes: usize,
@@ -37,7 +37,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             room: 65_500,
-            page_bytes: 512 << 10,
+            page_bytes: 2 << 20,
             batch_bytes: 1 << 20,
             batch_objects: 8_192,
             max_imports: 4,
