@@ -9,6 +9,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use lama_chum::recon::{
+    Decoder, Outcome, ShortKey, Sketch, cells, compare, read_cells, read_list, scale, write_cells, write_list,
+};
+use lama_chum::{Fingerprint, PairKey};
 use lama_core::Seed;
 use lama_handshake::noise::{CipherState, HandshakeState, Pattern, Setup};
 use lama_handshake::record::{MAX_BODY, Opener, Sealer};
@@ -34,6 +38,10 @@ const PATHS: &[Path] = &[
     ("import-1000-objects", import),
     ("replay-1000-objects", replay),
     ("pair-and-sync", pairing),
+    ("sketch-1000-ids", sketch),
+    ("cells-1508-of-10000-ids", encode),
+    ("decode-1000-differences", decode),
+    ("list-10000-ids", list),
 ];
 
 fn main() {
@@ -172,6 +180,66 @@ fn replay() -> Work {
     Box::new(move || {
         let read = Read::Page { person, instance, after: 0, max_bytes: 1 << 20, whole: true };
         black_box(store.ask(read).unwrap());
+    })
+}
+
+fn short_key() -> ShortKey {
+    PairKey::new([7; 32]).short_key(0)
+}
+
+/// Short ids from `first` on.
+fn shorts(first: u64, count: u64) -> Vec<u64> {
+    (first..first + count).map(|n| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)).collect()
+}
+
+/// What each new entry of a view costs for each instance: its fingerprint and 32 cells.
+fn sketch() -> Work {
+    let ids: Vec<Cid> = objects(1_000).into_iter().map(|object| object.0).collect();
+    let (key, by) = (short_key(), PairKey::new([7; 32]).fingerprinter());
+    Box::new(move || {
+        let (mut sketch, mut fingerprint) = (Sketch::default(), Fingerprint::default());
+        for id in &ids {
+            sketch.add(&key, key.short(id));
+            fingerprint.add(&by, id);
+        }
+        black_box((sketch, fingerprint));
+    })
+}
+
+fn encode() -> Work {
+    let (key, ids) = (short_key(), shorts(0, 10_000));
+    Box::new(move || {
+        let mut out = BytesMut::with_capacity(30_000);
+        write_cells(&cells(&key, &ids, 0, 1_508), 0, 10_000, &mut out);
+        black_box(out);
+    })
+}
+
+fn decode() -> Work {
+    let key = short_key();
+    let (a, b) = (cells(&key, &shorts(0, 2_000), 0, 1_508), cells(&key, &shorts(1_000, 1_000), 0, 1_508));
+    let mut theirs = BytesMut::new();
+    write_cells(&b, 0, 1_000, &mut theirs);
+    Box::new(move || {
+        let read = read_cells(&theirs, 0, 1_000, 1_000).unwrap();
+        let mut decoder = Decoder::new(key.clone());
+        assert_eq!(decoder.extend(&read, &a), Ok(Outcome::Done));
+        assert_eq!(black_box(decoder).differences().ours.len(), 1_000);
+    })
+}
+
+fn list() -> Work {
+    let scaled = |first: u64| {
+        let mut ids: Vec<u64> = shorts(first, 10_000).iter().map(|short| scale(*short, 10_000)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let (ours, theirs) = (scaled(0), scaled(5_000));
+    Box::new(move || {
+        let mut out = BytesMut::with_capacity(30_000);
+        write_list(0, theirs.iter().copied(), &mut out);
+        let listed = read_list(&out, 0, u64::MAX, theirs.len()).unwrap();
+        black_box(compare(&listed, &ours));
     })
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::run::{self, Failure};
 
 /// How far above its budget a path may be: compilers and allocators move a little.
-const TOLERANCE: f64 = 1.03;
+const TOLERANCE: f64 = 1.05;
 
 /// The function between whose entry and exit instructions are counted.
 const REGION: &str = "--toggle-collect=icount::measured";
@@ -51,15 +51,43 @@ pub(crate) fn run(update: bool) -> Result<(), Failure> {
     ))
 }
 
-fn need_valgrind() -> Result<(), Failure> {
-    if run::works("valgrind", &["--version"]) {
+/// As part of CI: where instructions cannot be counted one line says so, and nothing is compared.
+pub(crate) fn gate() -> Result<(), Failure> {
+    // The budgets are those of the fast code that valgrind lets a program choose on such a processor.
+    let features = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !features.split_whitespace().any(|feature| feature == "avx2") {
+        println!("instructions are not compared: the budgets are those of a processor with AVX2");
         return Ok(());
     }
-    run::run("apt-get", &["install", "--yes", "--quiet", "valgrind"]).map_err(|failure| {
-        format!(
-            "instructions are counted with valgrind, which is not installed: install its package ({failure})"
-        )
-    })
+    if let Err(failure) = need_valgrind() {
+        println!("instructions are not compared: {failure}");
+        return Ok(());
+    }
+    run(false)
+}
+
+/// Installs valgrind with the system's package manager if it is missing.
+fn need_valgrind() -> Result<(), Failure> {
+    let there = || run::works("valgrind", &["--version"]);
+    if there() {
+        return Ok(());
+    }
+    let ways: [(&str, &[&[&str]]); 3] = [
+        ("apt-get", &[&["update", "--quiet"], &["install", "--yes", "--quiet", "valgrind"]]),
+        ("dnf", &[&["install", "--assumeyes", "--quiet", "valgrind"]]),
+        ("apk", &[&["add", "--quiet", "valgrind"]]),
+    ];
+    for (manager, steps) in ways {
+        if run::works(manager, &["--version"]) {
+            // What fails shows itself below.
+            let _ = steps.iter().try_for_each(|step| run::run(manager, step));
+        }
+    }
+    if there() {
+        return Ok(());
+    }
+    Err("they are counted with valgrind, which is not installed and could not be: install its package"
+        .to_owned())
 }
 
 /// Builds the program of the paths; gives where it is.

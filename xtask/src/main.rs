@@ -20,7 +20,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the demo. --quick stops after the tests
+                      the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios

@@ -105,7 +105,7 @@ fn mutants(seconds: u64) -> Result<(), Failure> {
         run::cargo(&["install", "--locked", "cargo-mutants"])?;
     }
     let timeout = seconds.to_string();
-    for package in ["lama-invite", "lama-handshake"] {
+    for package in ["lama-invite", "lama-handshake", "lama-chum"] {
         run::cargo(&["mutants", "--package", package, "--timeout", &timeout, "--", "--lib", "--tests"])?;
     }
     Ok(())

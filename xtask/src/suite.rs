@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::run::{self, Failure};
-use crate::{tidy, vectors};
+use crate::{icount, tidy, vectors};
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
@@ -16,6 +16,7 @@ const REST: &[Step] = &[
     ("fuzz corpus", fuzz_corpus),
     ("Python client", python_client),
     ("demo", demo),
+    ("instructions", icount::gate),
 ];
 
 /// Runs all steps, or only those up to the tests, and prints what each took.

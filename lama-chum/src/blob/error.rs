@@ -120,3 +120,51 @@ impl From<NameError> for BlobError {
         Self::Name(cause)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::string::ToString as _;
+    use core::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_name_of_its_own_says_what_to_do_and_gives_its_cause() {
+        let cause = IdentityError::Encoding(lama_identity::EncodingError::Trailing);
+        let all = [
+            BlobError::Object(cause),
+            BlobError::Manifest,
+            BlobError::WrongObject { wanted: Cid::of_chunk(b"x") },
+            BlobError::WrongSize { expected: 7 },
+            BlobError::EntryOrder,
+            BlobError::Name(NameError::Dots),
+            BlobError::ChunkSize,
+            BlobError::NothingWanted,
+            BlobError::Twice,
+            BlobError::TooLarge { limit: 9 },
+            BlobError::TooManyEntries,
+        ];
+        let names: BTreeSet<&str> = all.iter().map(BlobError::code).collect();
+        assert_eq!(names.len(), all.len());
+        for error in &all {
+            assert!(error.code().starts_with("blob-") && error.to_string().len() > 30, "{error}");
+            let has_cause = matches!(error, BlobError::Object(_) | BlobError::Name(_));
+            assert_eq!(error.source().is_some(), has_cause);
+        }
+        let names = [
+            NameError::Empty,
+            NameError::TooLong,
+            NameError::Dots,
+            NameError::Absolute,
+            NameError::Separator,
+            NameError::Control,
+            NameError::TooDeep,
+        ];
+        let codes: BTreeSet<&str> = names.iter().map(NameError::code).collect();
+        assert_eq!(codes.len(), names.len());
+        for name in names {
+            assert!(name.code().starts_with("name-") && name.to_string().contains("; "), "{name}");
+        }
+    }
+}

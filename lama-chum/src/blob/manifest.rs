@@ -151,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn a_child_is_cut_alike_and_stands_lower() {
+        let plan = |size: u64, chunk: u64| Plan::new(size, chunk, 3).unwrap();
+        let (leaf, middle, top) = (plan(12, 4), plan(36, 4), plan(100, 4));
+        assert!(top.is_child(&middle) && top.is_child(&leaf) && middle.is_child(&leaf));
+        for (parent, child) in [(leaf, leaf), (leaf, middle), (middle, middle), (middle, top)] {
+            assert!(!parent.is_child(&child));
+        }
+        assert!(!top.is_child(&plan(12, 5)) && !top.is_child(&plan(6, 2)), "cut otherwise");
+    }
+
+    #[test]
     fn a_full_manifest_is_an_object() {
         let chunks = alloc::vec![Cid::of_chunk(b"x"); FANOUT];
         let blob = Blob::new(FANOUT as u64 * 4, 4, chunks);

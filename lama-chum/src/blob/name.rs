@@ -143,7 +143,11 @@ mod tests {
         assert_eq!(check_name("a/b"), Err(NameError::Separator));
         assert_eq!(check_name(&"x".repeat(MAX_NAME)), Ok(()));
         assert_eq!(check_name(&"x".repeat(MAX_NAME + 1)), Err(NameError::TooLong));
-        assert_eq!(check_path(&"x".repeat(MAX_PATH + 1)), Err(NameError::TooLong));
+        for more in [1, 2, MAX_PATH] {
+            assert_eq!(check_path(&"x".repeat(MAX_PATH + more)), Err(NameError::TooLong));
+        }
+        let most = alloc::vec!["x".repeat(127); 8].join("/") + "y";
+        assert_eq!((most.len(), check_path(&most)), (MAX_PATH, Ok(())));
         let deep: String = "x/".repeat(MAX_DEPTH) + "x";
         assert_eq!(check_path(&deep), Err(NameError::TooDeep));
         assert_eq!(check_path(&deep[2..]), Ok(()));

@@ -291,6 +291,12 @@ mod tests {
             }
         };
         assert_eq!(error, BlobError::TooLarge { limit: 10 });
+        let mut exactly = Chunker::new(config).unwrap();
+        let mut data: &[u8] = &[7; 10];
+        while !data.is_empty() {
+            exactly.push(&mut data).unwrap();
+        }
+        assert_eq!(exactly.finish().unwrap().size, 10);
         assert_eq!(Chunker::new(BlobConfig { chunk_size: 0, ..config }).err(), Some(BlobError::ChunkSize));
     }
 }
