@@ -25,6 +25,7 @@ pub(crate) fn tight() -> Config {
         max_imports: 3,
         send_bytes: 4_000,
         send_objects: 12,
+        ..Config::default()
     }
 }
 
