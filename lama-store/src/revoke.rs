@@ -249,9 +249,12 @@ impl<E: Engine> Store<E> {
                 // Whatever of his links to it waits in vain.
                 return self.wake(id, report);
             }
-            // Said before, or withdrawn here.
-            Some(state) if state & Slot::TOLD != 0 => return Ok(()),
-            Some(_) => self.enter(view, id, &mut slot, source, GONE | AGAIN)?,
+            // Said before, or withdrawn here; or never brought by him: what is granted here is not his to take back.
+            Some(state) if state & Slot::TOLD != 0 || state & Slot::CAME == 0 => return Ok(()),
+            Some(_) => {
+                self.hush(view, id)?;
+                self.enter(view, id, &mut slot, source, GONE | AGAIN)?;
+            }
         }
         if !slot.is_visible() || slot.has(Slot::OWN) {
             return Ok(());
@@ -261,6 +264,19 @@ impl<E: Engine> Store<E> {
             return Ok(());
         }
         self.entomb(&[*id], Told::AllBut(view), report)
+    }
+
+    /// What was granted and not sent yet is not sent any more.
+    fn hush(&mut self, view: u32, id: &Cid) -> Result<(), StoreError> {
+        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let mut changes = BTreeMap::new();
+        self.each_entry(view, sent, &mut |entry| {
+            if entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
+                changes.insert(entry.seq, (GONE, ROOT));
+            }
+            Ok(true)
+        })?;
+        self.remark(view, &changes)
     }
 
     /// Gives objects no more. What people brought does not count against their quota any longer.

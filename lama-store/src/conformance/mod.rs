@@ -114,6 +114,7 @@ macro_rules! store_conformance {
                 what_nobody_has_seen_leaves_without_a_trace, ids_that_were_compared_can_be_taken_back, what_was_sent_stays_and_is_sent_no_more,
                 what_else_grants_it_stays, what_they_brought_stays, what_is_deleted_is_told_to_whoever_has_it,
                 gone_proves_nothing, what_several_brought_goes_when_all_of_them_say_so,
+                what_they_call_gone_can_still_be_revoked,
                 what_waits_for_what_is_gone_wakes_up, random_grants_converge,
                 why_an_object_does_not_arrive, each_contact_has_a_quota,
                 a_crash_forgets_what_was_sent_and_both_converge);

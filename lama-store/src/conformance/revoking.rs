@@ -316,6 +316,32 @@ pub fn what_several_brought_goes_when_all_of_them_say_so<P: Place>() {
     world.again();
 }
 
+/// A grant that was not sent yet can be revoked whatever its person says of the object meanwhile.
+pub fn what_they_call_gone_can_still_be_revoked<P: Place>() {
+    let object = note("at both");
+    let gone = (object.0, bytes::Bytes::new());
+    for he_brought_it in [false, true] {
+        let (mut world, a) = (world::<P>(), person("a"));
+        world.befriend(&a);
+        world.put(&[object.clone()]);
+        world.share(&[object.0], a.person_id());
+        if he_brought_it {
+            world.receive(&a, &[object.clone()]);
+        }
+        world.receive(&a, &[gone.clone()]);
+        assert!(world.object(object.0).is_some());
+        let granted = |world: &mut World<P>| world.replay(&a).iter().any(|entry| !entry.gone);
+        world.again();
+        world.commit(vec![Write::Revoke { ids: vec![object.0], persons: vec![a.person_id()] }]);
+        assert!(!granted(&mut world), "brought: {he_brought_it}");
+        world.again();
+        // Unless it is granted once more.
+        world.share(&[object.0], a.person_id());
+        assert!(granted(&mut world), "brought: {he_brought_it}");
+        world.again();
+    }
+}
+
 /// An object that only waits for what its own person says is gone waits no longer.
 pub fn what_waits_for_what_is_gone_wakes_up<P: Place>() {
     let mut world = world::<P>();
