@@ -5,8 +5,8 @@
 //!
 //! 1. **Equal is conclusive at any time.** Equal fingerprints mean equal sets, whatever is on its way.
 //! 2. **Unequal means something only for a complete claim**: everything up to `own` is durable here, everything
-//!    of ours is sent, and `peer` reaches our last object. Then both snapshots cover both logs. An incomplete
-//!    claim is dropped in silence: a later one follows, since the peer's `peer` or set has yet to change.
+//!    of ours is sent, and `peer` reaches our last object. Then both snapshots cover both logs. HELLO's claim never
+//!    does: of what it counts and was not sent, some may be taken back without a trace. An incomplete claim is dropped in silence: a later one follows, since the peer's `peer` or set has yet to change.
 //!
 //! A claim is made when nothing is left to send and nothing waits to become durable, if the set differs from the
 //! one claimed last; or if only positions moved and the peer's own claim does not already equal our set. So both
@@ -29,6 +29,8 @@ pub(crate) struct Agreement {
     told: u64,
     /// The peer's last claim, unless objects beyond it have come since.
     theirs: Option<Synced>,
+    /// Whether that is HELLO's: it counts what is still to be sent, and may be taken back before it is.
+    in_hello: bool,
     equal_reported: Option<(u64, Fingerprint)>,
     unequal_reported: Option<Unequal>,
 }
@@ -50,6 +52,7 @@ impl Agreement {
     pub(crate) fn begin(&mut self, ours: Synced, theirs: Synced, from: u64) {
         self.ours = Some(ours);
         self.theirs = Some(theirs);
+        self.in_hello = true;
         self.told = from;
     }
 
@@ -73,6 +76,7 @@ impl Agreement {
 
     /// The peer claims.
     pub(crate) const fn claimed(&mut self, claim: Synced) {
+        self.in_hello = false;
         self.theirs = Some(claim);
     }
 
@@ -108,7 +112,7 @@ impl Agreement {
             self.equal_reported = Some(own);
             return news.then_some(Verdict::Equal);
         }
-        let complete = settled && theirs.own <= received && theirs.peer >= last_object;
+        let complete = settled && !self.in_hello && theirs.own <= received && theirs.peer >= last_object;
         if !complete {
             return None;
         }
@@ -155,9 +159,13 @@ mod tests {
             (true, 3, 6, None),  // they claimed before our last object
             (true, 3, 5, unequal),
         ] {
-            assert_eq!(begun(7, 8).judge(of(7), settled, received, last_object), verdict);
+            let mut agreement = begun(7, 8);
+            assert_eq!(agreement.judge(of(7), settled, received, last_object), None, "HELLO counts the unsent");
+            agreement.claimed(claim(3, 5, 8));
+            assert_eq!(agreement.judge(of(7), settled, received, last_object), verdict);
         }
         let mut agreement = begun(7, 8);
+        agreement.claimed(claim(3, 5, 8));
         assert!(agreement.judge(of(7), true, 3, 5).is_some());
         assert_eq!(agreement.judge(of(7), true, 3, 5), None, "once for a pair of snapshots");
     }
