@@ -160,7 +160,11 @@ mod tests {
             (true, 3, 5, unequal),
         ] {
             let mut agreement = begun(7, 8);
-            assert_eq!(agreement.judge(of(7), settled, received, last_object), None, "HELLO counts the unsent");
+            assert_eq!(
+                agreement.judge(of(7), settled, received, last_object),
+                None,
+                "HELLO counts the unsent"
+            );
             agreement.claimed(claim(3, 5, 8));
             assert_eq!(agreement.judge(of(7), settled, received, last_object), verdict);
         }

@@ -24,6 +24,7 @@
 mod actor;
 mod disk;
 mod link;
+pub mod model;
 mod pipe;
 mod rng;
 mod trace;

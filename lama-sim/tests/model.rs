@@ -1,0 +1,97 @@
+//! Histories of replicas beside a reference model: what access allows is what arrives, whatever happens on the way.
+//!
+//! `LAMA_SEEDS` sets how many histories there are; `LAMA_SEED` plays a single one.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lama_sim::model::{Cast, Hidden, Outcome, Plan, Tally, run};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Plays histories on two threads and adds up what happened; `LAMA_SEED` plays one.
+fn histories(usual: u64, each: impl Fn(&Cast, u64) -> Tally + Sync) -> Tally {
+    let (first, count) = match number("LAMA_SEED") {
+        Some(seed) => (seed, 1),
+        None => (0, number("LAMA_SEEDS").unwrap_or(usual)),
+    };
+    let next = AtomicU64::new(first);
+    let worker = || {
+        let (cast, mut sum) = (Cast::default(), Tally::default());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return sum;
+            }
+            sum += each(&cast, seed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(worker);
+        let mut sum = worker();
+        sum += other.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
+        sum
+    })
+}
+
+#[test]
+fn replicas_converge_to_what_access_allows() {
+    let sum = histories(2_000, |cast, seed| {
+        let plan = Plan { aloud: number("LAMA_SEED").is_some(), ..Plan::new(seed, Hidden::Open) };
+        let outcome = run(cast, plan);
+        if seed % 16 == 0 {
+            assert_eq!(outcome, run(cast, plan), "seed {seed} runs the same way twice");
+        }
+        outcome.tally
+    });
+    print!("{sum}");
+    at_least(&sum);
+}
+
+/// A run in which little goes wrong proves little.
+fn at_least(sum: &Tally) {
+    if number("LAMA_SEED").is_some() {
+        return;
+    }
+    let runs = sum.runs;
+    for (name, count, least) in [
+        ("revoked on the way", sum.revoked_on_the_way, runs / 2),
+        ("revoked before", sum.revoked_before, runs / 4),
+        ("deleted", sum.deleted, runs / 3),
+        ("restored", sum.restored, runs / 15),
+        ("crashed", sum.crashes, runs / 2),
+        ("cut", sum.cuts, runs / 2),
+        ("durable and not heard of", sum.lost_answers, runs / 8),
+        ("reconciled", sum.reconciled, runs),
+        ("SYNCED unequal", sum.salted, runs / 200),
+        ("lists", sum.lists, runs / 10),
+        ("taken back by rules", sum.ruled_out, runs / 20),
+        ("edited", sum.amended, runs / 4),
+    ] {
+        assert!(count >= least, "{name}: {count} times in {runs} histories, at least {least} are wanted");
+    }
+    assert!(sum.resent * 500 <= sum.received, "{} of {} were sent again", sum.resent, sum.received);
+    assert_eq!(sum.out_of_sync, 0);
+}
+
+/// What a third person is shown moves no byte and no message between two others.
+#[test]
+fn what_is_hidden_changes_no_message() {
+    let sum = histories(200, |cast, seed| {
+        let aloud = number("LAMA_SEED").is_some();
+        let [with, without] = [Hidden::With, Hidden::Without]
+            .map(|hidden| run(cast, Plan { aloud, ..Plan::new(seed, hidden) }));
+        let line = |outcome: &Outcome| -> Vec<(u64, usize, usize)> {
+            outcome.lines[0].iter().map(|(tick, side, message)| (*tick, *side, message.len())).collect()
+        };
+        assert_eq!(line(&with), line(&without), "seed {seed}: lengths and times");
+        for (with, without) in with.lines[0].iter().zip(&without.lines[0]) {
+            assert_eq!(with, without, "seed {seed}: bytes");
+        }
+        with.tally
+    });
+    print!("{sum}");
+    assert!(sum.hidden > 0);
+}
