@@ -11,23 +11,9 @@ use lama_identity::{Cid, Codec, Object};
 
 use crate::chum_common::pair::{Pair, Side, Step};
 use crate::chum_common::view::View;
-use crate::chum_common::{objects, pair_key};
+use crate::chum_common::{objects, pair_key, tight};
 
 const NOW: Now = Now { mono: Instant::ORIGIN, wall: WallTime(0) };
-
-/// Limits so small that every mechanism is at work with a few objects.
-pub(crate) fn tight() -> Config {
-    Config {
-        room: 1_024,
-        page_bytes: 2_000,
-        batch_bytes: 1_500,
-        batch_objects: 5,
-        max_imports: 3,
-        send_bytes: 4_000,
-        send_objects: 12,
-        ..Config::default()
-    }
-}
 
 /// Splits what one message or one step takes off the input: a byte, and for a message a length and its bytes.
 fn next<'a>(data: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {

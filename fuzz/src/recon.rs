@@ -11,11 +11,10 @@ use lama_chum::recon::{
 use lama_chum::wire::{self, Recon, WantFlags};
 use lama_chum::{Config, Event};
 
-use crate::chum::tight;
 use crate::chum_common::pair::{Pair, Step};
 use crate::chum_common::victim::{Victim, message, recon};
 use crate::chum_common::view::View;
-use crate::chum_common::{Rng, objects, pair_key};
+use crate::chum_common::{Rng, objects, pair_key, tight};
 
 fn key() -> ShortKey {
     pair_key().short_key(1)
