@@ -38,7 +38,7 @@ fn histories(usual: u64, each: impl Fn(&Cast, u64) -> Tally + Sync) -> Tally {
 
 #[test]
 fn replicas_converge_to_what_access_allows() {
-    let sum = histories(2_000, |cast, seed| {
+    let sum = histories(700, |cast, seed| {
         let plan = Plan { aloud: number("LAMA_SEED").is_some(), ..Plan::new(seed, Hidden::Open) };
         let outcome = run(cast, plan);
         if seed % 16 == 0 {

@@ -360,7 +360,7 @@ impl<'a> Stage<'a> {
             self.say(|| {
                 format!("{me} hands out to {peer} {} (gone: {gone}, was his: {source_is_peer})", short(id))
             });
-            let fine = if *gone { self.may_name[peer].contains(id) } else { seen.may_see() };
+            let fine = if *gone { self.may_name[peer].contains(id) } else { seen.may_see() || seen.came };
             if !*gone {
                 self.handed.insert((me, peer, *id));
             }
