@@ -52,7 +52,14 @@ impl View {
         self.head.seq += 1;
         self.head.count += 1;
         self.head.fingerprint.add(&self.key, &id);
-        self.log.push(Entry { seq: self.head.seq, id, source_is_peer, gone: false, object });
+        self.log.push(Entry {
+            seq: self.head.seq,
+            id,
+            lane: lama_chum::Lane::Objects,
+            source_is_peer,
+            gone: false,
+            object,
+        });
     }
 
     fn answer(&mut self, job: Output) -> Option<Input> {

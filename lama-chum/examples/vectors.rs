@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use lama_chum::blob::{BlobConfig, Chunker, File, FolderBuilder};
 use lama_chum::recon;
-use lama_chum::wire::{self, Hello, ObjectsWriter, Synced};
-use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, PairKey, Refusal, ViewHead};
+use lama_chum::wire::{self, Hello, Label, ObjectsWriter, Synced};
+use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, Lane, PairKey, Positions, Refusal, ViewHead};
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, Codec, Object, cbor};
 use serde_json::{Value, json};
@@ -34,7 +34,8 @@ fn hello(name: &str, head: ViewHead, cursor: Cursor) -> Value {
     json!({
         "name": name,
         "epoch": hex(&head.epoch), "head": head.seq,
-        "cursor_epoch": hex(&cursor.epoch), "cursor": cursor.upto,
+        "cursor_epoch": hex(&cursor.epoch), "cursor": cursor.upto.whole(),
+        "cursor_objects": cursor.upto.of(Lane::Objects), "cursor_interactive": cursor.upto.of(Lane::Interactive),
         "count": head.count, "fingerprint": head.fingerprint.to_string(),
         "message": built(|out| Hello { head, cursor }.write(out)),
     })
@@ -49,7 +50,12 @@ fn hellos() -> Value {
             ViewHead { epoch: *b"epoch--A", ..ViewHead::default() },
             Cursor::default()
         ),
-        hello("a known peer", head, Cursor { epoch: *b"epoch--B", upto: 77 }),
+        hello("a known peer", head, Cursor::all(*b"epoch--B", 77)),
+        hello(
+            "a known peer, cut while a blob was on its way",
+            head,
+            Cursor { epoch: *b"epoch--B", upto: Positions::new([90, 80, 77]).unwrap() }
+        ),
     ])
 }
 
@@ -57,7 +63,7 @@ fn objects_message(name: &str, upto: u64, head: u64, objects: &[(Codec, Bytes)])
     let message = built(|out| {
         let mut writer = ObjectsWriter::begin(out);
         objects.iter().for_each(|(codec, bytes)| writer.push(*codec, bytes));
-        writer.finish(upto, head);
+        writer.finish(Label::default(), upto, head);
     });
     let objects: Vec<Value> = objects
         .iter()
@@ -81,6 +87,8 @@ fn refused() -> Value {
     let cases = [
         ("no bytes", String::new()),
         ("an unknown type", "06".to_owned()),
+        ("OBJECTS of lanes that there are not", "c1".to_owned() + &"00".repeat(12)),
+        ("ACK that is waited for", "0a00000000".to_owned()),
         ("HELLO again", "10".to_owned() + &"00".repeat(44)),
         ("ACK, too short", "02000000".to_owned()),
         ("ACK of what was not sent", "0200000001".to_owned()),
@@ -102,11 +110,10 @@ fn refused() -> Value {
     ];
     let case = |(name, message): (&str, String)| {
         let head = ViewHead { epoch: [1; 8], seq: 5, count: 5, fingerprint: Fingerprint([1; 16]) };
-        let mut chum =
-            Chum::new(Config::default(), head, Cursor { epoch: [2; 8], upto: 0 }, PairKey::new([0; 32]));
+        let mut chum = Chum::new(Config::default(), head, Cursor::all([2; 8], 0), PairKey::new([0; 32]));
         let theirs = ViewHead { epoch: [2; 8], seq: 100, count: 100, fingerprint: Fingerprint([2; 16]) };
         let mut out = BytesMut::new();
-        Hello { head: theirs, cursor: Cursor { epoch: [1; 8], upto: 0 } }.write(&mut out);
+        Hello { head: theirs, cursor: Cursor::all([1; 8], 0) }.write(&mut out);
         chum.handle(NOW, Input::Message(out.freeze())).unwrap();
         let bytes = HEXLOWER.decode(message.as_bytes()).unwrap();
         let error = chum.handle(NOW, Input::Message(bytes.into())).unwrap_err();
@@ -115,13 +122,50 @@ fn refused() -> Value {
     cases.into_iter().map(case).collect()
 }
 
+/// Messages of a log of 100 entries of which nothing is there, how far each lane is with them, and what acknowledges
+/// them once they are durable.
+fn lanes() -> Value {
+    let chunk = |text: &'static str| (Codec::Raw, Bytes::from_static(text.as_bytes()));
+    let mut at = Positions::all(0);
+    let mut step = |name: &str, covers, urgent, upto, objects: &[(Codec, Bytes)]| {
+        let label = Label { covers, urgent };
+        at.raise(covers, upto);
+        let message = built(|out| {
+            let mut writer = ObjectsWriter::begin(out);
+            objects.iter().for_each(|(codec, bytes)| writer.push(*codec, bytes));
+            writer.finish(label, upto, 100);
+        });
+        let acknowledged = built(|out| wire::ack(covers, upto, out));
+        json!({ "name": name, "message": message, "positions": at.to_array(), "acknowledged": acknowledged })
+    };
+    let received = json!([
+        step("a message before all else", Lane::Interactive, true, 100, &[(Codec::DagCbor, object("hello"))]),
+        step("an object before a blob", Lane::Objects, false, 60, &[(Codec::DagCbor, object("an object"))]),
+        step("a chunk, and nothing else up to there", Lane::Blobs, false, 50, &[chunk("a chunk")]),
+        step("the last chunk", Lane::Blobs, false, 100, &[chunk("the last chunk")]),
+    ]);
+    let again = built(|out| {
+        let mut writer = ObjectsWriter::begin(out);
+        writer.push(Codec::DagCbor, &object("hello"));
+        writer.finish(Label { covers: Lane::Interactive, urgent: true }, 100, 100);
+    });
+    json!({
+        "received": received,
+        "refused": [
+            { "name": "a lane that does not move", "message": again },
+            { "name": "lanes that there are not", "message": "c1".to_owned() + &again[2..] },
+            { "name": "an acknowledgement that is waited for", "message": "0a00000000" },
+        ],
+    })
+}
+
 fn short() -> Value {
     let fingerprint = Fingerprint([0xf0; 16]);
     let synced = Synced { own: 1_000, peer: 2_000, count: 2_900, fingerprint };
     let ids = [Cid::of_object(b"a"), Cid::of_chunk(b"b")];
     let reasons = [Refusal::Quota, Refusal::Other(200)];
     json!({
-        "ack": { "upto": 66_051, "message": built(|out| wire::ack(66_051, out)) },
+        "ack": { "upto": 66_051, "message": built(|out| wire::ack(Lane::Blobs, 66_051, out)) },
         "synced": {
             "own": 1_000, "peer": 2_000, "count": 2_900, "fingerprint": fingerprint.to_string(),
             "message": built(|out| synced.write(out)),
@@ -129,7 +173,7 @@ fn short() -> Value {
         "gone": {
             "upto": 7, "head": 9, "ids": [ids[0].to_string(), ids[1].to_string()],
             "message": built(|out| {
-                wire::write_gone(7, 9, ids.into_iter(), out);
+                wire::write_gone(Label::default(), 7, 9, ids.into_iter(), out);
             }),
         },
         "refused": {
@@ -268,6 +312,7 @@ fn main() {
         ("objects", objects()),
         ("refused", refused()),
         ("short", short()),
+        ("lanes", lanes()),
         ("fingerprint", fingerprints()),
         ("blob", blobs()),
         ("reconciliation", reconciliation()),

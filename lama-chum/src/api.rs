@@ -8,7 +8,7 @@ use lama_core::Ticket;
 use lama_identity::Cid;
 
 use crate::recon::ShortKey;
-use crate::{Cursor, Entry, Epoch, Fingerprint, ViewHead};
+use crate::{Cursor, Entry, Epoch, Fingerprint, Lanes, Positions, ViewHead};
 
 /// What the host tells the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,14 +116,17 @@ pub enum StoreFailure {
 /// What the machine asks of the host, and what it reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Read the view log: answered by [`Input::Page`] or [`Input::Failed`]. One is under way at a time, and
+    /// Read some lanes of the view log: answered by [`Input::Page`] or [`Input::Failed`]. One is under way at a time, and
     /// while it is, the page before it is being sent.
     Scan {
         /// Names this scan.
         ticket: Ticket,
         /// Entries with higher sequence numbers are wanted, from the lowest on.
         after: u64,
-        /// Stop once the objects come to this many bytes; at least one entry if there is any.
+        /// Of these lanes.
+        lanes: Lanes,
+        /// Stop once the objects come to this many bytes; at least one entry if there is any. A store may stop
+        /// sooner, so that others have their turn, even with no entry, if it says how far it looked.
         max_bytes: usize,
         /// Whether entries that came from the peer's instance are wanted, too: it has lost them.
         whole: bool,
@@ -175,10 +178,10 @@ pub enum Output {
         epoch: Epoch,
         /// The cursor before. A store refuses ([`StoreFailure::Hole`]) if its own cursor is of this epoch and
         /// lies before it.
-        after: u64,
+        after: Positions,
         /// The cursor to store with the objects. May lie below the stored one: then the whole view is being
         /// sent again, and resumes here.
-        upto: u64,
+        upto: Positions,
     },
     /// The cursor into the peer's log has moved over entries that brought no object. Write it down in order
     /// with the imports; it need not be durable, for losing it costs the peer a scan and nothing else.

@@ -10,13 +10,19 @@ pub const WINDOW_BYTES: usize = 8 << 20;
 /// What a receiver has to take without having acknowledged it: this many objects. Part of the protocol.
 pub const WINDOW_OBJECTS: usize = 65_536;
 
+/// Of [`WINDOW_BYTES`], what only [interactive](crate::Lane::Interactive) objects may use.
+pub const RESERVE_BYTES: usize = 256 << 10;
+
+/// Of [`WINDOW_OBJECTS`], what only [interactive](crate::Lane::Interactive) objects may use.
+pub const RESERVE_OBJECTS: usize = 1_024;
+
 /// Limits, all finite. Values outside of what the protocol allows are brought inside by [`crate::Chum::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Bytes that one message may take to fit into one record of the session below; many small objects share a
     /// message up to here, and a larger object has a message of its own. Default 65,500.
     pub room: usize,
-    /// Bytes of objects asked for in one scan; at most two such pages are held. Default 2 MiB.
+    /// Bytes of objects asked for in one scan; at most two such pages of each lane are held. Default 2 MiB.
     pub page_bytes: usize,
     /// Bytes of objects at which a batch is imported though another import is under way. Default 1 MiB.
     pub batch_bytes: usize,
@@ -24,9 +30,11 @@ pub struct Config {
     pub batch_objects: usize,
     /// Imports under way at a time. Default 4.
     pub max_imports: usize,
-    /// Bytes sent and not acknowledged; at most [`WINDOW_BYTES`], the default.
+    /// Bytes sent and not acknowledged; at most [`WINDOW_BYTES`], the default. A part is for interactive objects
+    /// alone: [`RESERVE_BYTES`], or a quarter if that is less.
     pub send_bytes: usize,
-    /// Objects sent and not acknowledged; at most [`WINDOW_OBJECTS`], the default.
+    /// Objects sent and not acknowledged; at most [`WINDOW_OBJECTS`], the default. A part is for interactive objects
+    /// alone: [`RESERVE_OBJECTS`], or a quarter if that is less.
     pub send_objects: usize,
     /// Bits of a short id that tell ids apart. 64, as the protocol says, is the default; fewer of them make ids collide,
     /// for tests of what follows from that. Both ends need the same.
@@ -49,6 +57,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Bytes and objects that may be unacknowledged, with what interactive objects alone may use if `urgent`.
+    pub(crate) fn credit(&self, urgent: bool) -> (usize, usize) {
+        let keep = |whole: usize, reserve: usize| if urgent { 0 } else { reserve.min(whole / 4) };
+        let bytes = self.send_bytes.saturating_sub(keep(self.send_bytes, RESERVE_BYTES));
+        let objects = self.send_objects.saturating_sub(keep(self.send_objects, RESERVE_OBJECTS));
+        (bytes.min(credit(urgent).0), objects.min(credit(urgent).1).max(1))
+    }
+
     /// The same limits, each brought into the range in which the machine works.
     pub(crate) fn clamped(self) -> Self {
         Self {
@@ -61,5 +77,14 @@ impl Config {
             send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
             short_bits: self.short_bits.clamp(8, 64),
         }
+    }
+}
+
+/// What a receiver takes without having acknowledged it: bytes of messages, and objects. All of it may be `urgent`.
+pub(crate) const fn credit(urgent: bool) -> (usize, usize) {
+    if urgent {
+        (WINDOW_BYTES, WINDOW_OBJECTS)
+    } else {
+        (WINDOW_BYTES - RESERVE_BYTES, WINDOW_OBJECTS - RESERVE_OBJECTS)
     }
 }

@@ -43,6 +43,8 @@ pub enum ChumError {
     },
     /// HELLO with a cursor beyond the head of our log, in the life of our store that it names itself.
     CursorBeyondHead,
+    /// HELLO with a cursor in which a lane is ahead of one that leaves before it.
+    CursorUnordered,
     /// OBJECTS that announces no object.
     NoObjects,
     /// OBJECTS that ends inside an object, or announces more objects than it has.
@@ -147,6 +149,7 @@ impl ChumError {
             Self::HelloTwice => "chum-hello-twice",
             Self::UnknownVersion { .. } => "chum-unknown-version",
             Self::CursorBeyondHead => "chum-cursor-beyond-head",
+            Self::CursorUnordered => "chum-cursor-unordered",
             Self::NoObjects => "chum-no-objects",
             Self::ObjectsTruncated => "chum-objects-truncated",
             Self::ObjectsTrailing => "chum-objects-trailing",
@@ -186,6 +189,7 @@ impl ChumError {
             Self::HelloTwice => "the peer sent HELLO twice",
             Self::UnknownVersion { .. } => "the peer speaks another version of CHUM",
             Self::CursorBeyondHead => "the peer claims to have more of our log than there is",
+            Self::CursorUnordered => "the peer claims to have bulk of our log without what leaves before it",
             Self::NoObjects => "the peer announced no object in a message of objects",
             Self::ObjectsTruncated => "a message of objects ends inside an object",
             Self::ObjectsTrailing => "a message of objects has bytes behind the last one",

@@ -1,4 +1,7 @@
 //! The receiving half: objects are checked as they come, gathered into batches, imported, acknowledged in order.
+//!
+//! What someone waits for is gathered apart and imported at once. It depends on nothing else that came; what else
+//! came may depend on it, and is handed out after it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -8,8 +11,10 @@ use bytes::Bytes;
 use lama_core::Ticket;
 use lama_identity::Cid;
 
-use crate::wire::{ObjectsHeader, read_gone, read_objects};
-use crate::{ChumError, Config, WINDOW_BYTES, WINDOW_OBJECTS};
+use crate::config::credit;
+use crate::lane::{Ahead, Lane, Positions};
+use crate::wire::{Label, ObjectsHeader, read_gone, read_objects};
+use crate::{ChumError, Config};
 
 /// A number of messages: what the credit counts, and what progress counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,21 +39,25 @@ impl Load {
     }
 }
 
+/// Objects that are to be imported together.
+#[derive(Debug, Default)]
+struct Gathered {
+    objects: Vec<(Cid, Bytes)>,
+    load: Load,
+    /// Entries that lie ahead of what the whole log is taken over to, and a number below all of theirs.
+    ahead: Option<(u64, u64)>,
+}
+
 /// One import under way.
 #[derive(Debug)]
 struct Import {
     ticket: Ticket,
-    upto: u64,
+    urgent: bool,
+    /// How far the log is taken over with it.
+    upto: Positions,
     load: Load,
+    ahead: Option<(u64, u64)>,
     done: bool,
-}
-
-/// What [`Incoming::next_import`] asks for.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) objects: Vec<(Cid, Bytes)>,
-    pub(crate) after: u64,
-    pub(crate) upto: u64,
 }
 
 /// The receiving half of the machine.
@@ -59,38 +68,51 @@ pub(crate) struct Incoming {
     /// Highest head of the peer's log that was named.
     head: u64,
     /// Everything up to here has come, or needed no coming.
-    received: u64,
+    received: Positions,
     /// Everything up to here was handed out in an import.
-    handed: u64,
+    handed: Positions,
     /// Everything up to here is durable.
-    durable: u64,
+    durable: Positions,
+    /// Everything up to here was acknowledged.
+    acked: Positions,
     /// Up to here the objects come that reconciliation found: the cursor moves when all of them are durable.
     snapshot: u64,
-    batch: Vec<(Cid, Bytes)>,
-    batch_load: Load,
+    /// What is gathered: what someone waits for, and the rest.
+    urgent: Gathered,
+    rest: Gathered,
     imports: VecDeque<Import>,
-    /// Everything received and not acknowledged: what the credit bounds.
-    unacked: Load,
-    /// What is durable and not acknowledged.
-    due: Load,
+    /// Everything received and not acknowledged: what the credit bounds. What someone waits for, and the rest.
+    unacked: [Load; 2],
+    /// What is durable and not acknowledged, in the same way.
+    due: [Load; 2],
+    /// What is durable beyond what everything is.
+    ahead: Ahead,
     pub(crate) objects_durable: u64,
     pub(crate) bytes_durable: u64,
 }
 
+/// The part of a pair that counts what someone waits for, or the rest.
+const fn part<T>(pair: &mut [T; 2], urgent: bool) -> &mut T {
+    let [waited, rest] = pair;
+    if urgent { waited } else { rest }
+}
+
 impl Incoming {
     /// Begins after `from` in a log that ends at `head`.
-    pub(crate) fn begin(&mut self, from: u64, head: u64) {
-        self.start = from;
+    pub(crate) fn begin(&mut self, from: Positions, head: u64) {
+        self.start = from.whole();
         self.head = head;
         self.received = from;
         self.handed = from;
         self.durable = from;
+        self.acked = from;
+        self.ahead = Ahead::default();
     }
 
     /// The peer counts from 0 again: what it has and we lack comes first, up to `snapshot` of its log.
     pub(crate) fn begin_again(&mut self, snapshot: u64) {
         let head = self.head.max(snapshot);
-        self.begin(0, head);
+        self.begin(Positions::all(0), head);
         self.snapshot = snapshot;
     }
 
@@ -101,7 +123,7 @@ impl Incoming {
 
     /// Whether everything that came is durable and acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
-        self.is_idle() && self.unacked.objects == 0
+        self.is_idle() && self.unacked.iter().all(|load| load.objects == 0)
     }
 
     /// Where the session's receiving began.
@@ -115,100 +137,125 @@ impl Incoming {
     }
 
     /// Everything up to here has come, or needed no coming.
-    pub(crate) const fn received(&self) -> u64 {
+    pub(crate) const fn received(&self) -> Positions {
         self.received
     }
 
+    /// Everything up to here was handed out.
+    pub(crate) const fn handed(&self) -> Positions {
+        self.handed
+    }
+
     /// Everything up to here is durable.
-    pub(crate) const fn durable(&self) -> u64 {
+    pub(crate) const fn durable(&self) -> Positions {
         self.durable
     }
 
+    /// How many entries from the start of the peer's log on are dealt with.
+    pub(crate) fn done(&mut self) -> u64 {
+        self.ahead.done(self.durable.whole())
+    }
+
     /// Whether an acknowledgement is due: for objects. Entries that brought none need none.
-    pub(crate) const fn ack_due(&self) -> bool {
-        self.due.objects > 0
+    pub(crate) fn ack_due(&self) -> bool {
+        self.due.iter().any(|load| load.objects > 0)
     }
 
     /// Whether nothing that came waits to become durable.
     pub(crate) fn is_idle(&self) -> bool {
-        self.batch.is_empty() && self.imports.is_empty()
+        self.urgent.objects.is_empty() && self.rest.objects.is_empty() && self.imports.is_empty()
     }
 
-    /// Takes an OBJECTS message.
-    pub(crate) fn objects(&mut self, message: &Bytes) -> Result<(), ChumError> {
-        self.has_credit(message.len())?;
+    /// Takes an OBJECTS message. Gives up to where it reaches.
+    pub(crate) fn objects(&mut self, label: Label, message: &Bytes) -> Result<u64, ChumError> {
+        self.has_credit(label, message.len())?;
         let mut object_bytes = 0_usize;
-        let batch = &mut self.batch;
+        let gathered = if label.urgent { &mut self.urgent } else { &mut self.rest };
         let header = read_objects(message, |id, object| {
             object_bytes = object_bytes.saturating_add(object.len());
-            batch.push((id, object));
+            gathered.objects.push((id, object));
         })?;
         self.took(header, message.len(), object_bytes)
     }
 
-    /// Takes a GONE message.
-    pub(crate) fn gone(&mut self, message: &[u8]) -> Result<(), ChumError> {
-        self.has_credit(message.len())?;
-        let batch = &mut self.batch;
-        let header = read_gone(message, |id| batch.push((id, Bytes::new())))?;
+    /// Takes a GONE message. Gives up to where it reaches.
+    pub(crate) fn gone(&mut self, label: Label, message: &[u8]) -> Result<u64, ChumError> {
+        self.has_credit(label, message.len())?;
+        let gathered = if label.urgent { &mut self.urgent } else { &mut self.rest };
+        let header = read_gone(message, |id| gathered.objects.push((id, Bytes::new())))?;
         self.took(header, message.len(), 0)
     }
 
     /// The credit is looked at first, so that a stream without end costs nothing beyond it.
-    fn has_credit(&self, len: usize) -> Result<(), ChumError> {
-        let over = self.unacked.len.saturating_add(len) > WINDOW_BYTES && self.unacked.len > 0;
+    fn has_credit(&mut self, label: Label, len: usize) -> Result<(), ChumError> {
+        let under_way: usize = self.unacked.iter().map(|load| load.len).sum();
+        let over = under_way.saturating_add(len) > credit(label.urgent).0
+            && part(&mut self.unacked, label.urgent).len > 0;
         if over { Err(ChumError::CreditExceeded) } else { Ok(()) }
     }
 
     /// Counts a message and moves on in the peer's log.
-    fn took(&mut self, header: ObjectsHeader, len: usize, object_bytes: usize) -> Result<(), ChumError> {
-        if header.upto <= self.received {
+    fn took(&mut self, header: ObjectsHeader, len: usize, object_bytes: usize) -> Result<u64, ChumError> {
+        let ObjectsHeader { label: Label { covers, urgent }, upto, head, count } = header;
+        let before = self.received.of(covers);
+        if upto <= before {
             return Err(ChumError::SequenceWentBack);
         }
-        if header.head < self.head {
+        if head < self.head {
             return Err(ChumError::HeadWentBack);
         }
-        let load = Load { len, objects: header.count, object_bytes };
-        self.unacked.add(load);
-        if self.unacked.objects > WINDOW_OBJECTS {
+        let load = Load { len, objects: count, object_bytes };
+        part(&mut self.unacked, urgent).add(load);
+        if self.unacked.iter().map(|load| load.objects).sum::<usize>() > credit(urgent).1 {
             return Err(ChumError::CreditExceeded);
         }
-        self.batch_load.add(load);
-        self.received = header.upto;
-        self.head = header.head;
-        Ok(())
+        let gathered = if urgent { &mut self.urgent } else { &mut self.rest };
+        gathered.load.add(load);
+        if covers < Lane::Blobs {
+            let (from, entries) = gathered.ahead.unwrap_or((before, 0));
+            gathered.ahead = Some((from.min(before), entries.saturating_add(count as u64)));
+        }
+        self.received.raise(covers, upto);
+        self.head = head;
+        Ok(upto)
     }
 
     /// The peer's log needs no more sending up to `upto`, its head.
     pub(crate) fn told(&mut self, upto: u64) -> Result<(), ChumError> {
-        if upto < self.received {
+        if upto < self.received.highest() {
             return Err(ChumError::SequenceWentBack);
         }
         if upto < self.head {
             return Err(ChumError::HeadWentBack);
         }
-        self.received = upto;
+        self.received = Positions::all(upto);
         self.head = upto;
         Ok(())
     }
 
-    /// The next batch to import: at once if nothing is being imported, else when it is large enough.
-    pub(crate) fn next_import(&mut self, config: &Config) -> Option<Batch> {
-        let large =
-            self.batch_load.object_bytes >= config.batch_bytes || self.batch.len() >= config.batch_objects;
-        let now = self.imports.is_empty() || (large && self.imports.len() < config.max_imports);
-        if self.batch.is_empty() || !now {
-            return None;
+    /// The next objects to import, and whether someone waits for them: those at once, others if none of their kind
+    /// are being imported or there are many.
+    pub(crate) fn next_import(&mut self, config: &Config) -> Option<(bool, Vec<(Cid, Bytes)>)> {
+        let running = |urgent: bool| self.imports.iter().filter(|import| import.urgent == urgent).count();
+        if !self.urgent.objects.is_empty() {
+            let now = running(true) < config.max_imports;
+            return now.then(|| (true, mem::take(&mut self.urgent.objects)));
         }
-        let objects = mem::take(&mut self.batch);
-        Some(Batch { objects, after: self.handed, upto: self.received })
+        let large = self.rest.load.object_bytes >= config.batch_bytes
+            || self.rest.objects.len() >= config.batch_objects;
+        let now = running(false) == 0 || (large && running(false) < config.max_imports);
+        (now && !self.rest.objects.is_empty()).then(|| (false, mem::take(&mut self.rest.objects)))
     }
 
     /// Notes the import that was asked for.
-    pub(crate) fn importing(&mut self, ticket: Ticket, upto: u64) {
-        let load = mem::take(&mut self.batch_load);
-        self.handed = upto;
-        self.imports.push_back(Import { ticket, upto, load, done: false });
+    pub(crate) fn importing(&mut self, ticket: Ticket, urgent: bool) {
+        if self.rest.objects.is_empty() {
+            self.handed = self.received;
+        } else {
+            self.handed.raise(Lane::Interactive, self.received.highest());
+        }
+        let Gathered { load, ahead, .. } = mem::take(if urgent { &mut self.urgent } else { &mut self.rest });
+        self.imports.push_back(Import { ticket, urgent, upto: self.handed, load, ahead, done: false });
     }
 
     /// Whether `ticket` names an import under way.
@@ -223,16 +270,19 @@ impl Incoming {
         }
         while let Some(import) = self.imports.pop_front_if(|import| import.done) {
             self.durable = import.upto;
-            self.due.add(import.load);
+            part(&mut self.due, import.urgent).add(import.load);
             self.objects_durable = self.objects_durable.saturating_add(import.load.objects as u64);
             self.bytes_durable = self.bytes_durable.saturating_add(import.load.object_bytes as u64);
+            if let Some((from, entries)) = import.ahead {
+                self.ahead.add(from, entries);
+            }
         }
     }
 
     /// Moves the cursor over entries that brought no object, once everything before them is durable. Whether it
     /// moved.
     pub(crate) fn advance(&mut self) -> bool {
-        let moves = self.is_idle() && self.durable < self.received;
+        let moves = self.is_idle() && self.durable != self.received;
         if moves {
             self.durable = self.received;
             self.handed = self.received;
@@ -240,9 +290,30 @@ impl Incoming {
         moves
     }
 
-    /// What the acknowledgement that is being built says; the peer's credit returns with it.
-    pub(crate) fn acknowledge(&mut self) -> u64 {
-        self.unacked.subtract(mem::take(&mut self.due));
-        self.durable
+    /// What the acknowledgement that is being built says, of which lanes; the peer's credit returns with it. Another
+    /// is due if lanes differ.
+    pub(crate) fn acknowledge(&mut self) -> (Lane, u64) {
+        let ahead = |lane: &Lane| self.durable.of(*lane) > self.acked.of(*lane);
+        let lane = Lane::ALL.into_iter().rfind(ahead).unwrap_or(Lane::Blobs);
+        let upto = self.durable.of(lane);
+        self.acknowledged(lane, upto);
+        (lane, upto)
+    }
+
+    /// A claim is being built, which acknowledges, too.
+    pub(crate) fn claiming(&mut self) {
+        self.acknowledged(Lane::Blobs, self.durable.whole());
+    }
+
+    fn acknowledged(&mut self, lane: Lane, upto: u64) {
+        self.acked.raise(lane, upto);
+        for (unacked, due) in self.unacked.iter_mut().zip(&mut self.due) {
+            unacked.subtract(Load { objects: 0, ..*due });
+            due.len = 0;
+            due.object_bytes = 0;
+            if self.acked == self.durable {
+                unacked.objects = unacked.objects.saturating_sub(mem::take(&mut due.objects));
+            }
+        }
     }
 }

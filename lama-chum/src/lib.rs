@@ -34,9 +34,11 @@
 //!
 //! - **Nothing is lost.** An acknowledgement follows the durable import, and the cursor is durable with the
 //!   objects. Cut anywhere, the next session begins where the durable part ends, and sends nothing of it again.
-//! - **No hole is ever visible.** Objects travel in the order of the log, in which children precede parents.
+//! - **No hole is ever visible.** In the log children precede parents, and no [`Lane`] overtakes what its objects link to.
+//! - **Bulk never delays a message.** What someone waits for leaves before all else, has credit of its own, and is
+//!   stored at once at the other end.
 //! - **Memory is bounded.** A receiver holds at most what may be unacknowledged ([`WINDOW_BYTES`],
-//!   [`WINDOW_OBJECTS`]), a sender two pages of its log; of what was sent it keeps numbers only.
+//!   [`WINDOW_OBJECTS`]), a sender two pages of each lane of its log; of what was sent it keeps numbers only.
 //! - **Nothing foreign is kept unchecked.** Ids are computed, encodings checked, sizes and counts compared, before
 //!   anything leaves for the store. The first broken rule ends the session, with the rule's name.
 //! - **Agreement is seen, not hoped for.** Both ends compare fingerprints of snapshots that cannot be stale, and
@@ -62,6 +64,7 @@ mod config;
 mod error;
 mod fingerprint;
 mod incoming;
+mod lane;
 mod machine;
 mod outgoing;
 pub mod recon;
@@ -71,8 +74,9 @@ mod view;
 pub mod wire;
 
 pub use api::{Event, Flow, ImportOutcome, Input, Output, Progress, Refusal, StoreFailure};
-pub use config::{Config, MAX_OBJECT, WINDOW_BYTES, WINDOW_OBJECTS};
+pub use config::{Config, MAX_OBJECT, RESERVE_BYTES, RESERVE_OBJECTS, WINDOW_BYTES, WINDOW_OBJECTS};
 pub use error::{ChumError, Fault};
 pub use fingerprint::{Fingerprint, Fingerprinter, PairKey};
+pub use lane::{LANES, Lane, Lanes, Positions};
 pub use machine::Chum;
 pub use view::{Cursor, Entry, Epoch, NO_EPOCH, Past, ViewHead};

@@ -9,13 +9,13 @@ use lama_identity::Cid;
 
 use crate::agree::{Agreement, Verdict};
 use crate::incoming::Incoming;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Wanted};
 use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
 use crate::start::{reconciles, speculates, start};
-use crate::wire::{self, Hello, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
+use crate::wire::{self, Hello, Label, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
-    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Output, PairKey, Past,
-    Progress, StoreFailure, ViewHead,
+    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, Output, PairKey, Past,
+    Positions, Progress, StoreFailure, ViewHead,
 };
 
 /// Outputs that the host has not fetched, at which no more input is wanted.
@@ -137,27 +137,15 @@ impl Chum {
             return self.hello(Hello::read(message)?);
         }
         let first = !core::mem::replace(&mut self.hellos.went_on, true);
+        if let Some((bare, label)) = Label::read(kind) {
+            return self.labelled(bare, label, message);
+        }
         match kind {
-            wire::OBJECTS => {
-                self.incoming.objects(message)?;
-                self.agreement.objects_came(self.incoming.received());
-            }
-            wire::GONE => {
-                self.incoming.gone(message)?;
-                self.agreement.objects_came(self.incoming.received());
-            }
-            wire::ACK => {
-                let upto = wire::read_ack(message)?;
-                // Said before the peer knew that we count from 0 again.
-                if !self.reconcile.is_between() {
-                    self.acked(upto)?;
-                }
-            }
             wire::SYNCED => {
                 let claim = Synced::read(message)?;
                 if !self.reconcile.is_between() {
                     self.incoming.told(claim.own)?;
-                    self.acked(claim.peer)?;
+                    self.acked(Lane::Blobs, claim.peer)?;
                     self.agreement.claimed(claim);
                 }
             }
@@ -173,6 +161,21 @@ impl Chum {
         Ok(())
     }
 
+    /// OBJECTS, GONE or ACK.
+    fn labelled(&mut self, bare: u8, label: Label, message: &Bytes) -> Result<(), ChumError> {
+        if bare == wire::ACK {
+            let (covers, upto) = wire::read_ack(message)?;
+            // Else said before the peer knew that we count from 0 again.
+            return if self.reconcile.is_between() { Ok(()) } else { self.acked(covers, upto) };
+        }
+        let upto = match bare {
+            wire::OBJECTS => self.incoming.objects(label, message)?,
+            _ => self.incoming.gone(label, message)?,
+        };
+        self.agreement.objects_came(upto);
+        Ok(())
+    }
+
     /// What our HELLO says, from now on.
     fn our_hello(&mut self) -> Hello {
         let (head, cursor) = (self.own, self.stored);
@@ -181,13 +184,13 @@ impl Chum {
 
     fn hello(&mut self, theirs: Hello) -> Result<(), ChumError> {
         let ours = self.our_hello();
-        if theirs.cursor.epoch == ours.head.epoch && theirs.cursor.upto > ours.head.seq {
+        if theirs.cursor.epoch == ours.head.epoch && theirs.cursor.upto.highest() > ours.head.seq {
             return Err(ChumError::CursorBeyondHead);
         }
         self.hellos.theirs = Some(theirs);
         let (sending, receiving) = (start(&ours, &theirs), start(&theirs, &ours));
         // Where sending starts, the peer has everything before: by its cursor, or because the sets are equal.
-        if sending.from > 0 {
+        if sending.from != Positions::all(0) {
             self.outputs.push_back(Output::Acked(Cursor { epoch: ours.head.epoch, upto: sending.from }));
         }
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
@@ -195,20 +198,20 @@ impl Chum {
         if reconciles(&ours, &theirs) {
             self.outgoing.hold();
             if self.reconcile.begin(0) {
-                self.outgoing.begin(0, 0);
+                self.outgoing.begin(Positions::all(0), 0);
             }
         } else {
             self.reconcile.skip();
         }
         let cursor = Cursor { epoch: theirs.head.epoch, upto: receiving.from };
         // Sets are equal, so the peer's log is taken over though nothing of it was sent.
-        if cursor != self.stored && receiving.from == theirs.head.seq {
+        if cursor != self.stored && receiving.from == Positions::all(theirs.head.seq) {
             self.cursor(cursor);
         }
         self.agreement.begin(
-            claim(&ours.head, ours.cursor.upto),
-            claim(&theirs.head, theirs.cursor.upto),
-            sending.from,
+            claim(&ours.head, ours.cursor.upto.whole()),
+            claim(&theirs.head, theirs.cursor.upto.whole()),
+            sending.from.whole(),
         );
         Ok(())
     }
@@ -247,7 +250,7 @@ impl Chum {
         let picks = match self.reconcile.ids(ids, next)? {
             Scanned::Part => None,
             Scanned::Said => {
-                self.outgoing.begin(0, 0);
+                self.outgoing.begin(Positions::all(0), 0);
                 if self.reconcile.is_repeated() {
                     self.agreement.begin_again();
                 }
@@ -328,8 +331,9 @@ impl Chum {
         if known { ChumError::Store(failure) } else { ChumError::UnknownTicket(ticket) }
     }
 
-    fn acked(&mut self, upto: u64) -> Result<(), ChumError> {
-        if self.outgoing.acknowledged(upto)? {
+    fn acked(&mut self, covers: Lane, upto: u64) -> Result<(), ChumError> {
+        if self.outgoing.acknowledged(covers, upto)? {
+            let upto = self.outgoing.acked();
             self.outputs.push_back(Output::Acked(Cursor { epoch: self.own.epoch, upto }));
         }
         Ok(())
@@ -354,19 +358,22 @@ impl Chum {
     fn go_on(&mut self) {
         let Some(theirs) = self.hellos.theirs else { return };
         let epoch = theirs.head.epoch;
-        if let Some((after, whole)) = self.outgoing.next_scan(self.own.seq, &self.config) {
+        if let Some(wanted) = self.outgoing.next_scan(self.own.seq, &self.config) {
             let ticket = self.tickets.issue();
-            self.outgoing.scanning(ticket);
-            self.outputs.push_back(Output::Scan { ticket, after, max_bytes: self.config.page_bytes, whole });
+            self.outgoing.scanning(ticket, wanted);
+            let Wanted { after, lanes, whole } = wanted;
+            let max_bytes = self.config.page_bytes;
+            self.outputs.push_back(Output::Scan { ticket, after, lanes, max_bytes, whole });
         }
         if let Some(seqs) = self.outgoing.next_fetch(&self.config) {
             let ticket = self.tickets.issue();
-            self.outgoing.scanning(ticket);
+            self.outgoing.fetching(ticket);
             self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.page_bytes });
         }
         self.import(epoch);
         if self.incoming.advance() {
-            self.cursor(Cursor { epoch, upto: self.incoming.durable() });
+            let cursor = self.taken_over(epoch, self.incoming.durable());
+            self.cursor(cursor);
         }
         self.report_progress();
         self.judge();
@@ -382,28 +389,28 @@ impl Chum {
         }
     }
 
-    /// Hands out what came. What reconciliation found does not move the cursor before all of it is there: up to
-    /// then it says nothing of the entries in between.
+    /// Hands out what came.
     fn import(&mut self, epoch: Epoch) {
-        while let Some(batch) = self.incoming.next_import(&self.config) {
+        while let Some((urgent, objects)) = self.incoming.next_import(&self.config) {
             let ticket = self.tickets.issue();
-            self.incoming.importing(ticket, batch.upto);
-            let snapshot = self.incoming.snapshot();
-            let mut after = batch.after;
-            if batch.upto < snapshot {
-                after = self.stored.upto;
-            } else {
-                after = if after < snapshot { 0 } else { after };
-                self.stored = Cursor { epoch, upto: batch.upto };
-            }
+            self.incoming.importing(ticket, urgent);
+            let before = self.stored;
+            self.stored = self.taken_over(epoch, self.incoming.handed());
             let Cursor { epoch, upto } = self.stored;
-            self.outputs.push_back(Output::Import { ticket, objects: batch.objects, epoch, after, upto });
+            let after = if before.epoch == epoch { before.upto } else { Positions::all(0) };
+            self.outputs.push_back(Output::Import { ticket, objects, epoch, after, upto });
         }
+    }
+
+    /// The cursor once the peer's log is taken over up to there. What reconciliation found moves it when all of it is
+    /// there: up to then it says nothing of the entries in between.
+    fn taken_over(&self, epoch: Epoch, upto: Positions) -> Cursor {
+        if upto.whole() < self.incoming.snapshot() { self.stored } else { Cursor { epoch, upto } }
     }
 
     fn judge(&mut self) {
         let own = (self.own.count, self.own.fingerprint);
-        let (settled, received) = (self.is_settled(), self.incoming.received());
+        let (settled, received) = (self.is_settled(), self.incoming.received().whole());
         match self.agreement.judge(own, settled, received, self.outgoing.last_object()) {
             Some(Verdict::Equal) => self.event(Event::InSync { count: own.0, fingerprint: own.1 }),
             Some(Verdict::Unequal((ours, theirs))) => match self.reconcile.another() {
@@ -429,7 +436,7 @@ impl Chum {
             received: ahead(
                 self.progress.received,
                 Flow {
-                    done: self.incoming.durable().saturating_sub(received),
+                    done: self.incoming.done().saturating_sub(received),
                     total: Some(self.incoming.head().saturating_sub(received)),
                     objects: self.incoming.objects_durable,
                     bytes: self.incoming.bytes_durable,
@@ -458,13 +465,14 @@ impl Chum {
     /// Whether everything of ours is sent and everything that came is durable: our head is a snapshot to compare.
     fn is_settled(&self) -> bool {
         let exchanged = self.outgoing.is_empty() && self.incoming.is_idle();
-        exchanged && self.outgoing.sent() == self.own.seq && !self.reconcile.is_active()
+        exchanged && self.outgoing.sent().whole() == self.own.seq && !self.reconcile.is_active()
     }
 
     /// The claim to send now, if one is due.
     fn claim_due(&self) -> Option<Synced> {
-        let now = claim(&self.own, self.incoming.durable());
-        (self.is_settled() && self.agreement.claim_due(&now)).then_some(now)
+        let now = claim(&self.own, self.incoming.durable().whole());
+        let due = self.outgoing.is_told_unevenly() || self.agreement.claim_due(&now);
+        (self.is_settled() && due).then_some(now)
     }
 
     fn frame(&mut self, out: &mut BytesMut) -> bool {
@@ -491,18 +499,20 @@ impl Chum {
         }
         // A claim acknowledges, too.
         if let Some(claim) = self.claim_due() {
-            self.incoming.acknowledge();
+            self.incoming.claiming();
+            self.outgoing.claiming(claim.own);
             self.agreement.claiming(claim);
             claim.write(out);
             return true;
         }
         if self.incoming.ack_due() {
-            wire::ack(self.incoming.acknowledge(), out);
+            let (covers, upto) = self.incoming.acknowledge();
+            wire::ack(covers, upto, out);
             return true;
         }
         let sent = self.outgoing.write(self.own.seq, &self.config, out);
         if sent {
-            self.agreement.objects_sent(self.outgoing.sent());
+            self.agreement.objects_sent(self.outgoing.sent().whole());
         }
         sent
     }

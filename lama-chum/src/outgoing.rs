@@ -1,4 +1,8 @@
 //! The sending half: pages read ahead from the view log, packed into messages, bounded by what is unacknowledged.
+//!
+//! Each [`Lane`] has a queue of its own. An entry leaves when nothing of the lanes before its own is left up to its
+//! number, which keeps what an object links to before the object; among those that may leave, the first lane goes
+//! first.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -7,16 +11,17 @@ use bytes::{Bytes, BytesMut};
 use lama_core::Ticket;
 use lama_identity::Cid;
 
-use crate::wire::{self, MAX_GONE, MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len, gone_len};
+use crate::lane::{Ahead, LANES, Lane, Lanes, Positions};
+use crate::wire::{self, Label, MAX_GONE, MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len, gone_len};
 use crate::{ChumError, Config, Entry, MAX_OBJECT};
 
 /// Entries asked for in one fetch, at most.
 const FETCH: usize = 1_024;
 
-/// One OBJECTS message that is not acknowledged.
+/// One message that is not acknowledged.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
-    /// Everything up to here was sent before it.
+    /// Everything of its lane up to here was sent before it.
     from: u64,
     upto: u64,
     /// Bytes of the message: what the credit counts.
@@ -25,24 +30,73 @@ struct Flight {
     object_bytes: usize,
 }
 
-/// The sending half of the machine.
+/// One lane of our log.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
-    /// Objects read and not sent, in log order.
-    queue: VecDeque<Entry>,
-    queue_bytes: usize,
-    /// Where the session's sending began: what lies below, the peer has.
-    start: u64,
+struct Queue {
+    /// Entries read and not sent, in log order.
+    entries: VecDeque<Entry>,
+    bytes: usize,
     /// The log has been looked at up to here.
     scanned: u64,
     /// Everything up to here was sent, or needs no sending.
     sent: u64,
-    /// The peer holds everything up to here durably.
-    acked: u64,
-    /// Sequence number of the last object that was sent.
+    flight: VecDeque<Flight>,
+    flight_bytes: usize,
+    flight_objects: usize,
+}
+
+impl Queue {
+    /// Nothing waits to be sent: everything looked at is dealt with.
+    fn settle(&mut self) {
+        if self.entries.is_empty() {
+            self.sent = self.scanned;
+        }
+    }
+
+    /// Takes an entry to be sent, after those that wait.
+    fn push(&mut self, entry: Entry) {
+        self.bytes = self.bytes.saturating_add(entry.object.len());
+        self.entries.push_back(entry);
+    }
+
+    /// Gives the next entry, which is being sent.
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(entry.object.len());
+        self.sent = entry.seq;
+        Some(entry)
+    }
+}
+
+/// A scan that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) after: u64,
+    pub(crate) lanes: Lanes,
+    pub(crate) whole: bool,
+}
+
+/// A scan or a fetch that is under way.
+#[derive(Debug)]
+struct Scan {
+    ticket: Ticket,
+    after: u64,
+    lanes: Lanes,
+}
+
+/// The sending half of the machine.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    lanes: [Queue; LANES],
+    /// Where the session's sending began: what lies below, the peer has.
+    start: u64,
+    /// How far the peer holds our log durably.
+    acked: Positions,
+    /// How far the peer knows our log to be dealt with.
+    told: Positions,
+    /// Sequence number of the last object that was sent, in the order of the log.
     last_object: u64,
-    /// The scan under way, and where it began.
-    scan: Option<(Ticket, u64)>,
+    scan: Option<Scan>,
     /// What came from the peer is sent, too, up to here: the peer has lost it.
     whole_upto: u64,
     /// Nothing is read or sent: what the peer lacks is being found out.
@@ -50,9 +104,8 @@ pub(crate) struct Outgoing {
     /// Entries to send that reconciliation found, and the end of their snapshot: what follows it is scanned.
     picks: VecDeque<u64>,
     picks_upto: u64,
-    flight: VecDeque<Flight>,
-    flight_bytes: usize,
-    flight_objects: usize,
+    /// What is acknowledged beyond [`Outgoing::settled`].
+    ahead: Ahead,
     /// Objects ever sent, and what of them is acknowledged.
     pub(crate) objects_sent: u64,
     pub(crate) objects_acked: u64,
@@ -61,26 +114,32 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// Begins after `from`; what came from the peer is sent, too, up to `whole_upto`.
-    pub(crate) fn begin(&mut self, from: u64, whole_upto: u64) {
-        self.start = from;
-        self.scanned = from;
-        self.sent = from;
+    pub(crate) fn begin(&mut self, from: Positions, whole_upto: u64) {
+        for (queue, from) in self.lanes.iter_mut().zip(from.to_array()) {
+            queue.scanned = from;
+            queue.sent = from;
+        }
+        self.start = from.whole();
         self.acked = from;
-        self.last_object = from;
+        self.told = from;
+        self.last_object = from.whole();
+        self.ahead = Ahead::default();
         self.whole_upto = whole_upto;
     }
 
     /// Stops reading and sending. What was read and not sent will be read again.
     pub(crate) fn hold(&mut self) {
         self.held = true;
-        self.queue.clear();
-        self.queue_bytes = 0;
+        for queue in &mut self.lanes {
+            queue.entries.clear();
+            queue.bytes = 0;
+        }
         self.picks.clear();
     }
 
     /// Whether nothing is being read, and everything that was sent is acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
-        self.scan.is_none() && self.flight.is_empty()
+        self.scan.is_none() && self.lanes.iter().all(|queue| queue.flight.is_empty())
     }
 
     /// Sends these entries, ascending, then the log after `upto`.
@@ -89,15 +148,15 @@ impl Outgoing {
         self.picks = seqs.into();
         self.picks_upto = upto;
         if self.picks.is_empty() {
-            self.scanned = upto;
-            self.settle();
+            self.looked_at(Lanes::ALL, upto);
         }
     }
 
     /// The entries to fetch next, if any.
     pub(crate) fn next_fetch(&self, config: &Config) -> Option<Vec<u64>> {
-        let wanted = !self.held && self.scan.is_none() && self.queue_bytes < config.page_bytes;
-        (wanted && !self.picks.is_empty()).then(|| self.picks.iter().copied().take(FETCH).collect())
+        let room = self.lanes.iter().all(|queue| queue.bytes < config.page_bytes);
+        let wanted = !self.held && self.scan.is_none() && room && !self.picks.is_empty();
+        wanted.then(|| self.picks.iter().copied().take(FETCH).collect())
     }
 
     /// Where the session's sending began.
@@ -105,14 +164,28 @@ impl Outgoing {
         self.start
     }
 
-    /// Everything up to here was sent, or needed no sending.
-    pub(crate) const fn sent(&self) -> u64 {
-        self.sent
+    /// How far everything was sent, or needed no sending. A lane counts no further than those before it.
+    pub(crate) fn sent(&self) -> Positions {
+        Positions::limited(self.lanes.each_ref().map(|queue| queue.sent))
     }
 
-    /// Everything up to here is dealt with: durable at the peer, or in need of no sending.
-    pub(crate) fn done(&self) -> u64 {
-        self.flight.front().map_or(self.sent, |flight| flight.from)
+    /// How many entries from the start of our log on are dealt with: durable at the peer, or in need of no sending.
+    pub(crate) fn done(&mut self) -> u64 {
+        let settled =
+            self.lanes.iter().map(|queue| queue.flight.front().map_or(queue.sent, |flight| flight.from));
+        let settled = settled.min().unwrap_or_default();
+        self.ahead.done(settled)
+    }
+
+    /// Whether the peer knows of some lanes that they are further than others: though nothing is left, its cursor would
+    /// stay so.
+    pub(crate) fn is_told_unevenly(&self) -> bool {
+        self.told != Positions::all(self.told.whole())
+    }
+
+    /// The peer is told that nothing is left up to there.
+    pub(crate) const fn claiming(&mut self, upto: u64) {
+        self.told = Positions::all(upto);
     }
 
     /// Sequence number of the last object that was sent; where the session began if none was.
@@ -120,37 +193,50 @@ impl Outgoing {
         self.last_object
     }
 
-    /// Whether there is an object to send.
+    /// Whether there is no object to send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.lanes.iter().all(|queue| queue.entries.is_empty())
     }
 
-    /// Whether another scan is wanted, in a log that ends at `head`: after which entry, and whether it takes the
-    /// whole view. One page is read while the page before it is being sent.
-    pub(crate) fn next_scan(&self, head: u64, config: &Config) -> Option<(u64, bool)> {
-        let idle = self.scan.is_none() && !self.held && self.picks.is_empty();
-        let wanted = idle && self.scanned < head && self.queue_bytes < config.page_bytes;
-        wanted.then_some((self.scanned, self.scanned < self.whole_upto))
+    /// The next scan, if one is wanted in a log that ends at `head`. One page is read while the page before it is
+    /// being sent. The first lane that has room is looked after, and those behind it as far as they stand at the
+    /// same place: as long as nothing is overtaken that is one scan for all.
+    pub(crate) fn next_scan(&self, head: u64, config: &Config) -> Option<Wanted> {
+        if self.scan.is_some() || self.held || !self.picks.is_empty() {
+            return None;
+        }
+        let room = |queue: &Queue| queue.scanned < head && queue.bytes < config.page_bytes;
+        let lanes = || self.lanes.iter().zip(Lane::ALL).skip_while(|(queue, _)| !room(queue));
+        let after = lanes().next()?.0.scanned;
+        let together = lanes().take_while(|(queue, _)| room(queue) && queue.scanned == after);
+        let lanes = together.fold(Lanes::NONE, |lanes, (_, lane)| lanes.with(lane));
+        Some(Wanted { after, lanes, whole: after < self.whole_upto })
     }
 
     /// Notes the scan that was asked for.
-    pub(crate) fn scanning(&mut self, ticket: Ticket) {
-        self.scan = Some((ticket, self.scanned));
+    pub(crate) fn scanning(&mut self, ticket: Ticket, wanted: Wanted) {
+        self.scan = Some(Scan { ticket, after: wanted.after, lanes: wanted.lanes });
+    }
+
+    /// Notes the fetch that was asked for.
+    pub(crate) fn fetching(&mut self, ticket: Ticket) {
+        let after = self.lanes.first().map_or(0, |queue| queue.scanned);
+        self.scan = Some(Scan { ticket, after, lanes: Lanes::ALL });
     }
 
     /// Whether `ticket` names the scan under way.
     pub(crate) fn is_scan(&self, ticket: Ticket) -> bool {
-        self.scan.is_some_and(|(scan, _)| scan == ticket)
+        self.scan.as_ref().is_some_and(|scan| scan.ticket == ticket)
     }
 
     /// Takes a page of a log that ends at `head`.
     pub(crate) fn page(&mut self, entries: Vec<Entry>, next: u64, head: u64) -> Result<(), ChumError> {
-        let Some((_, after)) = self.scan.take() else { return Err(ChumError::PageOutOfOrder) };
+        let Some(Scan { after, lanes, .. }) = self.scan.take() else { return Err(ChumError::PageOutOfOrder) };
         if self.held {
             return Ok(());
         }
         if !self.picks.is_empty() {
-            return self.fetched(entries, next);
+            return self.fetched(entries, after, next);
         }
         // No way forward though the log goes on: the next scan would be the same one again, for ever.
         if next < after || (next == after && after < head) || next > head {
@@ -158,75 +244,72 @@ impl Outgoing {
         }
         let mut last = after;
         for entry in entries {
-            if entry.seq <= last || entry.seq > next {
+            if entry.seq <= last || entry.seq > next || !lanes.contains(entry.lane) {
                 return Err(ChumError::PageOutOfOrder);
             }
             last = entry.seq;
             // What was appended by an import since the scan began is known to the peer by now (see `skip`).
-            let known = entry.source_is_peer && entry.seq > self.whole_upto;
-            if known || entry.seq <= self.scanned {
+            if entry.source_is_peer
+                && (entry.seq > self.whole_upto || (entry.object.is_empty() && !entry.gone))
+            {
                 continue;
             }
-            if entry.gone {
-                self.queue.push_back(Entry { object: Bytes::new(), ..entry });
-                continue;
-            }
-            if entry.object.is_empty() && entry.source_is_peer {
-                continue;
-            }
-            if entry.object.is_empty() || entry.object.len() > MAX_OBJECT {
-                return Err(ChumError::ObjectUnsendable);
-            }
-            self.queue_bytes = self.queue_bytes.saturating_add(entry.object.len());
-            self.queue.push_back(entry);
+            self.queue(entry)?;
         }
-        self.scanned = self.scanned.max(next);
-        self.settle();
+        self.looked_at(lanes, next);
         Ok(())
     }
 
+    /// Puts an entry into its lane, unless that was looked at so far meanwhile.
+    fn queue(&mut self, entry: Entry) -> Result<(), ChumError> {
+        let sendable = !entry.object.is_empty() && entry.object.len() <= MAX_OBJECT;
+        if !sendable && !entry.gone {
+            return Err(ChumError::ObjectUnsendable);
+        }
+        let object = if entry.gone { Bytes::new() } else { entry.object };
+        if let Some(queue) = self.lanes.get_mut(entry.lane.index()).filter(|queue| entry.seq > queue.scanned)
+        {
+            queue.push(Entry { object, ..entry });
+        }
+        Ok(())
+    }
+
+    /// The log was looked at for some lanes.
+    fn looked_at(&mut self, lanes: Lanes, upto: u64) {
+        for (queue, _) in self.lanes.iter_mut().zip(Lane::ALL).filter(|(_, lane)| lanes.contains(*lane)) {
+            queue.scanned = upto.max(queue.scanned);
+            queue.settle();
+        }
+    }
+
     /// Takes entries that reconciliation found, up to `next`.
-    fn fetched(&mut self, entries: Vec<Entry>, next: u64) -> Result<(), ChumError> {
+    fn fetched(&mut self, entries: Vec<Entry>, after: u64, next: u64) -> Result<(), ChumError> {
         let before = self.picks.len();
-        let mut last = self.scanned;
+        let mut last = after;
         for entry in entries {
             while self.picks.pop_front_if(|pick| *pick < entry.seq).is_some() {}
             if entry.seq <= last || self.picks.pop_front_if(|pick| *pick == entry.seq).is_none() {
                 return Err(ChumError::PageOutOfOrder);
             }
             last = entry.seq;
-            if entry.gone {
-                self.queue.push_back(Entry { object: Bytes::new(), ..entry });
-                continue;
-            }
-            if entry.object.is_empty() || entry.object.len() > MAX_OBJECT {
-                return Err(ChumError::ObjectUnsendable);
-            }
-            self.queue_bytes = self.queue_bytes.saturating_add(entry.object.len());
-            self.queue.push_back(entry);
+            self.queue(entry)?;
         }
         while self.picks.pop_front_if(|pick| *pick <= next).is_some() {}
         if last > next || self.picks.len() == before {
             return Err(ChumError::PageOutOfOrder);
         }
-        self.scanned = if self.picks.is_empty() { self.picks_upto } else { next };
-        self.settle();
+        self.looked_at(Lanes::ALL, if self.picks.is_empty() { self.picks_upto } else { next });
         Ok(())
     }
 
     /// The entries after `before` up to `head` came from the peer just now: nothing to read there, if everything
     /// before them was read.
     pub(crate) fn skip(&mut self, before: u64, head: u64) {
-        if !self.held && before <= self.scanned && self.scanned < head {
-            self.scanned = head;
-            self.settle();
-        }
-    }
-
-    /// Nothing waits to be sent: everything looked at is dealt with.
-    fn settle(&mut self) {
-        if self.queue.is_empty() {
-            self.sent = self.scanned;
+        for queue in &mut self.lanes {
+            if !self.held && before <= queue.scanned && queue.scanned < head {
+                queue.scanned = head;
+                queue.settle();
+            }
         }
     }
 
@@ -235,94 +318,162 @@ impl Outgoing {
         if self.held {
             return false;
         }
-        let Some(first) = self.queue.front() else { return false };
-        if first.gone {
-            return self.write_gone(head, config, out);
+        // Up to here nothing of the lanes before is left.
+        let mut limit = u64::MAX;
+        for lane in Lane::ALL {
+            let Some(queue) = self.lanes.get(lane.index()) else { break };
+            if let Some(first) = queue.entries.front().filter(|first| first.seq <= limit) {
+                // Without credit the lanes behind wait, too: what is small would overtake for ever.
+                return match first.gone {
+                    true => self.write_gone(lane, limit, head, config, out),
+                    false => self.write_objects(lane, limit, head, config, out),
+                };
+            }
+            limit = limit.min(queue.sent);
         }
-        let from = self.sent;
-        if !self.flight.is_empty()
-            && !self.has_credit(OBJECTS_HEADER + framed_len(first.object.len()), 1, config)
-        {
+        false
+    }
+
+    fn write_objects(
+        &mut self,
+        lane: Lane,
+        limit: u64,
+        head: u64,
+        config: &Config,
+        out: &mut BytesMut,
+    ) -> bool {
+        let credit = self.credit(lane, config);
+        let Some(queue) = self.lanes.get_mut(lane.index()) else { return false };
+        let Some(first) = queue.entries.front() else { return false };
+        if !credit.allows(OBJECTS_HEADER + framed_len(first.object.len()), 1) {
             return false;
         }
-        out.reserve(config.room.min(self.queue_bytes.saturating_add(OBJECTS_HEADER)));
+        let from = queue.sent;
+        out.reserve(config.room.min(queue.bytes.saturating_add(OBJECTS_HEADER)));
         let mut writer = ObjectsWriter::begin(out);
         let mut object_bytes = 0_usize;
-        while let Some(entry) = self.queue.front() {
+        while let Some(entry) = queue.entries.front().filter(|entry| !entry.gone && entry.seq <= limit) {
             let len = writer.written().saturating_add(framed_len(entry.object.len()));
             let objects = usize::from(writer.count()).saturating_add(1);
             // The first object always goes: it has a message of its own if it is larger than the room.
-            let fits = len <= config.room
-                && objects <= usize::from(u16::MAX)
-                && self.has_credit(len, objects, config);
-            if entry.gone || !(objects == 1 || fits) {
+            let fits = len <= config.room && objects <= usize::from(u16::MAX) && credit.has(len, objects);
+            if !(objects == 1 || fits) {
                 break;
             }
+            let Some(entry) = queue.pop() else { break };
             writer.push(entry.id.codec(), &entry.object);
             object_bytes = object_bytes.saturating_add(entry.object.len());
-            self.last_object = entry.seq;
-            self.sent = entry.seq;
-            self.queue.pop_front();
         }
-        self.queue_bytes = self.queue_bytes.saturating_sub(object_bytes);
-        self.settle();
         let objects = usize::from(writer.count());
-        let len = writer.finish(self.sent, head);
+        let (label, upto) = self.label(lane);
+        let len = writer.finish(label, upto, head);
         debug_assert!(len <= MAX_MESSAGE, "one object never takes more");
-        self.fly(Flight { from, upto: self.sent, len, objects, object_bytes });
+        self.fly(lane, Flight { from, upto, len, objects, object_bytes });
         true
     }
 
-    /// Writes one GONE with the tombstones at the front of the queue.
-    fn write_gone(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
-        let from = self.sent;
+    /// Writes one GONE with the tombstones at the front of a lane.
+    fn write_gone(&mut self, lane: Lane, limit: u64, head: u64, config: &Config, out: &mut BytesMut) -> bool {
+        let credit = self.credit(lane, config);
+        let Some(queue) = self.lanes.get_mut(lane.index()) else { return false };
+        let from = queue.sent;
         let fits = |count: &usize| {
             let len = gone_len(*count);
-            (len <= config.room && self.has_credit(len, *count, config))
-                || (*count == 1 && self.flight.is_empty())
+            (len <= config.room && credit.has(len, *count)) || (*count == 1 && credit.allows(len, 1))
         };
-        let waiting = self.queue.iter().take_while(|entry| entry.gone).count().min(MAX_GONE);
+        let waiting = queue.entries.iter().take_while(|entry| entry.gone && entry.seq <= limit);
+        let waiting = waiting.count().min(MAX_GONE);
         let count = (1..=waiting).take_while(fits).last().unwrap_or(0);
-        let Some(last) = count.checked_sub(1).and_then(|last| self.queue.get(last)) else { return false };
-        self.last_object = last.seq;
-        self.sent = last.seq;
-        let ids: Vec<Cid> = self.queue.drain(..count).map(|entry| entry.id).collect();
-        self.settle();
-        let len = wire::write_gone(self.sent, head, ids.into_iter(), out);
-        self.fly(Flight { from, upto: self.sent, len, objects: count, object_bytes: 0 });
+        if count == 0 {
+            return false;
+        }
+        let ids: Vec<Cid> = core::iter::from_fn(|| queue.pop()).take(count).map(|entry| entry.id).collect();
+        let (label, upto) = self.label(lane);
+        let len = wire::write_gone(label, upto, head, ids.into_iter(), out);
+        self.fly(lane, Flight { from, upto, len, objects: count, object_bytes: 0 });
         true
+    }
+
+    /// What a message says that has just taken entries from a lane: its label, and up to where the lane is sent now.
+    /// All lanes move of which nothing is left up to there.
+    fn label(&mut self, lane: Lane) -> (Label, u64) {
+        if let Some(queue) = self.lanes.get_mut(lane.index()) {
+            self.last_object = self.last_object.max(queue.sent);
+            queue.settle();
+        }
+        let sent = self.sent();
+        let upto = sent.of(lane);
+        let covers = Lane::ALL.into_iter().rfind(|lane| sent.of(*lane) == upto).unwrap_or(lane);
+        self.told.raise(covers, upto);
+        (Label { covers, urgent: lane == Lane::Interactive }, upto)
     }
 
     /// A message is under way.
-    fn fly(&mut self, flight: Flight) {
-        self.flight_bytes = self.flight_bytes.saturating_add(flight.len);
-        self.flight_objects = self.flight_objects.saturating_add(flight.objects);
+    fn fly(&mut self, lane: Lane, flight: Flight) {
         self.objects_sent = self.objects_sent.saturating_add(flight.objects as u64);
-        self.flight.push_back(flight);
+        if let Some(queue) = self.lanes.get_mut(lane.index()) {
+            queue.flight_bytes = queue.flight_bytes.saturating_add(flight.len);
+            queue.flight_objects = queue.flight_objects.saturating_add(flight.objects);
+            queue.flight.push_back(flight);
+        }
     }
 
-    fn has_credit(&self, len: usize, objects: usize, config: &Config) -> bool {
-        self.flight_bytes.saturating_add(len) <= config.send_bytes
-            && self.flight_objects.saturating_add(objects) <= config.send_objects
+    /// What may be sent of a lane.
+    fn credit(&self, lane: Lane, config: &Config) -> Credit {
+        let urgent = lane == Lane::Interactive;
+        let (max_bytes, max_objects) = config.credit(urgent);
+        let mut own =
+            self.lanes.iter().zip(Lane::ALL).filter(|(_, other)| urgent == (*other == Lane::Interactive));
+        Credit {
+            idle: own.all(|(queue, _)| queue.flight.is_empty()),
+            bytes: max_bytes.saturating_sub(self.lanes.iter().map(|queue| queue.flight_bytes).sum()),
+            objects: max_objects.saturating_sub(self.lanes.iter().map(|queue| queue.flight_objects).sum()),
+        }
     }
 
-    /// The peer holds everything up to `upto` durably. Whether that is news.
-    pub(crate) fn acknowledged(&mut self, upto: u64) -> Result<bool, ChumError> {
-        if upto > self.sent {
+    /// The peer holds everything up to `upto` durably, of this lane and of those before it. Whether that is news.
+    pub(crate) fn acknowledged(&mut self, covers: Lane, upto: u64) -> Result<bool, ChumError> {
+        if upto > self.sent().of(covers) {
             return Err(ChumError::AckBeyondSent);
         }
-        if upto < self.acked {
+        if upto < self.acked.of(covers) {
             return Err(ChumError::AckWentBack);
         }
-        let news = upto > self.acked;
-        self.acked = upto;
-        while let Some(flight) = self.flight.front().filter(|flight| flight.upto <= upto) {
-            self.flight_bytes = self.flight_bytes.saturating_sub(flight.len);
-            self.flight_objects = self.flight_objects.saturating_sub(flight.objects);
-            self.objects_acked = self.objects_acked.saturating_add(flight.objects as u64);
-            self.bytes_acked = self.bytes_acked.saturating_add(flight.object_bytes as u64);
-            self.flight.pop_front();
+        let before = self.acked;
+        self.acked.raise(covers, upto);
+        for (queue, upto) in self.lanes.iter_mut().zip(self.acked.to_array()) {
+            while let Some(flight) = queue.flight.pop_front_if(|flight| flight.upto <= upto) {
+                queue.flight_bytes = queue.flight_bytes.saturating_sub(flight.len);
+                queue.flight_objects = queue.flight_objects.saturating_sub(flight.objects);
+                self.objects_acked = self.objects_acked.saturating_add(flight.objects as u64);
+                self.bytes_acked = self.bytes_acked.saturating_add(flight.object_bytes as u64);
+                self.ahead.add(flight.from, flight.objects as u64);
+            }
         }
-        Ok(news)
+        Ok(self.acked != before)
+    }
+
+    /// How far the peer holds our log durably.
+    pub(crate) const fn acked(&self) -> Positions {
+        self.acked
+    }
+}
+
+/// What may still be sent unacknowledged.
+#[derive(Debug, Clone, Copy)]
+struct Credit {
+    /// Nothing of the kind is under way: one message may always be.
+    idle: bool,
+    bytes: usize,
+    objects: usize,
+}
+
+impl Credit {
+    const fn has(self, len: usize, objects: usize) -> bool {
+        len <= self.bytes && objects <= self.objects
+    }
+
+    const fn allows(self, len: usize, objects: usize) -> bool {
+        self.idle || self.has(len, objects)
     }
 }

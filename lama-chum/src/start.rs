@@ -1,19 +1,20 @@
 //! From where on each side sends: derived from both HELLOs alone, so both ends derive the same.
 
+use crate::Positions;
 use crate::wire::Hello;
 use crate::{NO_EPOCH, Past};
 
 /// From where on one side sends its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start {
-    /// Entries above this one are sent.
-    pub(crate) from: u64,
+    /// Entries above are sent.
+    pub(crate) from: Positions,
     /// Those that came from the receiver, too: it has lost them.
     pub(crate) whole: bool,
 }
 
-/// Entries behind the cursors of both sides above which both reconcile: what came to both through others is then
-/// not sent.
+/// Entries of which no lane was taken over yet, at both sides, above which both reconcile: what came to both through
+/// others is then not sent. What is left of a long transfer is no such tail: its first lane has gone ahead.
 const SHORT_TAIL: u64 = 64;
 
 /// From where on the side that said `sender` sends to the side that said `receiver`, unless they
@@ -26,11 +27,11 @@ const SHORT_TAIL: u64 = 64;
 /// | otherwise, one set being empty | 0 | yes |
 pub(crate) fn start(sender: &Hello, receiver: &Hello) -> Start {
     if equal(sender, receiver) {
-        Start { from: sender.head.seq, whole: false }
+        Start { from: Positions::all(sender.head.seq), whole: false }
     } else if tail(sender, receiver).is_some() {
         Start { from: receiver.cursor.upto, whole: false }
     } else {
-        Start { from: 0, whole: receiver.head.count == 0 }
+        Start { from: Positions::all(0), whole: receiver.head.count == 0 }
     }
 }
 
@@ -41,8 +42,8 @@ pub(crate) fn reconciles(ours: &Hello, theirs: &Hello) -> bool {
         return false;
     }
     match (tail(ours, theirs), tail(theirs, ours)) {
-        (Some(0), Some(0)) => true,
-        (Some(ours), Some(theirs)) => ours.min(theirs) > SHORT_TAIL,
+        (Some(Tail { left: 0, .. }), Some(Tail { left: 0, .. })) => true,
+        (Some(ours), Some(theirs)) => ours.new.min(theirs.new) > SHORT_TAIL,
         _ => true,
     }
 }
@@ -59,10 +60,20 @@ fn equal(a: &Hello, b: &Hello) -> bool {
     a.head.count == b.head.count && a.head.fingerprint == b.head.fingerprint
 }
 
-/// How many entries the sender has behind the receiver's cursor, if both cursors count.
-fn tail(sender: &Hello, receiver: &Hello) -> Option<u64> {
+/// What the sender has behind the receiver's cursor.
+struct Tail {
+    /// Entries not all of which were taken over.
+    left: u64,
+    /// Entries of which none was.
+    new: u64,
+}
+
+/// What the sender has behind the receiver's cursor, if both cursors count.
+fn tail(sender: &Hello, receiver: &Hello) -> Option<Tail> {
     let known = receiver.cursor.epoch == sender.head.epoch && sender.cursor.epoch == receiver.head.epoch;
-    known.then(|| sender.head.seq.saturating_sub(receiver.cursor.upto))
+    let behind = |upto| sender.head.seq.saturating_sub(upto);
+    let upto = receiver.cursor.upto;
+    known.then(|| Tail { left: behind(upto.whole()), new: behind(upto.highest()) })
 }
 
 #[cfg(test)]
@@ -76,7 +87,7 @@ mod tests {
         let fingerprint = Fingerprint([set; 16]);
         Hello {
             head: ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint },
-            cursor: Cursor { epoch: [their_epoch; 8], upto },
+            cursor: Cursor::all([their_epoch; 8], upto),
         }
     }
 
@@ -104,7 +115,7 @@ mod tests {
     #[test]
     fn every_case_of_the_table() {
         let case = |sender: Hello, receiver: Hello, from: u64, whole: bool, name: &str| {
-            assert_eq!(start(&sender, &receiver), Start { from, whole }, "{name}");
+            assert_eq!(start(&sender, &receiver), Start { from: Positions::all(from), whole }, "{name}");
         };
         let again = |ours: Hello, theirs: Hello, expected: bool, name: &str| {
             assert_eq!(reconciles(&ours, &theirs), expected, "{name}");
@@ -121,6 +132,19 @@ mod tests {
         again(hello(1, 999, 2, 4, 7), hello(2, 68, 1, 6, 8), false, "one long tail");
         again(hello(1, 999, 2, 4, 7), hello(2, 69, 1, 6, 8), true, "two long tails");
         case(hello(1, 9, 2, 3, 7), hello(2, 4, 1, 9, 8), 9, false, "the tail of the other direction");
+        let interrupted = |hello: Hello, ahead: u64| {
+            let upto = Positions::new([ahead, ahead, hello.cursor.upto.whole()]).unwrap();
+            Hello { cursor: Cursor { upto, ..hello.cursor }, ..hello }
+        };
+        let (ours, theirs) = (hello(1, 999, 2, 4, 7), hello(2, 999, 1, 6, 8));
+        again(
+            interrupted(ours, 990),
+            interrupted(theirs, 990),
+            false,
+            "two long transfers that were interrupted",
+        );
+        again(interrupted(ours, 990), interrupted(theirs, 20), false, "one of them, and one long tail");
+        again(interrupted(ours, 999), interrupted(theirs, 999), false, "bulk alone is missing");
         again(hello(1, 9, 0, 0, 7), hello(2, 4, 1, 6, 8), true, "one cursor only");
         again(hello(1, 9, 3, 4, 7), hello(2, 4, 1, 6, 8), true, "the receiver was restored");
         case(hello(1, 9, 3, 4, 7), hello(2, 0, 0, 0, 8), 0, true, "the receiver was re-created");

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use lama_identity::Cid;
 
-use crate::Fingerprint;
 use crate::recon::Sketch;
+use crate::{Fingerprint, Lane, Positions};
 
 /// Names one life of a store. Random, and new whenever the store was restored, re-created or not stopped
 /// cleanly, so that no cursor of an older life is trusted. [`NO_EPOCH`] stands for "none seen yet".
@@ -34,6 +34,8 @@ pub struct Entry {
     pub seq: u64,
     /// The object's id.
     pub id: Cid,
+    /// What it is to those who wait: not before the lane of any object that it links to.
+    pub lane: Lane,
     /// Whether the object came from the instance at the other end, to which it is therefore not sent (unless
     /// the [`crate::Output::Scan`] asked for the `whole` view). A store may leave such entries out altogether.
     pub source_is_peer: bool,
@@ -56,13 +58,21 @@ pub struct Past {
     pub agreed: Option<(u64, Fingerprint)>,
 }
 
-/// How far one log has been taken over, durably: everything up to `upto` in that `epoch` of the peer's log.
+/// How far one log has been taken over, durably: in each lane everything up to `upto` in that `epoch` of the peer's log.
 ///
 /// A cursor belongs to one's own person's view and the remote *instance*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
     /// The life of the peer's store in which `upto` counts; [`NO_EPOCH`] before first contact.
     pub epoch: Epoch,
-    /// The last sequence number taken over; 0 for none.
-    pub upto: u64,
+    /// The last sequence numbers taken over; 0 for none.
+    pub upto: Positions,
+}
+
+impl Cursor {
+    /// Everything up to `upto` was taken over, whatever its lane.
+    #[must_use]
+    pub const fn all(epoch: Epoch, upto: u64) -> Self {
+        Self { epoch, upto: Positions::all(upto) }
+    }
 }

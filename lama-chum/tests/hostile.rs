@@ -8,7 +8,10 @@ use common::victim::{Victim, cells, list, message, recon, shorts};
 use common::{Rng, object, objects, pair_key};
 use lama_chum::recon::{Cell, MAX_CELLS, ReconError};
 use lama_chum::wire::{self, ObjectsWriter, Synced, WantFlags};
-use lama_chum::{ChumError, Config, Event, Fingerprint, MAX_OBJECT, Refusal, WINDOW_BYTES, WINDOW_OBJECTS};
+use lama_chum::{
+    ChumError, Config, Event, Fingerprint, MAX_OBJECT, RESERVE_BYTES, RESERVE_OBJECTS, Refusal, WINDOW_BYTES,
+    WINDOW_OBJECTS,
+};
 use lama_core::Machine;
 use lama_identity::{Cid, Codec, EncodingError, cbor};
 
@@ -196,7 +199,10 @@ fn rounds_come_to_an_end() {
     for round in [1, 2] {
         victim.hear(&recon(round, 2, 10..100, 0)).unwrap();
         assert!(victim.kinds().contains(&wire::OBJECTS));
-        assert_eq!(Victim::hear(&mut victim, &message(|out| wire::ack(100, out))), Ok(()));
+        assert_eq!(
+            Victim::hear(&mut victim, &message(|out| wire::ack(lama_chum::Lane::Blobs, 100, out))),
+            Ok(())
+        );
     }
     assert_eq!(victim.hear(&recon(3, 2, 10..100, 0)), out_of_turn(wire::RECON));
     // The same round again, before and after its end.
@@ -212,14 +218,14 @@ fn chunks(upto: u64, count: usize, len: usize) -> Bytes {
     message(|out| {
         let mut writer = ObjectsWriter::begin(out);
         (0..count).for_each(|_| writer.push(Codec::Raw, &vec![upto as u8; len]));
-        writer.finish(upto, u32::MAX.into());
+        writer.finish(wire::Label::default(), upto, u32::MAX.into());
     })
 }
 
 fn gone(upto: u64) -> Bytes {
     let ids = (0..wire::MAX_GONE as u64).map(|n| Cid::of_chunk(&n.to_be_bytes()));
     message(|out| {
-        wire::write_gone(upto, u32::MAX.into(), ids, out);
+        wire::write_gone(wire::Label::default(), upto, u32::MAX.into(), ids, out);
     })
 }
 
@@ -227,9 +233,9 @@ fn gone(upto: u64) -> Bytes {
 fn streams_without_end_end_with_the_credit() {
     type Next = fn(u64) -> Bytes;
     let streams: [(Next, usize); 3] = [
-        (|upto| chunks(upto, 1, MAX_OBJECT), WINDOW_BYTES / MAX_OBJECT),
-        (|upto| chunks(upto, 1_000, 1), WINDOW_OBJECTS / 1_000 + 1),
-        (gone, WINDOW_OBJECTS / wire::MAX_GONE + 1),
+        (|upto| chunks(upto, 1, MAX_OBJECT), (WINDOW_BYTES - RESERVE_BYTES) / MAX_OBJECT + 1),
+        (|upto| chunks(upto, 1_000, 1), (WINDOW_OBJECTS - RESERVE_OBJECTS) / 1_000 + 1),
+        (gone, (WINDOW_OBJECTS - RESERVE_OBJECTS) / wire::MAX_GONE + 1),
     ];
     for (next, fit) in streams {
         let mut victim = Victim::new(Config::default(), 5, 0);
@@ -294,7 +300,7 @@ fn an_object_is_named_by_its_bytes_and_by_nothing_that_the_peer_says() {
     let objects = message(|out| {
         let mut writer = ObjectsWriter::begin(out);
         writer.push(Codec::Raw, &other);
-        writer.finish(1, 1);
+        writer.finish(wire::Label::default(), 1, 1);
     });
     victim.hear(&objects).unwrap();
     assert!(!victim.side.view.members.contains(&id));
@@ -307,7 +313,7 @@ fn deep_objects_are_refused_and_a_million_links_do_not_fit() {
         message(|out| {
             let mut writer = ObjectsWriter::begin(out);
             writer.push(Codec::DagCbor, object);
-            writer.finish(1, 1);
+            writer.finish(wire::Label::default(), 1, 1);
         })
     };
     // Arrays in arrays, the innermost empty.

@@ -134,14 +134,14 @@ fn floods_hold_little_more_than_the_credit() {
             message(|out: &mut BytesMut| {
                 let mut writer = ObjectsWriter::begin(out);
                 (0..count).for_each(|_| writer.push(Codec::Raw, &vec![upto as u8; len]));
-                writer.finish(upto, u32::MAX.into());
+                writer.finish(wire::Label::default(), upto, u32::MAX.into());
             })
         }
     };
     let gone = |upto: u64| {
         message(|out| {
             let ids = (0..wire::MAX_GONE as u64).map(|n| Cid::of_chunk(&n.to_be_bytes()));
-            wire::write_gone(upto, u32::MAX.into(), ids, out);
+            wire::write_gone(wire::Label::default(), upto, u32::MAX.into(), ids, out);
         })
     };
     // An id and the place of its bytes take 72 bytes more for each of 65,536 objects; a list that grows is copied.

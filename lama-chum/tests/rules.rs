@@ -6,10 +6,11 @@ mod common;
 use bytes::{BufMut, Bytes, BytesMut};
 use common::object;
 use lama_chum::recon::ReconError;
-use lama_chum::wire::{self, Hello, MAX_MESSAGE, ObjectsWriter, Recon, Synced, WantFlags};
+use lama_chum::wire::{self, Hello, Label, MAX_MESSAGE, ObjectsWriter, Recon, Synced, WantFlags};
 use lama_chum::{
-    Chum, ChumError, Config, Cursor, Entry, Fault, Fingerprint, ImportOutcome, Input, MAX_OBJECT, Output,
-    Refusal, StoreFailure, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
+    Chum, ChumError, Config, Cursor, Entry, Fault, Fingerprint, ImportOutcome, Input, Lane, MAX_OBJECT,
+    Output, Positions, RESERVE_BYTES, RESERVE_OBJECTS, Refusal, StoreFailure, ViewHead, WINDOW_BYTES,
+    WINDOW_OBJECTS,
 };
 use lama_core::{Instant, Machine, Now, Ticket, WallTime};
 use lama_identity::{Codec, EncodingError};
@@ -22,7 +23,7 @@ fn head(epoch: u8, seq: u64) -> ViewHead {
 
 /// A machine whose own log has five entries.
 fn fresh() -> Chum {
-    Chum::new(Config::default(), head(1, 5), Cursor { epoch: [2; 8], upto: 0 }, common::pair_key())
+    Chum::new(Config::default(), head(1, 5), Cursor::all([2; 8], 0), common::pair_key())
 }
 
 fn message(build: impl FnOnce(&mut BytesMut)) -> Input {
@@ -37,7 +38,7 @@ fn raw(bytes: &[u8]) -> Input {
 
 /// The peer's HELLO: its log has `seq` entries.
 fn hello(seq: u64) -> Input {
-    let cursor = Cursor { epoch: [1; 8], upto: 0 };
+    let cursor = Cursor::all([1; 8], 0);
     message(|out| Hello { head: head(2, seq), cursor }.write(out))
 }
 
@@ -58,7 +59,7 @@ fn started(send: bool) -> Chum {
 
 fn entry(seq: u64) -> Entry {
     let (id, object) = object("own", seq, 50);
-    Entry { seq, id, source_is_peer: false, gone: false, object }
+    Entry { seq, id, lane: Lane::Objects, source_is_peer: false, gone: false, object }
 }
 
 fn scan(chum: &mut Chum) -> Ticket {
@@ -75,7 +76,7 @@ fn objects(upto: u64, head: u64, objects: &[(Codec, Bytes)]) -> Input {
     message(|out| {
         let mut writer = ObjectsWriter::begin(out);
         objects.iter().for_each(|(codec, object)| writer.push(*codec, object));
-        writer.finish(upto, head);
+        writer.finish(Label::default(), upto, head);
     })
 }
 
@@ -139,7 +140,7 @@ fn wrong_length() {
 #[test]
 fn hello_missing() {
     refuses(fresh(), one(1, 1), ChumError::HelloMissing);
-    refuses(fresh(), message(|out| wire::ack(0, out)), ChumError::HelloMissing);
+    refuses(fresh(), message(|out| wire::ack(Lane::Blobs, 0, out)), ChumError::HelloMissing);
 }
 
 #[test]
@@ -158,19 +159,111 @@ fn unknown_version() {
 fn flags_of_hello_are_ignored() {
     let mut bytes = BytesMut::new();
     Hello { head: head(2, 1), cursor: Cursor::default() }.write(&mut bytes);
-    bytes[0] |= 0x0f;
+    bytes[0] |= 0x0e;
     fresh().handle(NOW, raw(&bytes)).unwrap();
 }
 
 #[test]
 fn cursor_beyond_head() {
     let theirs = |epoch, upto| {
-        message(|out| Hello { head: head(2, 9), cursor: Cursor { epoch: [epoch; 8], upto } }.write(out))
+        message(|out| Hello { head: head(2, 9), cursor: Cursor::all([epoch; 8], upto) }.write(out))
     };
     refuses(fresh(), theirs(1, 6), ChumError::CursorBeyondHead);
     fresh().handle(NOW, theirs(1, 5)).unwrap();
     // In another life of our store the number says nothing.
     fresh().handle(NOW, theirs(3, 6)).unwrap();
+}
+
+#[test]
+fn cursor_unordered() {
+    let theirs = |lanes: [u32; 3]| {
+        let mut bytes = BytesMut::new();
+        let upto = Positions::new([5, 5, 3]).unwrap();
+        Hello { head: head(2, 9), cursor: Cursor { epoch: [1; 8], upto } }.write(&mut bytes);
+        assert_eq!((bytes[0], bytes.len()), (0x11, wire::HELLO_LONG));
+        let places = [49, 45, 21];
+        for (at, upto) in places.into_iter().zip(lanes) {
+            bytes[at..at + 4].copy_from_slice(&upto.to_be_bytes());
+        }
+        Input::Message(bytes.freeze())
+    };
+    for lanes in [[4, 5, 3], [5, 2, 3], [2, 2, 3]] {
+        refuses(fresh(), theirs(lanes), ChumError::CursorUnordered);
+    }
+    for lanes in [[5, 5, 3], [5, 3, 3], [4, 4, 4]] {
+        fresh().handle(NOW, theirs(lanes)).unwrap();
+    }
+    refuses(fresh(), theirs([6, 5, 3]), ChumError::CursorBeyondHead);
+    let Input::Message(whole) = theirs([5, 5, 3]) else { panic!() };
+    for len in [45, 52] {
+        let wrong = ChumError::WrongLength { kind: 0x11, len };
+        refuses(fresh(), Input::Message(whole.slice(..len)), wrong);
+    }
+}
+
+/// The rules of objects hold in each lane by itself, and a lane takes those before it along.
+#[test]
+fn lanes_move_one_by_one() {
+    let in_lane = |covers, urgent, upto: u64| {
+        message(|out| {
+            let mut writer = ObjectsWriter::begin(out);
+            writer.push(Codec::DagCbor, &object("peer", upto, 50).1);
+            writer.finish(Label { covers, urgent }, upto, 100);
+        })
+    };
+    let positions = |chum: &mut Chum| {
+        let imports = std::iter::from_fn(|| chum.poll()).filter_map(|output| match output {
+            Output::Import { after, upto, .. } => Some((after.to_array(), upto.to_array())),
+            _ => None,
+        });
+        imports.collect::<Vec<_>>()
+    };
+    let mut chum = started(false);
+    chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();
+    assert_eq!(positions(&mut chum), [([0; 3], [40, 40, 0])]);
+    // Others wait as long as an import is under way; what someone waits for does not.
+    chum.handle(NOW, in_lane(Lane::Blobs, false, 30)).unwrap();
+    assert_eq!(positions(&mut chum), []);
+    chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
+    assert_eq!(positions(&mut chum), [([40, 40, 0], [90, 40, 0])]);
+    for (covers, upto) in [(Lane::Interactive, 90), (Lane::Objects, 40), (Lane::Blobs, 30)] {
+        let mut chum = started(false);
+        chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();
+        chum.handle(NOW, in_lane(Lane::Blobs, false, 30)).unwrap();
+        chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
+        while chum.poll().is_some() {}
+        refuses(chum, in_lane(covers, false, upto), ChumError::SequenceWentBack);
+    }
+    for kind in [0xc1, 0xc2, 0xc5, 0x0a, 0x43, 0x0c] {
+        refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
+    }
+}
+
+/// Bulk leaves a part of the window to what someone waits for.
+#[test]
+fn credit_is_kept_for_what_someone_waits_for() {
+    let big = |n: u64, urgent: bool| {
+        message(|out| {
+            let mut writer = ObjectsWriter::begin(out);
+            writer.push(Codec::Raw, &vec![n as u8; 200 << 10]);
+            writer.finish(Label { covers: Lane::Blobs, urgent }, n, 100);
+        })
+    };
+    let fill = || {
+        let mut chum = started(false);
+        let fit = (WINDOW_BYTES - RESERVE_BYTES) / ((200 << 10) + 15);
+        for n in 1..=fit as u64 {
+            chum.handle(NOW, big(n, false)).unwrap();
+        }
+        while chum.poll().is_some() {}
+        (chum, fit as u64 + 1)
+    };
+    let (chum, next) = fill();
+    refuses(chum, big(next, false), ChumError::CreditExceeded);
+    let (mut chum, next) = fill();
+    chum.handle(NOW, big(next, true)).unwrap();
+    while chum.poll().is_some() {}
+    refuses(chum, big(next + 1, true), ChumError::CreditExceeded);
 }
 
 #[test]
@@ -289,7 +382,7 @@ fn synced_went_back() {
 fn credit_exceeded() {
     let big = |n: u64| objects(n, 100, &[(Codec::Raw, Bytes::from(vec![n as u8; MAX_OBJECT]))]);
     let mut chum = started(false);
-    let fit = WINDOW_BYTES / (MAX_OBJECT + 15);
+    let fit = (WINDOW_BYTES - RESERVE_BYTES) / (MAX_OBJECT + 15);
     for n in 1..=fit as u64 {
         chum.handle(NOW, big(n)).unwrap();
     }
@@ -300,7 +393,11 @@ fn credit_exceeded() {
     let mut chum = started(false);
     chum.handle(NOW, objects(1, 100, &small)).unwrap();
     while chum.poll().is_some() {}
-    refuses(chum, objects(2, 100, &small[..WINDOW_OBJECTS - 60_000 + 1]), ChumError::CreditExceeded);
+    refuses(
+        chum,
+        objects(2, 100, &small[..WINDOW_OBJECTS - RESERVE_OBJECTS - 60_000 + 1]),
+        ChumError::CreditExceeded,
+    );
 }
 
 #[test]
@@ -328,17 +425,17 @@ fn credit_returns_with_the_acknowledgement_and_not_before() {
 #[test]
 fn ack_went_back() {
     let mut chum = started(true);
-    chum.handle(NOW, message(|out| wire::ack(5, out))).unwrap();
-    refuses(chum, message(|out| wire::ack(4, out)), ChumError::AckWentBack);
+    chum.handle(NOW, message(|out| wire::ack(Lane::Blobs, 5, out))).unwrap();
+    refuses(chum, message(|out| wire::ack(Lane::Blobs, 4, out)), ChumError::AckWentBack);
     let mut chum = started(true);
-    chum.handle(NOW, message(|out| wire::ack(5, out))).unwrap();
+    chum.handle(NOW, message(|out| wire::ack(Lane::Blobs, 5, out))).unwrap();
     refuses(chum, synced(100, 4), ChumError::AckWentBack);
 }
 
 #[test]
 fn ack_beyond_sent() {
-    refuses(started(false), message(|out| wire::ack(1, out)), ChumError::AckBeyondSent);
-    refuses(started(true), message(|out| wire::ack(6, out)), ChumError::AckBeyondSent);
+    refuses(started(false), message(|out| wire::ack(Lane::Blobs, 1, out)), ChumError::AckBeyondSent);
+    refuses(started(true), message(|out| wire::ack(Lane::Blobs, 6, out)), ChumError::AckBeyondSent);
     refuses(started(true), synced(100, 6), ChumError::AckBeyondSent);
 }
 
@@ -367,7 +464,7 @@ fn refused_malformed() {
 
 fn gone(upto: u64, head: u64, count: u64) -> Input {
     message(|out| {
-        wire::write_gone(upto, head, (0..count).map(|n| object("gone", n, 50).0), out);
+        wire::write_gone(Label::default(), upto, head, (0..count).map(|n| object("gone", n, 50).0), out);
     })
 }
 
@@ -399,11 +496,11 @@ fn gone_keeps_the_rules_of_objects() {
     refuses(chum, gone(3, 100, 1), ChumError::SequenceWentBack);
     let mut chum = started(false);
     let most = wire::MAX_GONE as u64;
-    for upto in 1..=64 {
+    for upto in 1..=63 {
         chum.handle(NOW, gone(upto, 100, most)).unwrap();
     }
     while chum.poll().is_some() {}
-    refuses(chum, gone(65, 100, 1), ChumError::CreditExceeded);
+    refuses(chum, gone(64, 100, 1), ChumError::CreditExceeded);
 }
 
 #[test]
@@ -501,10 +598,10 @@ fn nothing_leaves_before_the_import_is_durable() {
 fn reconciling(count: u64, more: u64) -> Chum {
     let key = common::pair_key().short_key(1);
     let head = |seq| ViewHead { epoch: [1; 8], seq, count: seq, fingerprint: Fingerprint([1; 16]) };
-    let cursor = Cursor { epoch: [2; 8], upto: 0 };
+    let cursor = Cursor::all([2; 8], 0);
     let mut chum = Chum::new(Config::default(), head(count), cursor, common::pair_key());
     let theirs = ViewHead { epoch: [2; 8], ..head(count + more) };
-    let cursor = Cursor { epoch: [1; 8], upto: count };
+    let cursor = Cursor { epoch: [1; 8], upto: Positions::all(count) };
     chum.handle(NOW, message(|out| Hello { head: theirs, cursor }.write(out))).unwrap();
     let ids: Vec<_> = (1..=count + more).map(|n| (n, object("own", n, 50).0)).collect();
     let mut sketch = lama_chum::recon::Sketch::default();

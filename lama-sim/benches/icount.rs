@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use lama_chum::recon::{
     Decoder, Outcome, ShortKey, Sketch, cells, compare, read_cells, read_list, scale, write_cells, write_list,
 };
-use lama_chum::{Fingerprint, PairKey};
+use lama_chum::{Fingerprint, Lanes, PairKey, Positions};
 use lama_core::Seed;
 use lama_handshake::noise::{CipherState, HandshakeState, Pattern, Setup};
 use lama_handshake::record::{MAX_BODY, Opener, Sealer};
@@ -165,7 +165,14 @@ fn import() -> Work {
     Box::new(move || {
         let objects = received.iter().map(|bytes| (Cid::of_object(bytes), bytes.clone())).collect();
         let (person, instance) = (from.person_id(), from.instance_id());
-        let import = Import { person, instance, objects, epoch: [9; 8], after: 0, upto: 1_000 };
+        let import = Import {
+            person,
+            instance,
+            objects,
+            epoch: [9; 8],
+            after: Positions::all(0),
+            upto: Positions::all(1_000),
+        };
         store.commit(vec![Write::Import(import)]).unwrap();
     })
 }
@@ -178,7 +185,8 @@ fn replay() -> Work {
     store.commit(vec![Write::Put { objects }, share]).unwrap();
     let (person, instance) = (to.person_id(), to.instance_id());
     Box::new(move || {
-        let read = Read::Page { person, instance, after: 0, max_bytes: 1 << 20, whole: true };
+        let read =
+            Read::Page { person, instance, after: 0, lanes: Lanes::ALL, max_bytes: 1 << 20, whole: true };
         black_box(store.ask(read).unwrap());
     })
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
+use lama_chum::{Lanes, Positions};
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
 use lama_store::conformance::fixture::{Dice, contact, peer, person};
@@ -110,8 +111,8 @@ fn import<E: Engine>(store: &mut Store<E>, from: &LocalIdentity, count: u64, bat
             instance: from.instance_id(),
             objects,
             epoch: [9; 8],
-            after: first,
-            upto: first + batch,
+            after: Positions::all(first),
+            upto: Positions::all(first + batch),
         };
         store.commit(vec![Write::Import(import)]).unwrap();
         longest = longest.max(start.elapsed().as_secs_f64());
@@ -143,7 +144,8 @@ fn replay<E: Engine>(store: &mut Store<E>, to: &LocalIdentity) -> (f64, String) 
     let (mut after, mut seen) = (0, 0);
     let taken = Taken::start();
     loop {
-        let read = Read::Page { person, instance, after, max_bytes: 512 << 10, whole: true };
+        let read =
+            Read::Page { person, instance, after, lanes: Lanes::ALL, max_bytes: 512 << 10, whole: true };
         let Ok(Reply::Page(page)) = store.ask(read) else { panic!() };
         if page.next == after {
             return taken.per(seen);

@@ -20,6 +20,8 @@ pub struct Config {
     pub max_versions: usize,
     /// Entries that one read of a channel or a view returns at most. Default 10,000.
     pub max_page_entries: usize,
+    /// Entries of other lanes that one [`Read::Page`](crate::Read::Page) passes over at most. Default 16,384.
+    pub max_page_walk: usize,
     /// Object bytes that one [`Read::Page`](crate::Read::Page) returns at most. Default 8 MiB.
     pub max_page_bytes: usize,
     /// Objects that the closure of one share may visit. Default 10,000,000.
@@ -47,6 +49,7 @@ impl Default for Config {
             max_person_refused: 1_000_000,
             max_versions: 512,
             max_page_entries: 10_000,
+            max_page_walk: 16_384,
             max_page_bytes: 8 << 20,
             max_closure: 10_000_000,
             recent_entries: 200_000,

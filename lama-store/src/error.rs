@@ -25,7 +25,7 @@ pub enum StoreError {
     },
     /// An import does not join what was imported before: the cursor it starts from lies behind the stored one.
     Hole {
-        /// The stored cursor.
+        /// The stored cursor, in the lane that does not join.
         stored: u64,
         /// Where the import starts.
         after: u64,

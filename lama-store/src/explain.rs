@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use lama_chum::Refusal;
+use lama_chum::{Lane, Refusal};
 use lama_identity::{Cid, ContactState, PersonId};
 
 use crate::api::{Explanation, QuotaRow, Standing};
@@ -77,10 +77,11 @@ impl<E: Engine> Store<E> {
         state: u8,
         told: &mut Explanation,
     ) -> Result<(), StoreError> {
-        let (mut last, mut came, mut direct) = (0, state & Slot::CAME != 0, false);
+        let mut at = (0, Lane::default());
+        let (mut came, mut direct) = (state & Slot::CAME != 0, false);
         self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
             if entry.id == told.object && !entry.has(VOID) {
-                last = entry.seq;
+                at = (entry.seq, entry.lane);
                 came |= entry.source != 0 && !entry.has(GONE);
                 direct |= entry.has(ROOT);
             }
@@ -98,11 +99,12 @@ impl<E: Engine> Store<E> {
             None if !slot.is_visible() => Some(Standing::NotHere),
             None => None,
         };
-        let sent = self.hot.views.get(&view).is_some_and(|log| log.sent >= last);
+        let (last, lane) = at;
+        let sent = self.hot.views.get(&view).is_some_and(|log| log.sent.of(lane) >= last);
         let on_its_way = if sent { Standing::Sent } else { Standing::Pending };
         for number in self.hot.peers_of.get(&view).into_iter().flatten() {
             let Some(peer) = self.hot.peers.get(number) else { continue };
-            let has_it = self.hot.acked(&peer.progress) >= last;
+            let has_it = self.hot.acked(&peer.progress).of(lane) >= last;
             let standing = fixed.unwrap_or(if has_it { Standing::Acknowledged } else { on_its_way });
             told.instances.push((peer.record.instance, standing));
         }

@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_chum::{Epoch, NO_EPOCH};
+use lama_chum::{Epoch, NO_EPOCH, Positions};
 use lama_identity::{Codec, Contact, InstanceId, PersonId};
 
 use crate::StoreError;
@@ -266,8 +266,9 @@ impl Hot {
     }
 
     /// A cursor into our log that a peer acknowledged, if it is of this life of the store.
-    pub(crate) fn acked(&self, progress: &Progress) -> u64 {
-        if progress.acked.epoch == self.epoch && self.epoch != NO_EPOCH { progress.acked.upto } else { 0 }
+    pub(crate) fn acked(&self, progress: &Progress) -> Positions {
+        let counts = progress.acked.epoch == self.epoch && self.epoch != NO_EPOCH;
+        if counts { progress.acked.upto } else { Positions::all(0) }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, ImportOutcome, MAX_OBJECT, Refusal, ViewHead};
+use lama_chum::{Cursor, ImportOutcome, Lane, MAX_OBJECT, Refusal, ViewHead};
 use lama_identity::{Cid, Codec, ContactState, cbor};
 
 use crate::api::{Committed, Import, Object};
 use crate::engine::Engine;
 use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
 use crate::peer::Peer;
+use crate::typed::is_waited_for;
 use crate::{Store, StoreError};
 
 /// What reading an object tells without decoding it.
@@ -16,6 +17,9 @@ struct Seen {
     links: Vec<Cid>,
     type_name: Option<alloc::string::String>,
 }
+
+/// Longest object in bytes that goes first because someone waits for it.
+const MAX_WAITED: usize = 64 << 10;
 
 /// Checks an object and lists what it links to.
 fn look(id: &Cid, bytes: &[u8]) -> Result<Seen, StoreError> {
@@ -73,9 +77,10 @@ impl<E: Engine> Store<E> {
             }
             let leaf = if seen.links.is_empty() { Slot::LEAF } else { 0 };
             let (view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
+            let light = self.light(id, &seen, bytes.len())?;
             let place = self.write_record(0, id.codec(), bytes);
             self.note_links(id, &seen.links);
-            self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | state, view });
+            self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | light | state, view });
             self.appear(id, bytes, seen.type_name, 0, report)?;
             self.wake(id, report)?;
         }
@@ -87,8 +92,12 @@ impl<E: Engine> Store<E> {
         let (source, peer) = self.peer(import.instance, Some(import.person))?;
         let (view, stored) = (peer.view, peer.progress.received);
         self.require_active(&import.person)?;
-        if stored.epoch == import.epoch && stored.upto < import.after {
-            return Err(StoreError::Hole { stored: stored.upto, after: import.after });
+        if stored.epoch == import.epoch {
+            for (stored, after) in stored.upto.to_array().into_iter().zip(import.after.to_array()) {
+                if stored < after {
+                    return Err(StoreError::Hole { stored, after });
+                }
+            }
         }
         self.note_day(view)?;
         let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
@@ -160,6 +169,7 @@ impl<E: Engine> Store<E> {
             self.note_links(id, &seen.links);
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
             slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
+            slot.flags |= self.light(id, &seen, bytes.len())?;
         } else {
             outcome.refused.push((*id, Refusal::Quota));
         }
@@ -187,6 +197,24 @@ impl<E: Engine> Store<E> {
             None => {}
         }
         Ok(())
+    }
+
+    /// [`Slot::LIGHT`], if that is what the object is.
+    fn light(&self, id: &Cid, seen: &Seen, len: usize) -> Result<u8, StoreError> {
+        if id.codec() == Codec::Raw {
+            return Ok(0);
+        }
+        if seen.links.is_empty() {
+            let waited = seen.type_name.as_deref().is_some_and(is_waited_for) && len <= MAX_WAITED;
+            return Ok(if waited { Slot::LIGHT } else { 0 });
+        }
+        for link in &seen.links {
+            // Of what is not here nothing is known.
+            if self.object(link)?.is_none_or(|slot| slot.lane(link) == Lane::Blobs) {
+                return Ok(0);
+            }
+        }
+        Ok(Slot::LIGHT)
     }
 
     /// The first link whose target cannot be read here, and was not deleted: here, or by the person of `view`.

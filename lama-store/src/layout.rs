@@ -17,13 +17,14 @@
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
+use lama_chum::Lane;
 use lama_identity::{Cid, Codec};
 
 use crate::StoreError;
 use crate::codec::Reader;
 
 /// The format that this code writes and reads.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// First bytes of the format record.
 pub(crate) const MAGIC: &[u8; 10] = b"lama-store";
@@ -253,7 +254,7 @@ impl IndexKey {
 pub(crate) struct Slot {
     /// Where its record begins; [`Slot::NOWHERE`] if it was refused.
     pub(crate) place: u64,
-    /// Bits [`Slot::OWN`] to [`Slot::TOLD`]. In the entry of a view those of [`Slot::STATE`] alone, which in the
+    /// Bits [`Slot::OWN`] to [`Slot::LIGHT`]. In the entry of a view those of [`Slot::STATE`] alone, which in the
     /// entry of the object speak of its first view.
     pub(crate) flags: u8,
     /// The first view that holds the id; 0: none.
@@ -277,11 +278,23 @@ impl Slot {
     pub(crate) const CAME: u8 = 32;
     /// The view holds it as a tombstone: its person is not given it, and has no right to see it.
     pub(crate) const TOLD: u8 = 64;
+    /// It travels one lane before where its kind does: something small that is waited for, which links to nothing; or
+    /// what links to objects alone, none of which leads to a chunk. Not set by older formats, which is always safe.
+    pub(crate) const LIGHT: u8 = 128;
     /// What speaks of a view, not of the object.
     pub(crate) const STATE: u8 = Self::LEFT | Self::CAME | Self::TOLD;
 
     pub(crate) const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// What the object is to those who wait. Never before the lane of anything that it links to.
+    pub(crate) fn lane(self, id: &Cid) -> Lane {
+        match (id.codec(), self.has(Self::LEAF), self.has(Self::LIGHT)) {
+            (Codec::Raw, ..) | (_, false, false) => Lane::Blobs,
+            (_, true, true) => Lane::Interactive,
+            _ => Lane::Objects,
+        }
     }
 
     /// Whether the object can be read and shared.

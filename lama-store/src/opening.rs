@@ -22,6 +22,9 @@ pub enum Opening {
     Restored,
 }
 
+/// Format 1 had tokens, peers and settings in clear.
+const FIRST_SEALED: u32 = 2;
+
 /// Looks at format and key, makes a new store or brings an older one up to date, and begins a life.
 pub(crate) fn begin(
     engine: &mut impl Engine,
@@ -34,10 +37,12 @@ pub(crate) fn begin(
     let read_only = engine.is_read_only();
     match format {
         None if read_only => return Err(StoreError::NotAStore),
-        Some(FORMAT) => check_key(engine, sealer)?,
-        // It must be written to be brought up to date.
-        Some(_) if read_only => return Err(StoreError::ReadOnly),
+        Some(FIRST_SEALED..) => check_key(engine, sealer)?,
         _ => {}
+    }
+    // It must be written to be brought up to date.
+    if read_only && format != Some(FORMAT) {
+        return Err(StoreError::ReadOnly);
     }
     if read_only {
         return Ok(());
@@ -49,7 +54,8 @@ pub(crate) fn begin(
     if format.is_none() {
         batch.put(Table::Meta, meta(kind::LINKS_KNOWN, &[]), Vec::new());
     }
-    if let Some(old) = format.filter(|format| *format < FORMAT) {
+    // Format 2 knew no lanes: all that it wrote can be read as it is.
+    if let Some(old) = format.filter(|format| *format < FIRST_SEALED) {
         seal_all(engine, sealer, &mut batch)?;
         batch.put(Table::Meta, meta(kind::STALE, &[]), Writer::default().num(old.into()).0);
     }
@@ -102,7 +108,7 @@ fn check_key(engine: &impl Engine, sealer: &Sealer) -> Result<(), StoreError> {
     sealer.open(&meta(kind::KEY, &[]), &row).map(|_| ()).ok_or(StoreError::WrongKey)
 }
 
-/// Format 1 had tokens, peers and settings in clear.
+/// Seals what stands in clear.
 fn seal_all(engine: &impl Engine, sealer: &Sealer, batch: &mut Batch) -> Result<(), StoreError> {
     for kind in [kind::TOKEN, kind::PEER, kind::SETTING].into_iter().filter(|kind| is_sealed(*kind)) {
         let mut outcome = Ok(());

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 use lama_chum::recon::{ShortKey, Sketch};
-use lama_chum::{Cursor, Epoch, Fingerprint, Fingerprinter, NO_EPOCH, PairKey};
+use lama_chum::{Cursor, Epoch, Fingerprint, Fingerprinter, Lane, NO_EPOCH, PairKey, Positions};
 use lama_core::Seed;
 use lama_identity::Cid;
 
@@ -18,8 +18,8 @@ use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
 use crate::{Store, StoreError};
 
-/// Form of what follows the cursors in a progress record.
-const FORM: u8 = 1;
+/// Form of what follows the cursors in a progress record: 2 begins with how far the first lanes are.
+const FORM: u8 = 2;
 
 /// What is known of one instance of another person.
 #[derive(Debug, Clone)]
@@ -119,10 +119,14 @@ impl Progress {
         let row = Writer::default()
             .raw(&self.sums.fingerprint.0)
             .raw(&self.received.epoch)
-            .num(self.received.upto)
+            .num(self.received.upto.whole())
             .raw(&self.acked.epoch)
-            .num(self.acked.upto)
+            .num(self.acked.upto.whole())
             .u8(FORM)
+            .num(self.received.upto.of(Lane::Objects))
+            .num(self.received.upto.of(Lane::Interactive))
+            .num(self.acked.upto.of(Lane::Objects))
+            .num(self.acked.upto.of(Lane::Interactive))
             .raw(&self.agreed.epoch)
             .num(self.agreed.count)
             .raw(&self.agreed.fingerprint.0);
@@ -136,13 +140,21 @@ impl Progress {
         let mut reader = Reader(bytes);
         let mut this = Self {
             sums: Sums { fingerprint: Fingerprint(reader.array()?), sketch: None },
-            received: Cursor { epoch: reader.array()?, upto: reader.num()? },
-            acked: Cursor { epoch: reader.array()?, upto: reader.num()? },
+            received: Cursor::all(reader.array()?, reader.num()?),
+            acked: Cursor::all(reader.array()?, reader.num()?),
             agreed: Agreed::default(),
         };
         // A record of the first kind ends here. Of a later form nothing is known, and nothing of it is needed.
-        if reader.0.is_empty() || reader.u8()? != FORM {
+        let form = if reader.0.is_empty() { 0 } else { reader.u8()? };
+        if !(1..=FORM).contains(&form) {
             return Ok(this);
+        }
+        if form == FORM {
+            for cursor in [&mut this.received, &mut this.acked] {
+                let (objects, interactive) = (reader.num()?, reader.num()?);
+                cursor.upto = Positions::new([interactive, objects, cursor.upto.whole()])
+                    .ok_or(StoreError::Corrupt("a lane is ahead of one before it"))?;
+            }
         }
         this.agreed = Agreed {
             epoch: reader.array()?,
@@ -225,8 +237,8 @@ mod tests {
         let mut sums = Sums::empty();
         (0..500_u32).for_each(|n| sums.add(&keys, &Cid::of_chunk(&n.to_be_bytes())));
         Progress {
-            received: Cursor { epoch: [1; 8], upto: 700 },
-            acked: Cursor { epoch: [2; 8], upto: 9 },
+            received: Cursor { epoch: [1; 8], upto: Positions::limited([900, 800, 700]) },
+            acked: Cursor::all([2; 8], 9),
             agreed: Agreed { epoch: [2; 8], count: 499, fingerprint: Fingerprint([4; 16]) },
             ..Progress::of(sums)
         }
@@ -247,7 +259,8 @@ mod tests {
         let bare = |progress: Progress| Progress { sums: Sums { sketch: None, ..progress.sums }, ..progress };
         assert_eq!(Progress::from_bytes(&row[..row.len() - 1]), Ok(bare(some())));
         let first = row[..16 + 8 + 2 + 8 + 1].to_vec();
-        let old = Progress { agreed: Agreed::default(), ..bare(some()) };
+        let received = Cursor::all([1; 8], 700);
+        let old = Progress { agreed: Agreed::default(), received, ..bare(some()) };
         assert_eq!(Progress::from_bytes(&first), Ok(old.clone()));
         assert_eq!(Progress::from_bytes(&[first.as_slice(), &[9, 1, 2]].concat()), Ok(old));
         assert!(Progress::from_bytes(&first[..20]).is_err());

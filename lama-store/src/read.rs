@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::Entry;
 use lama_chum::recon::ShortKey;
+use lama_chum::{Entry, Lanes};
 use lama_identity::{Cid, InstanceId, PersonId};
 
 use crate::access::Near;
@@ -15,17 +15,28 @@ use crate::layout::{ID, Slot, kind, meta};
 use crate::view::{GONE, VOID};
 use crate::{Store, StoreError};
 
+/// Which entries a page is made of.
+enum Chosen<'a> {
+    Lanes(Lanes),
+    Seqs(&'a [u64]),
+}
+
 impl<E: Engine> Store<E> {
     /// Answers one question. What is being built has been settled before.
     pub(crate) fn read(&self, read: &Read) -> Result<Reply, StoreError> {
         Ok(match read {
             Read::Object(id) => Reply::Object(self.visible(id)?),
-            Read::Page { person, instance, after, max_bytes, whole } => {
-                Reply::Page(self.page(*person, *instance, *after, *max_bytes, *whole, None)?)
-            }
+            Read::Page { person, instance, after, lanes, max_bytes, whole } => Reply::Page(self.page(
+                *person,
+                *instance,
+                *after,
+                *max_bytes,
+                *whole,
+                Chosen::Lanes(*lanes),
+            )?),
             Read::Fetch { person, instance, seqs, max_bytes } => {
                 let after = seqs.first().map_or(0, |first| first.saturating_sub(1));
-                Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Some(seqs))?)
+                Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Chosen::Seqs(seqs))?)
             }
             Read::Ids { person, after, limit } => Reply::Ids(self.ids(person, *after, *limit)?),
             Read::Find { person, key, shorts, upto, limit } => {
@@ -85,13 +96,17 @@ impl<E: Engine> Store<E> {
         after: u64,
         max_bytes: usize,
         whole: bool,
-        only: Option<&[u64]>,
+        chosen: Chosen<'_>,
     ) -> Result<Page, StoreError> {
         let (number, peer) = self.peer(instance, Some(person))?;
         self.require_active(&person)?;
         let max_bytes = max_bytes.min(self.config.max_page_bytes);
         let mut page = Page { entries: Vec::new(), next: after, head: self.head(peer.view, number) };
-        let (mut bytes, mut near) = (0, Near::default());
+        let (lanes, only) = match chosen {
+            Chosen::Lanes(lanes) => (lanes, None),
+            Chosen::Seqs(seqs) => (Lanes::ALL, Some(seqs)),
+        };
+        let (mut bytes, mut passed, mut near) = (0, 0, Near::default());
         let mut chosen = only.unwrap_or_default().iter().peekable();
         self.each_entry(peer.view, after, &mut |entry| {
             if only.is_some() {
@@ -103,11 +118,12 @@ impl<E: Engine> Store<E> {
                 }
             }
             let from_peer = entry.source == number;
-            if from_peer && !whole {
+            if (from_peer && !whole) || !lanes.contains(entry.lane) {
                 page.next = entry.seq;
-                return Ok(true);
+                passed += usize::from(!from_peer);
+                return Ok(passed < self.config.max_page_walk);
             }
-            let (seq, id, source_is_peer) = (entry.seq, entry.id, from_peer);
+            let (seq, id, lane, source_is_peer) = (entry.seq, entry.id, entry.lane, from_peer);
             let mut gone = entry.has(GONE);
             let place = match entry.place {
                 // Refused when it came; it may have come again since.
@@ -127,7 +143,7 @@ impl<E: Engine> Store<E> {
             if gone && !entry.has(VOID) {
                 bytes += ID;
                 page.next = entry.seq;
-                page.entries.push(Entry { seq, id, source_is_peer, gone, object: Bytes::new() });
+                page.entries.push(Entry { seq, id, lane, source_is_peer, gone, object: Bytes::new() });
                 return Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries);
             }
             if entry.has(VOID) {
@@ -144,7 +160,7 @@ impl<E: Engine> Store<E> {
                 return Ok(false);
             }
             page.next = entry.seq;
-            page.entries.push(Entry { seq, id, source_is_peer, gone, object });
+            page.entries.push(Entry { seq, id, lane, source_is_peer, gone, object });
             Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries)
         })?;
         Ok(page)

@@ -336,7 +336,7 @@ impl<E: Engine> Store<E> {
                 fresh.begin_page();
             }
             let place = index.get(&IndexKey::object(&entry.id)).map_or(Slot::NOWHERE, |slot| slot.place);
-            fresh.append(&entry.id, place, entry.source, entry.marks);
+            fresh.append(&entry.id, place, entry.source, entry.marks, entry.lane);
         }
         self.hot.views.insert(number, fresh);
         self.hot.dirty_views.insert(number);
@@ -424,7 +424,7 @@ fn wanted_objects(objects: &Objects, old: &Index, tombs: &Tombs) -> Index {
         let before = old.get(&key).copied().unwrap_or_default();
         let own = known.source == 0 || before.has(Slot::OWN);
         let gone = if tombs.contains_key(id) { Slot::GONE } else { 0 };
-        let mut flags = (before.flags & Slot::GONE) | gone | if own { Slot::OWN } else { 0 };
+        let mut flags = (before.flags & (Slot::GONE | Slot::LIGHT)) | gone | if own { Slot::OWN } else { 0 };
         let view = if before.has(Slot::LEFT) { before.view } else { 0 };
         flags |= if view == 0 { 0 } else { Slot::LEFT };
         // Until its links turn out to be here.

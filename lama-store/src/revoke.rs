@@ -7,6 +7,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use lama_chum::Positions;
 use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Revoked};
@@ -14,14 +15,14 @@ use crate::engine::Engine;
 use crate::import::links_of;
 use crate::layout::{Slot, id_bytes, kind, meta};
 use crate::typed::is_indexed;
-use crate::view::{AGAIN, GONE, ROOT, VOID};
+use crate::view::{AGAIN, GONE, ROOT, VOID, ViewEntry};
 use crate::{Store, StoreError};
 
 /// What stands in one view of some ids.
 #[derive(Default)]
 struct Standing {
-    /// Entries of ours by id: number and marks.
-    entries: BTreeMap<Cid, Vec<(u64, u8)>>,
+    /// Entries of ours by id.
+    entries: BTreeMap<Cid, Vec<ViewEntry>>,
     /// Ids that stay granted.
     kept: BTreeSet<Cid>,
 }
@@ -80,21 +81,21 @@ impl<E: Engine> Store<E> {
         }
         let ended: &[Cid] = if direct { roots } else { &[] };
         let standing = self.standing(view, &person, &below, ended)?;
-        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
         let mut changes = BTreeMap::new();
         let mut left = Vec::new();
         let mut revoked = Revoked { person, taken_back: 0, stays: 0 };
         for (id, entries) in &standing.entries {
             if standing.kept.contains(id) {
                 if ended.contains(id) {
-                    changes.extend(entries.iter().map(|(seq, _)| (*seq, (0, ROOT))));
+                    changes.extend(entries.iter().map(|entry| (entry.seq, (0, ROOT))));
                 }
                 continue;
             }
-            for (seq, marks) in entries {
-                let unseen = *seq > sent;
-                changes.insert(*seq, if unseen { (VOID, ROOT) } else { (GONE, ROOT) });
-                if unseen && marks & AGAIN == 0 {
+            for entry in entries {
+                let unseen = entry.seq > sent.of(entry.lane);
+                changes.insert(entry.seq, if unseen { (VOID, ROOT) } else { (GONE, ROOT) });
+                if unseen && !entry.has(AGAIN) {
                     left.push(*id);
                 }
             }
@@ -174,7 +175,7 @@ impl<E: Engine> Store<E> {
                     standing.kept.insert(entry.id);
                 }
                 if entry.source == 0 {
-                    standing.entries.entry(entry.id).or_default().push((entry.seq, entry.marks));
+                    standing.entries.entry(entry.id).or_default().push(entry);
                 }
             } else if entry.source == 0 {
                 standing.kept.extend(parents.get(&entry.id).into_iter().flatten());
@@ -268,10 +269,11 @@ impl<E: Engine> Store<E> {
 
     /// What was granted and not sent yet is not sent any more.
     fn hush(&mut self, view: u32, id: &Cid) -> Result<(), StoreError> {
-        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
         let mut changes = BTreeMap::new();
-        self.each_entry(view, sent, &mut |entry| {
-            if entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
+        self.each_entry(view, sent.whole(), &mut |entry| {
+            let unsent = entry.seq > sent.of(entry.lane);
+            if unsent && entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
             }
             Ok(true)
@@ -319,7 +321,7 @@ impl<E: Engine> Store<E> {
     }
 
     fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
-        let sent = self.hot.views.get(&view).map_or(0, |log| log.sent);
+        let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
         let (mut changes, mut told, mut places) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for id in ids {
             places.extend(self.object(id)?.map(|slot| slot.place));
@@ -328,7 +330,7 @@ impl<E: Engine> Store<E> {
         self.entries_at(view, &places, &mut |entry| {
             if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
-                if tell && entry.source == 0 && entry.seq <= sent {
+                if tell && entry.source == 0 && entry.seq <= sent.of(entry.lane) {
                     told.insert(entry.id);
                 }
             }

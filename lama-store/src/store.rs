@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use lama_chum::Epoch;
+use lama_chum::{Epoch, Lane, Positions};
 use lama_core::{Seed, WallTime};
 use lama_identity::PublicIdentity;
 
@@ -41,7 +41,7 @@ pub struct Store<E> {
     /// Cursors that were answered for and wait for the next durable commit.
     waiting: BTreeMap<u32, Progress>,
     /// Up to where views were given to be sent, where that is not durable yet.
-    given: BTreeMap<u32, u64>,
+    given: BTreeMap<u32, Positions>,
     /// What the wall clock showed last.
     pub(crate) now: WallTime,
     mended: bool,
@@ -223,16 +223,21 @@ impl<E: Engine> Store<E> {
 
     /// Takes note of what is given to be sent.
     fn note_page(&mut self, request: &Request, reply: &Result<Reply, StoreError>) {
-        let (person, upto) = match (request, reply) {
-            (
-                Request::Read(Read::Page { person, .. } | Read::Fetch { person, .. }),
-                Ok(Reply::Page(page)),
-            ) => (person, page.next),
+        let (person, lane, upto) = match (request, reply) {
+            (Request::Read(Read::Page { person, lanes, .. }), Ok(Reply::Page(page))) => {
+                let Some(lane) = lanes.last() else { return };
+                (person, lane, page.next)
+            }
+            (Request::Read(Read::Fetch { person, .. }), Ok(Reply::Page(page))) => {
+                (person, Lane::Blobs, page.next)
+            }
             // Ids alone, and what is made of them, bring nothing to anybody: they can still be taken back.
             _ => return,
         };
         if let Some(view) = self.hot.persons.get(person).copied() {
-            self.note_sent(view, upto);
+            let mut given = Positions::all(0);
+            given.raise(lane, upto);
+            self.note_sent(view, given);
         }
     }
 

@@ -3,7 +3,7 @@
 //! A page holds entries with consecutive sequence numbers, the first of which is in its key:
 //!
 //! ```text
-//! flags u8 | digest 32 | [source varint, if CHANGED] | [place: zigzag varint against the one before, unless NOWHERE]
+//! flags u8 | digest 32 | [lane u8, if LANE] | [source varint, if CHANGED] | [place: zigzag varint against the one before, unless NOWHERE]
 //! ```
 //!
 //! The ids stand in the log itself, so that rebuilding a fingerprint or sketch is one sequential scan.
@@ -11,6 +11,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use lama_chum::{Lane, Positions};
 use lama_identity::{Cid, Codec};
 
 use crate::StoreError;
@@ -31,10 +32,11 @@ pub(crate) const GONE: u8 = 16;
 pub(crate) const AGAIN: u8 = 32;
 /// The id was granted by itself, not as a part of something else.
 pub(crate) const ROOT: u8 = 64;
+/// The lane follows; without it, it is that of objects. Entries of older formats have none, and links among them are
+/// in one lane, in the order of the log.
+const LANE: u8 = 128;
 /// The flags that say what an entry means, and may be changed where it stands.
 const MARKS: u8 = VOID | GONE | AGAIN | ROOT;
-/// Flags that this format knows.
-const KNOWN: u8 = RAW | CHANGED | NOWHERE | MARKS;
 
 /// One entry of a view log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) struct ViewEntry {
     pub(crate) source: u32,
     /// [`VOID`], [`GONE`], [`AGAIN`], [`ROOT`].
     pub(crate) marks: u8,
+    /// What it is to those who wait.
+    pub(crate) lane: Lane,
 }
 
 impl ViewEntry {
@@ -90,9 +94,9 @@ pub(crate) fn moved(first: u64, page: &[u8], place_of: impl Fn(u64) -> u64) -> R
     let mut fresh = View { seq: first.saturating_sub(1), ..View::default() };
     fresh.begin_page();
     for entry in PageReader::new(first, page) {
-        let ViewEntry { id, place, source, marks, .. } = entry?;
+        let ViewEntry { id, place, source, marks, lane, .. } = entry?;
         let place = if place == Slot::NOWHERE { place } else { place_of(place) };
-        fresh.append(&id, place, source, marks);
+        fresh.append(&id, place, source, marks, lane);
     }
     Ok(fresh)
 }
@@ -121,9 +125,9 @@ pub(crate) struct View {
     pub(crate) hour: u64,
     /// Bytes that he brought in that hour.
     pub(crate) hour_bytes: u64,
-    /// Highest sequence number that was given to be sent, or is known to be at an instance of the person: what stands
-    /// above it can be taken back without a trace.
-    pub(crate) sent: u64,
+    /// How far each lane was given to be sent, or is known to be at an instance of the person: what stands above can
+    /// be taken back without a trace.
+    pub(crate) sent: Positions,
     /// Those of them that are set aside.
     pub(crate) aside_objects: u64,
     /// Their bytes.
@@ -148,7 +152,9 @@ impl View {
             .num(self.refused)
             .num(self.hour)
             .num(self.hour_bytes)
-            .num(self.sent)
+            .num(self.sent.whole())
+            .num(self.sent.of(Lane::Objects))
+            .num(self.sent.of(Lane::Interactive))
             .0
     }
 
@@ -168,12 +174,12 @@ impl View {
         };
         // A record of the first kind ends here: of what it has sent nothing is known, so nothing is taken back.
         if reader.0.is_empty() {
-            view.sent = view.seq;
+            view.sent = Positions::all(view.seq);
             return Ok(view);
         }
         let mut num = || reader.num();
         (view.objects, view.refused, view.hour, view.hour_bytes) = (num()?, num()?, num()?, num()?);
-        view.sent = num()?;
+        view.sent = read_positions(&mut reader)?;
         reader.end()?;
         Ok(view)
     }
@@ -192,7 +198,7 @@ impl View {
 
     /// Appends an entry to the open page.
     #[inline]
-    pub(crate) fn append(&mut self, id: &Cid, place: u64, source: u32, marks: u8) {
+    pub(crate) fn append(&mut self, id: &Cid, place: u64, source: u32, marks: u8, lane: Lane) {
         let out = self.open.get_or_insert_default();
         let nowhere = place == Slot::NOWHERE;
         let changed = source != self.previous.source;
@@ -200,8 +206,12 @@ impl View {
         flags |= if id.codec() == Codec::Raw { RAW } else { 0 };
         flags |= if changed { CHANGED } else { 0 };
         flags |= if nowhere { NOWHERE } else { 0 };
+        flags |= if lane == Lane::default() { 0 } else { LANE };
         out.push(flags);
         out.extend_from_slice(id.digest());
+        if flags & LANE != 0 {
+            out.push(lane.index() as u8);
+        }
         if changed {
             put_varint(out, source.into());
             self.previous.source = source;
@@ -214,6 +224,17 @@ impl View {
         self.seq += 1;
         self.count += u64::from(marks & (VOID | AGAIN) == 0);
     }
+}
+
+/// Reads how far each lane is; where older formats had one number for all, the record ends.
+pub(crate) fn read_positions(reader: &mut Reader<'_>) -> Result<Positions, StoreError> {
+    let whole = reader.num()?;
+    if reader.0.is_empty() {
+        return Ok(Positions::all(whole));
+    }
+    let (objects, interactive) = (reader.num()?, reader.num()?);
+    Positions::new([interactive, objects, whole])
+        .ok_or(StoreError::Corrupt("a lane is ahead of one before it"))
 }
 
 /// Reads the entries of one page.
@@ -231,10 +252,12 @@ impl<'a> PageReader<'a> {
 
     fn entry(&mut self) -> Result<ViewEntry, StoreError> {
         let flags = self.reader.u8()?;
-        if flags & !KNOWN != 0 {
-            return Err(StoreError::Corrupt("a view entry has flags of another format"));
-        }
         let digest = self.reader.array()?;
+        let mut lane = Lane::default();
+        if flags & LANE != 0 {
+            let known = Lane::ALL.get(usize::from(self.reader.u8()?)).copied();
+            lane = known.ok_or(StoreError::Corrupt("a view entry is in a lane that is not known"))?;
+        }
         if flags & CHANGED != 0 {
             self.previous.source = self.reader.num32()?;
         }
@@ -250,6 +273,7 @@ impl<'a> PageReader<'a> {
             place,
             source: self.previous.source,
             marks: flags & MARKS,
+            lane,
         };
         self.seq += 1;
         Ok(entry)
@@ -280,21 +304,21 @@ mod tests {
         let mut view = View { seq: 41, count: 40, ..View::default() };
         view.begin_page();
         let rows = [
-            (Cid::of_object(b"a"), 5_u64, 0_u32, ROOT),
-            (Cid::of_chunk(b"b"), 900, 3, 0),
-            (Cid::of_object(b"c"), Slot::NOWHERE, 3, 0),
-            (Cid::of_object(b"d"), 7, 0, 0),
-            (Cid::of_object(b"a"), 5, 0, GONE | AGAIN),
+            (Cid::of_object(b"a"), 5_u64, 0_u32, ROOT, Lane::Objects),
+            (Cid::of_chunk(b"b"), 900, 3, 0, Lane::Blobs),
+            (Cid::of_object(b"c"), Slot::NOWHERE, 3, 0, Lane::Objects),
+            (Cid::of_object(b"d"), 7, 0, 0, Lane::Interactive),
+            (Cid::of_object(b"a"), 5, 0, GONE | AGAIN, Lane::Objects),
         ];
-        for (id, place, source, marks) in rows {
-            view.append(&id, place, source, marks);
+        for (id, place, source, marks, lane) in rows {
+            view.append(&id, place, source, marks, lane);
         }
         assert_eq!((view.seq, view.count, view.page), (46, 44, 42));
         let read: Result<Vec<_>, _> = PageReader::new(42, view.open.as_deref().unwrap()).collect();
         let expected: Vec<_> = rows
             .iter()
             .zip(42..)
-            .map(|(&(id, place, source, marks), seq)| ViewEntry { seq, id, place, source, marks })
+            .map(|(&(id, place, source, marks, lane), seq)| ViewEntry { seq, id, place, source, marks, lane })
             .collect();
         assert_eq!(read, Ok(expected.clone()));
         let mut page = view.open.clone().unwrap();
@@ -303,13 +327,20 @@ mod tests {
         let read: Vec<_> = PageReader::new(42, &page).map(Result::unwrap).collect();
         assert_eq!((read[0].marks, read[1].marks), (GONE, VOID));
         assert_eq!(read[2..], expected[2..]);
-        assert_eq!(View::from_bytes(&view.to_bytes()), Ok(View { open: None, ..view }));
+        view.sent = Positions::new([9, 7, 7]).unwrap();
+        let bytes = view.to_bytes();
+        let closed = View { open: None, ..view };
+        assert_eq!(View::from_bytes(&bytes), Ok(closed.clone()));
+        // A record of format 2 has one number for all lanes.
+        let older = &bytes[..bytes.len() - 2];
+        assert_eq!(View::from_bytes(older), Ok(View { sent: Positions::all(7), ..closed }));
     }
 
     #[test]
     fn a_damaged_page_is_an_error_and_ends() {
         assert!(PageReader::new(1, &[0; 20]).next().unwrap().is_err());
-        let mut unknown = PageReader::new(1, &[0x80; 40]);
+        let unknown = [&[0x80][..], &[7; 32], &[3, 0]].concat();
+        let mut unknown = PageReader::new(1, &unknown);
         assert!(unknown.next().unwrap().is_err());
         assert!(unknown.next().is_none());
     }

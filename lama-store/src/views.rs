@@ -6,6 +6,7 @@
 
 use alloc::collections::BTreeMap;
 
+use lama_chum::{Lane, Positions};
 use lama_identity::Cid;
 
 use crate::access::open_page;
@@ -86,7 +87,10 @@ impl<E: Engine> Store<E> {
         } else {
             self.put_state(id, slot, view, state);
         }
-        self.append(view, id, slot.place, source, marks)?;
+        // Of what is gone and was never here nothing is known: first, so that it comes before what may follow it.
+        let unknown = marks & GONE != 0 && slot.place == Slot::NOWHERE;
+        let lane = if unknown { Lane::Interactive } else { slot.lane(id) };
+        self.append(view, id, slot.place, source, marks, lane)?;
         if !again {
             self.fold(view, |peer| peer.progress.sums.add(&peer.keys, id));
         }
@@ -94,7 +98,15 @@ impl<E: Engine> Store<E> {
     }
 
     /// Appends an entry to the log of a view.
-    fn append(&mut self, view: u32, id: &Cid, place: u64, source: u32, marks: u8) -> Result<(), StoreError> {
+    fn append(
+        &mut self,
+        view: u32,
+        id: &Cid,
+        place: u64,
+        source: u32,
+        marks: u8,
+        lane: Lane,
+    ) -> Result<(), StoreError> {
         let log = self.hot.views.entry(view).or_default();
         if log.seq >= u32::MAX.into() {
             return Err(StoreError::Limit { what: "entries in one view", limit: u32::MAX.into() });
@@ -108,7 +120,7 @@ impl<E: Engine> Store<E> {
             crate::hot::put_page(&mut self.group.batch, view, log.page, full);
             log.begin_page();
         }
-        log.append(id, place, source, marks);
+        log.append(id, place, source, marks, lane);
         self.hot.dirty_views.insert(view);
         Ok(())
     }
@@ -135,7 +147,7 @@ impl<E: Engine> Store<E> {
             }
         }
         match ids.last() {
-            Some(last) => self.append(view, last, Slot::NOWHERE, 0, VOID),
+            Some(last) => self.append(view, last, Slot::NOWHERE, 0, VOID, Lane::default()),
             None => Ok(()),
         }
     }
@@ -169,12 +181,13 @@ impl<E: Engine> Store<E> {
 
     /// Entries up to here were given to be sent to an instance of the view's person, or are known to be there. Kept
     /// in memory until the next commit: a store that was not closed has forgotten it, and takes a new epoch.
-    pub(crate) fn note_sent(&mut self, view: u32, upto: u64) {
-        if let Some(log) = self.hot.views.get_mut(&view)
-            && upto.min(log.seq) > log.sent
-        {
-            log.sent = upto.min(log.seq);
-            self.hot.lazy_views.insert(view);
+    pub(crate) fn note_sent(&mut self, view: u32, upto: Positions) {
+        if let Some(log) = self.hot.views.get_mut(&view) {
+            let upto = Positions::limited(upto.to_array().map(|upto| upto.min(log.seq)));
+            if !log.sent.covers(upto) {
+                log.sent = log.sent.max(upto);
+                self.hot.lazy_views.insert(view);
+            }
         }
     }
 }

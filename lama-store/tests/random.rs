@@ -2,7 +2,7 @@
 //! entries in memory, and how often they are closed and opened. They must give the same answers, always.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-use lama_chum::{Cursor, PairKey};
+use lama_chum::{Cursor, Lane, Lanes, PairKey, Positions};
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
 use lama_store::conformance::fixture::{Dice, contact, linked, peer, person, storage_key};
@@ -75,12 +75,12 @@ impl Generator {
                     instance,
                     objects: self.objects(12),
                     epoch,
-                    after,
-                    upto: after + 1,
+                    after: Positions::all(after),
+                    upto: Positions::all(after + 1),
                 })
             }
             _ => {
-                let cursor = Cursor { epoch: [1; 8], upto: self.below(4) as u64 };
+                let cursor = Cursor::all([1; 8], self.below(4) as u64);
                 Write::Cursor { instance, cursor }
             }
         }
@@ -95,6 +95,10 @@ impl Generator {
                 person,
                 instance,
                 after: self.below(60) as u64,
+                lanes: Lane::ALL.into_iter().fold(Lanes::NONE, |lanes, lane| match self.below(3) {
+                    0 => lanes,
+                    _ => lanes.with(lane),
+                }),
                 max_bytes: self.below(3000),
                 whole: self.below(2) == 0,
             },

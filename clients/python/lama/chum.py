@@ -12,7 +12,9 @@ from .objects import DAG_CBOR, RAW, ProtocolError
 
 STREAM = 2
 OBJECTS, ACK, SYNCED, REFUSED, GONE = 1, 2, 3, 4, 5
-HELLO_LEN = 45
+HELLO_LEN, HELLO_LONG = 45, 53
+# The two highest bits of a type: how many lanes of the log move; the bit of those that someone waits for.
+LANES, MOVED, URGENT = 0xC0, {0x00: 3, 0x40: 1, 0x80: 2}, 0x08
 MAX_REFUSED = MAX_GONE = 1024
 NONE = bytes(8)
 
@@ -92,7 +94,7 @@ class Sync:
         self._fingerprint = 0
         self._mine: list[tuple[int, int, bytes]] = []  # (sequence number, codec, bytes) not yet sent
         self._sent = 0
-        self._their_upto = 0  # how much of the peer's log is here
+        self._their_lanes = [0, 0, 0]  # how much of the peer's log is here: what is waited for, objects, blobs
         self._their_hello = None
         self._spoken = 0  # messages of the peer after HELLO
         self._picked = False
@@ -126,6 +128,11 @@ class Sync:
         return self._picked
 
     @property
+    def _their_upto(self) -> int:
+        """Everything of the peer's log up to here is here, whatever its lane."""
+        return self._their_lanes[2]
+
+    @property
     def in_sync(self) -> bool:
         """The other side's last claim, in HELLO or SYNCED, equals the set here: section 5."""
         return self._their_claim[1] == self._set()
@@ -142,12 +149,10 @@ class Sync:
         self._spoken += self._their_hello is not None
         if self._their_hello is None:
             self._read_hello(message)
-        elif message[0] == OBJECTS:
-            self._objects(message)
-        elif message[0] == GONE:
-            self._gone(message)
-        elif message[0] == ACK and len(message) == 5:
-            self._acked(struct.unpack(">I", message[1:])[0])
+        elif message[0] & ~(LANES | URGENT) in (OBJECTS, GONE) and message[0] & LANES in MOVED:
+            (self._objects if message[0] & 0x07 == OBJECTS else self._gone)(message)
+        elif message[0] & ~LANES == ACK and message[0] & LANES in MOVED and len(message) == 5:
+            self._acked(struct.unpack(">I", message[1:])[0], message[0] & LANES == 0)
         elif message[0] == SYNCED and len(message) == 29:
             self._synced(message)
         elif message[0] in range(recon.RECON, recon.GOAL + 1):
@@ -159,14 +164,14 @@ class Sync:
         self._go_on()
 
     def _read_hello(self, message: bytes) -> None:
-        if len(message) != HELLO_LEN or message[0] >> 4 != 1:
+        if message[0] >> 4 != 1 or len(message) != (HELLO_LONG if message[0] & 1 else HELLO_LEN):
             raise ProtocolError("not HELLO")
         self._their_hello = message
         self._their_epoch, self._their_head = message[1:9], struct.unpack(">I", message[9:13])[0]
         self._their_claim = (self._their_head, message[25:45])
         # Nothing was ever seen of each other. If both sets are equal, nothing is sent; if one is empty, everything.
         if self.in_sync:
-            self._their_upto, self._mine = self._their_head, []
+            self._their_lanes, self._mine = [self._their_head] * 3, []
         elif self._log and message[25:29] != bytes(4):
             key = recon.ShortKey(self._pair_key, 0, siphash13_64)
             self._round = recon.Round(key, 0, self._log)
@@ -188,7 +193,7 @@ class Sync:
         if len(message) < 11:
             raise ProtocolError("OBJECTS is too short")
         upto, head, count = struct.unpack(">IIH", message[1:11])
-        if not count or upto > head or upto <= self._their_upto:
+        if not count or upto > head or upto <= self._reached(message):
             raise ProtocolError("OBJECTS contradicts itself or what came before")
         at = 11
         for _ in range(count):
@@ -205,14 +210,14 @@ class Sync:
             self.received.append((cid, data))
         if at != len(message):
             raise ProtocolError("bytes after the last object")
-        self._took(upto, head)
+        self._took(message, upto, head)
 
     def _gone(self, message: bytes) -> None:
         count, rest = divmod(len(message) - 9, 33)
         if rest or not 0 < count <= MAX_GONE:
             raise ProtocolError("GONE of another length")
         upto, head = struct.unpack(">II", message[1:9])
-        if upto > head or upto <= self._their_upto:
+        if upto > head or upto <= self._reached(message):
             raise ProtocolError("GONE contradicts itself or what came before")
         for at in range(9, len(message), 33):
             if message[at] not in (RAW, DAG_CBOR):
@@ -220,13 +225,19 @@ class Sync:
             cid = bytes([0x01, message[at], 0x12, 0x20]) + message[at + 1:at + 33]
             self._append(cid)
             self.gone.append(cid)
-        self._took(upto, head)
+        self._took(message, upto, head)
 
-    def _took(self, upto: int, head: int) -> None:
-        self._their_upto, self._their_head = upto, head
+    def _reached(self, message: bytes) -> int:
+        """Up to where the lane is that a message moves furthest behind."""
+        return self._their_lanes[MOVED[message[0] & LANES] - 1]
+
+    def _took(self, message: bytes, upto: int, head: int) -> None:
+        lanes = message[0] & LANES
+        self._their_lanes = [max(upto, at) if lane < MOVED[lanes] else at for lane, at in enumerate(self._their_lanes)]
+        self._their_head = head
         if upto > self._their_claim[0]:
             self._their_claim = (0, b"")
-        self.out.append(bytes([ACK]) + struct.pack(">I", upto))
+        self.out.append(bytes([ACK | lanes]) + struct.pack(">I", upto))
 
     @staticmethod
     def _length(message: bytes, at: int) -> tuple[int, int]:
@@ -242,15 +253,17 @@ class Sync:
                 return number, at
         raise ProtocolError("a length is too long")
 
-    def _acked(self, upto: int) -> None:
+    def _acked(self, upto: int, whole: bool = True) -> None:
         if upto > len(self._log):
             raise ProtocolError("an acknowledgement of what was never sent")
-        self.acknowledged = max(self.acknowledged, upto)
+        if whole:
+            self.acknowledged = max(self.acknowledged, upto)
 
     def _synced(self, message: bytes) -> None:
         own, peer = struct.unpack(">II", message[1:9])
         self._acked(peer)
-        self._their_upto = self._their_head = max(own, self._their_head)
+        self._their_head = max(own, self._their_head)
+        self._their_lanes = [self._their_head] * 3
         self._their_claim = (own, message[9:29])
 
     def _go_on(self) -> None:

@@ -114,6 +114,22 @@ class Chum(unittest.TestCase):
             with self.assertRaises(ProtocolError):
                 chum.Sync(PAIR_KEY, []).handle(message)
 
+    def test_lanes(self):
+        vector = json.loads((VECTORS / "lanes.json").read_text())
+        hello = bytes([0x10]) + bytes([7] * 8) + (99).to_bytes(4, "big") + bytes(12) + (9).to_bytes(4, "big") + bytes(16)
+        here = chum.Sync(PAIR_KEY, [])
+        here.handle(hello)
+        here.out.clear()
+        for step in vector["received"]:
+            here.handle(bytes.fromhex(step["message"]))
+            self.assertEqual(here._their_lanes, step["positions"], step["name"])
+            self.assertEqual(here.out.pop(0).hex(), step["acknowledged"], step["name"])
+        for message in vector["refused"]:
+            with self.assertRaises(ProtocolError):
+                here.handle(bytes.fromhex(message["message"]))
+        for case in json.loads((VECTORS / "hello.json").read_text()):
+            chum.Sync(PAIR_KEY, []).handle(bytes.fromhex(case["message"]))
+
     def test_gone(self):
         vector = json.loads((VECTORS / "short.json").read_text())["gone"]
         here = chum.Sync(PAIR_KEY, [])

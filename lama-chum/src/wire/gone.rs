@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use lama_identity::{Cid, Codec};
 
-use super::{GONE, ObjectsHeader, array_at, be, u32_at};
+use super::{GONE, Label, ObjectsHeader, array_at, be, u32_at};
 use crate::ChumError;
 
 /// Bytes before the first id: type 1, upto 4, head 4.
@@ -25,13 +25,19 @@ pub const fn gone_len(count: usize) -> usize {
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | type 0x05 |
-/// | 1 | 4 | once this is durable, the sender's log has been taken over up to here |
+/// | 0 | 1 | type 0x05 with its [`Label`] |
+/// | 1 | 4 | once this is durable, these lanes of the sender's log have been taken over up to here |
 /// | 5 | 4 | head of the sender's log now |
 /// | 9 | 33 n | per id: codec, digest |
-pub fn write_gone(upto: u64, head: u64, ids: impl Iterator<Item = Cid>, out: &mut BytesMut) -> usize {
+pub fn write_gone(
+    label: Label,
+    upto: u64,
+    head: u64,
+    ids: impl Iterator<Item = Cid>,
+    out: &mut BytesMut,
+) -> usize {
     let start = out.len();
-    out.put_u8(GONE);
+    out.put_u8(label.kind(GONE));
     out.put_slice(&be(upto));
     out.put_slice(&be(head));
     for id in ids.take(MAX_GONE) {
@@ -46,7 +52,9 @@ pub fn write_gone(upto: u64, head: u64, ids: impl Iterator<Item = Cid>, out: &mu
 /// # Errors
 /// [`ChumError::WrongLength`], [`ChumError::GoneMalformed`], [`ChumError::SequenceBeyondHead`].
 pub fn read_gone(message: &[u8], mut each: impl FnMut(Cid)) -> Result<ObjectsHeader, ChumError> {
-    let wrong = ChumError::WrongLength { kind: GONE, len: message.len() };
+    let kind = message.first().copied().unwrap_or_default();
+    let wrong = ChumError::WrongLength { kind, len: message.len() };
+    let (_, label) = Label::read(kind).ok_or(ChumError::UnknownMessage { kind })?;
     let (upto, head) = (u32_at(message, 1).ok_or(wrong)?, u32_at(message, 5).ok_or(wrong)?);
     let ids = message.get(GONE_HEADER..).unwrap_or_default();
     if ids.is_empty() || !ids.len().is_multiple_of(GONE_ITEM) || ids.len() > MAX_GONE * GONE_ITEM {
@@ -63,5 +71,5 @@ pub fn read_gone(message: &[u8], mut each: impl FnMut(Cid)) -> Result<ObjectsHea
         };
         each(Cid::from_parts(codec, array_at(item, 1).ok_or(ChumError::GoneMalformed)?));
     }
-    Ok(ObjectsHeader { upto, head, count: ids.len() / GONE_ITEM })
+    Ok(ObjectsHeader { label, upto, head, count: ids.len() / GONE_ITEM })
 }

@@ -1,12 +1,18 @@
-//! HELLO: the first message of each side, 45 bytes.
+//! HELLO: the first message of each side, 45 bytes; 53 if the cursor is not the same in all lanes.
 
 use bytes::{BufMut, BytesMut};
 
 use super::{array_at, be, u32_at};
-use crate::{ChumError, Cursor, Epoch, Fingerprint, ViewHead};
+use crate::{ChumError, Cursor, Epoch, Fingerprint, Lane, Positions, ViewHead};
 
 /// Length of HELLO in bytes.
 pub const HELLO_LEN: usize = 45;
+
+/// Length of HELLO in bytes if lanes differ.
+pub const HELLO_LONG: usize = 53;
+
+/// Flag: the cursor of the other lanes follows.
+const LANES: u8 = 1;
 
 /// The version that this crate speaks.
 const VERSION: u8 = 1;
@@ -15,13 +21,15 @@ const VERSION: u8 = 1;
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: sent as 0, ignored) |
+/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last two fields are there; others are sent as 0 and ignored) |
 /// | 1 | 8 | own epoch |
 /// | 9 | 4 | own head |
 /// | 13 | 8 | the other side's epoch as last seen; zero for none |
 /// | 21 | 4 | cursor in that epoch |
 /// | 25 | 4 | count of the own set |
 /// | 29 | 16 | fingerprint of the own set |
+/// | 45 | 4 | with flag 1: cursor of the lane of objects, where it is ahead |
+/// | 49 | 4 | with flag 1: cursor of the interactive lane, where it is ahead |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// Own log and set, in one snapshot.
@@ -33,21 +41,27 @@ pub struct Hello {
 impl Hello {
     /// Appends the message.
     pub fn write(&self, out: &mut BytesMut) {
-        out.reserve(HELLO_LEN);
-        out.put_u8(VERSION << 4);
+        let whole = self.cursor.upto.whole();
+        let lanes = self.cursor.upto != Positions::all(whole);
+        out.reserve(HELLO_LONG);
+        out.put_u8((VERSION << 4) | if lanes { LANES } else { 0 });
         out.put_slice(&self.head.epoch);
         out.put_slice(&be(self.head.seq));
         out.put_slice(&self.cursor.epoch);
-        out.put_slice(&be(self.cursor.upto));
+        out.put_slice(&be(whole));
         out.put_slice(&be(self.head.count));
         out.put_slice(&self.head.fingerprint.0);
+        if lanes {
+            out.put_slice(&be(self.cursor.upto.of(Lane::Objects)));
+            out.put_slice(&be(self.cursor.upto.of(Lane::Interactive)));
+        }
     }
 
     /// Reads the message.
     ///
     /// # Errors
     /// [`ChumError::HelloMissing`] if it is another message, [`ChumError::UnknownVersion`],
-    /// [`ChumError::WrongLength`].
+    /// [`ChumError::WrongLength`], [`ChumError::CursorUnordered`].
     pub fn read(message: &[u8]) -> Result<Self, ChumError> {
         let first = *message.first().ok_or(ChumError::EmptyMessage)?;
         match first >> 4 {
@@ -56,10 +70,18 @@ impl Hello {
             version => return Err(ChumError::UnknownVersion { version }),
         }
         let wrong = ChumError::WrongLength { kind: first, len: message.len() };
-        if message.len() != HELLO_LEN {
+        let lanes = first & LANES != 0;
+        if message.len() != if lanes { HELLO_LONG } else { HELLO_LEN } {
             return Err(wrong);
         }
-        Self::fields(message).ok_or(wrong)
+        let mut hello = Self::fields(message).ok_or(wrong)?;
+        if lanes {
+            let (objects, interactive) =
+                (u32_at(message, 45).ok_or(wrong)?, u32_at(message, 49).ok_or(wrong)?);
+            hello.cursor.upto = Positions::new([interactive, objects, hello.cursor.upto.whole()])
+                .ok_or(ChumError::CursorUnordered)?;
+        }
+        Ok(hello)
     }
 
     fn fields(message: &[u8]) -> Option<Self> {
@@ -70,7 +92,7 @@ impl Hello {
             count: u32_at(message, 25)?,
             fingerprint: Fingerprint(array_at(message, 29)?),
         };
-        let cursor = Cursor { epoch: array_at(message, 13)?, upto: u32_at(message, 21)? };
+        let cursor = Cursor::all(array_at(message, 13)?, u32_at(message, 21)?);
         Some(Self { head, cursor })
     }
 }

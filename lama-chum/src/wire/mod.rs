@@ -5,12 +5,14 @@
 
 mod gone;
 mod hello;
+mod label;
 mod objects;
 mod recon;
 mod short;
 
 pub use gone::{GONE_HEADER, MAX_GONE, gone_len, read_gone, write_gone};
-pub use hello::{HELLO_LEN, Hello};
+pub use hello::{HELLO_LEN, HELLO_LONG, Hello};
+pub use label::Label;
 pub use objects::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsHeader, ObjectsWriter, framed_len, read_objects};
 pub use recon::{
     CELLS, GOAL, LIST, MARKS, MAX_WANT, MORE, RECON, Recon, WANT, WantFlags, read_goal, read_range,
@@ -34,7 +36,7 @@ pub const GONE: u8 = 0x05;
 /// trips.
 #[must_use]
 pub fn is_awaited(message: &[u8]) -> bool {
-    message.first().is_some_and(|kind| *kind >= 0x10)
+    message.first().is_some_and(|kind| kind & 0x30 != 0)
 }
 
 /// A big-endian `u32` at `at`; `None` beyond the end.

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use lama_identity::{Cid, Codec, cbor};
 
-use super::{OBJECTS, be, u32_at};
+use super::{Label, OBJECTS, be, u32_at};
 use crate::{ChumError, MAX_OBJECT};
 
 /// Bytes before the first object: type 1, upto 4, head 4, count 2.
@@ -16,8 +16,8 @@ pub const MAX_MESSAGE: usize = OBJECTS_HEADER + 4 + MAX_OBJECT;
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | type 0x01 |
-/// | 1 | 4 | once these objects are durable, the sender's log has been taken over up to here |
+/// | 0 | 1 | type 0x01 with its [`Label`] |
+/// | 1 | 4 | once these objects are durable, these lanes of the sender's log have been taken over up to here |
 /// | 5 | 4 | head of the sender's log now |
 /// | 9 | 2 | number of objects, at least 1 |
 ///
@@ -25,6 +25,8 @@ pub const MAX_MESSAGE: usize = OBJECTS_HEADER + 4 + MAX_OBJECT;
 /// form (1 to 4 bytes); then its bytes. The ids do not travel: the receiver computes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectsHeader {
+    /// Which lanes move, and whether someone waits.
+    pub label: Label,
     /// The cursor once these objects are durable.
     pub upto: u64,
     /// Head of the sender's log.
@@ -86,9 +88,10 @@ impl<'a> ObjectsWriter<'a> {
     }
 
     /// Writes the header and gives the message's length.
-    pub fn finish(self, upto: u64, head: u64) -> usize {
+    pub fn finish(self, label: Label, upto: u64, head: u64) -> usize {
         let mut header = [0; OBJECTS_HEADER];
-        let fields = [OBJECTS].into_iter().chain(be(upto)).chain(be(head)).chain(self.count.to_be_bytes());
+        let kind = label.kind(OBJECTS);
+        let fields = [kind].into_iter().chain(be(upto)).chain(be(head)).chain(self.count.to_be_bytes());
         header.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
         if let Some(place) = self.out.get_mut(self.start..self.start.saturating_add(OBJECTS_HEADER)) {
             place.copy_from_slice(&header);
@@ -130,7 +133,9 @@ pub fn read_objects(message: &Bytes, mut each: impl FnMut(Cid, Bytes)) -> Result
 
 /// Reads the header alone, and checks it against itself and the message's length.
 fn read_header(message: &[u8]) -> Result<ObjectsHeader, ChumError> {
-    let wrong = ChumError::WrongLength { kind: OBJECTS, len: message.len() };
+    let kind = message.first().copied().unwrap_or_default();
+    let wrong = ChumError::WrongLength { kind, len: message.len() };
+    let (_, label) = Label::read(kind).ok_or(ChumError::UnknownMessage { kind })?;
     let upto = u32_at(message, 1).ok_or(wrong)?;
     let head = u32_at(message, 5).ok_or(wrong)?;
     let count = match message.get(9..OBJECTS_HEADER) {
@@ -147,7 +152,7 @@ fn read_header(message: &[u8]) -> Result<ObjectsHeader, ChumError> {
     if message.len().saturating_sub(OBJECTS_HEADER) / 2 < count {
         return Err(ChumError::ObjectsTruncated);
     }
-    Ok(ObjectsHeader { upto, head, count })
+    Ok(ObjectsHeader { label, upto, head, count })
 }
 
 /// An LEB128 number of at most 32 bits in its shortest form, and where the bytes after it begin.

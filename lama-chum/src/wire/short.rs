@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use bytes::{BufMut, BytesMut};
 use lama_identity::{Cid, Codec};
 
-use super::{ACK, REFUSED, SYNCED, array_at, be, u32_at};
-use crate::{ChumError, Fingerprint, Refusal};
+use super::{ACK, Label, REFUSED, SYNCED, array_at, be, u32_at};
+use crate::{ChumError, Fingerprint, Lane, Refusal};
 
 /// Most ids in one REFUSED.
 pub const MAX_REFUSED: usize = 1_024;
@@ -14,9 +14,10 @@ pub const MAX_REFUSED: usize = 1_024;
 /// Bytes of one id and its reason in REFUSED.
 const REFUSED_ITEM: usize = 34;
 
-/// Appends ACK, 5 bytes: type, then the last sequence number of the other side's log that is durable here.
-pub fn ack(upto: u64, out: &mut BytesMut) {
-    out.put_u8(ACK);
+/// Appends ACK, 5 bytes: type with its [`Label`], then the sequence number of the other side's log up to which the
+/// lanes up to `covers` are durable here.
+pub fn ack(covers: Lane, upto: u64, out: &mut BytesMut) {
+    out.put_u8(Label::covering(covers).kind(ACK));
     out.put_slice(&be(upto));
 }
 
@@ -24,9 +25,11 @@ pub fn ack(upto: u64, out: &mut BytesMut) {
 ///
 /// # Errors
 /// [`ChumError::WrongLength`].
-pub fn read_ack(message: &[u8]) -> Result<u64, ChumError> {
-    let wrong = ChumError::WrongLength { kind: ACK, len: message.len() };
-    if message.len() != 5 { Err(wrong) } else { u32_at(message, 1).ok_or(wrong) }
+pub fn read_ack(message: &[u8]) -> Result<(Lane, u64), ChumError> {
+    let kind = message.first().copied().unwrap_or_default();
+    let wrong = ChumError::WrongLength { kind, len: message.len() };
+    let (_, label) = Label::read(kind).ok_or(ChumError::UnknownMessage { kind })?;
+    if message.len() != 5 { Err(wrong) } else { Ok((label.covers, u32_at(message, 1).ok_or(wrong)?)) }
 }
 
 /// SYNCED: the snapshot at which nothing is left to send.

@@ -70,8 +70,8 @@ impl Side {
     /// Does the next job of the store; gives what answers it.
     pub fn execute(&mut self) -> Option<Input> {
         match self.jobs.pop_front()? {
-            Output::Scan { ticket, after, max_bytes, whole } => {
-                let (entries, next, head) = self.view.page(after, max_bytes, whole);
+            Output::Scan { ticket, after, lanes, max_bytes, whole } => {
+                let (entries, next, head) = self.view.page(after, lanes, max_bytes, whole);
                 Some(Input::Page { ticket, entries, next, head })
             }
             Output::Ids { ticket, after, limit } => {

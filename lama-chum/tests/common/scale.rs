@@ -70,12 +70,12 @@ impl View {
 
     fn entry(&self, seq: u64) -> Entry {
         let (id, number, source_is_peer) = self.log[seq as usize - 1];
-        Entry { seq, id, source_is_peer, gone: false, object: object(number) }
+        Entry { seq, id, lane: lama_chum::Lane::Objects, source_is_peer, gone: false, object: object(number) }
     }
 
     fn answer(&mut self, job: Output) -> Option<Input> {
         match job {
-            Output::Scan { ticket, after, max_bytes, whole } => {
+            Output::Scan { ticket, after, lanes: _, max_bytes, whole } => {
                 let next = self.head.seq.min(after + max_bytes as u64 / 12);
                 let seqs = (after + 1..=next).filter(|seq| whole || !self.log[*seq as usize - 1].2);
                 let entries = seqs.map(|seq| self.entry(seq)).collect();

@@ -30,13 +30,13 @@ impl Victim {
         let mut view = View::new(1);
         view.strict = false;
         view.share(objects("own", count, 60));
-        view.cursor = Cursor { epoch: [2; 8], upto: 0 };
+        view.cursor = Cursor::all([2; 8], 0);
         let view_head = view.head;
         let mut this = Self { side: Side::new(config, view), said: Vec::new(), stuck: false };
         // With nothing more the sets are equal.
         let fingerprint = if theirs == 0 { view_head.fingerprint } else { Fingerprint::default() };
         let head = ViewHead { epoch: [2; 8], seq: theirs, count: count + theirs, fingerprint };
-        let cursor = Cursor { epoch: [1; 8], upto: count };
+        let cursor = Cursor::all([1; 8], count);
         this.hear(&message(|out| Hello { head, cursor }.write(out))).unwrap();
         this.said.clear();
         this

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use lama_chum::recon::{ShortKey, Sketch};
 use lama_chum::{
-    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Past, Refusal, StoreFailure, ViewHead,
+    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Lane, Lanes, Past, Positions, Refusal,
+    StoreFailure, ViewHead,
 };
 use lama_identity::{Cid, Codec, cbor};
 
@@ -19,6 +20,12 @@ pub struct View {
     pub objects: BTreeMap<Cid, Bytes>,
     pub members: BTreeSet<Cid>,
     pub head: ViewHead,
+    /// Objects for which someone waits.
+    pub waited: BTreeSet<Cid>,
+    /// The lane of each object that is known.
+    pub lanes: BTreeMap<Cid, Lane>,
+    /// Whether objects that link to nothing are in a lane that their ids name; else only chunks are in one of their own.
+    pub mixed: bool,
     /// How far the peer's log was taken over.
     pub cursor: Cursor,
     pub acked: Cursor,
@@ -45,6 +52,9 @@ impl View {
             tombstones: BTreeSet::new(),
             objects: BTreeMap::new(),
             members: BTreeSet::new(),
+            waited: BTreeSet::new(),
+            lanes: BTreeMap::new(),
+            mixed: false,
             head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
             cursor: Cursor::default(),
             acked: Cursor::default(),
@@ -85,6 +95,29 @@ impl View {
         self.log.push((*id, true));
     }
 
+    /// The same with objects in all lanes.
+    pub fn mixed(epoch: u8) -> Self {
+        Self { mixed: true, ..Self::new(epoch) }
+    }
+
+    /// Finds out the lane of an object: not before that of anything that it links to.
+    fn sort_in(&mut self, id: &Cid, bytes: &[u8]) {
+        let mut lane = match (id.codec(), self.mixed) {
+            (Codec::Raw, _) => Lane::Blobs,
+            (Codec::DagCbor, true) => Lane::ALL[id.digest()[0] as usize % Lane::ALL.len()],
+            (Codec::DagCbor, false) if self.waited.contains(id) => Lane::Interactive,
+            (Codec::DagCbor, false) => Lane::Objects,
+        };
+        if id.codec() == Codec::DagCbor {
+            cbor::scan(bytes, &mut |part| lane = lane.max(self.lane(&part))).unwrap();
+        }
+        self.lanes.insert(*id, lane);
+    }
+
+    fn lane(&self, id: &Cid) -> Lane {
+        self.lanes.get(id).copied().unwrap_or_default()
+    }
+
     fn append(&mut self, id: Cid, from_peer: bool) {
         if self.members.insert(id) {
             self.log.push((id, from_peer));
@@ -96,6 +129,7 @@ impl View {
     /// Shares own objects.
     pub fn share(&mut self, objects: Vec<(Cid, Bytes)>) -> ViewHead {
         for (id, bytes) in objects {
+            self.sort_in(&id, &bytes);
             self.objects.insert(id, bytes);
             self.append(id, false);
         }
@@ -115,7 +149,13 @@ impl View {
     }
 
     /// Answers a scan: entries, next, head.
-    pub fn page(&self, after: u64, max_bytes: usize, whole: bool) -> (Vec<Entry>, u64, ViewHead) {
+    pub fn page(
+        &self,
+        after: u64,
+        lanes: Lanes,
+        max_bytes: usize,
+        whole: bool,
+    ) -> (Vec<Entry>, u64, ViewHead) {
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut next = after;
@@ -124,9 +164,13 @@ impl View {
                 break;
             }
             next = index as u64 + 1;
+            let lane = self.lane(&id);
+            if !lanes.contains(lane) {
+                continue;
+            }
             if (!from_peer || whole) && self.tombstones.contains(&next) {
                 let object = Bytes::new();
-                entries.push(Entry { seq: next, id, source_is_peer: from_peer, gone: true, object });
+                entries.push(Entry { seq: next, id, lane, source_is_peer: from_peer, gone: true, object });
             } else if (!from_peer || whole)
                 && let Some(object) = self.objects.get(&id)
             {
@@ -134,6 +178,7 @@ impl View {
                 entries.push(Entry {
                     seq: next,
                     id,
+                    lane,
                     source_is_peer: from_peer,
                     gone: false,
                     object: object.clone(),
@@ -184,7 +229,7 @@ impl View {
             let object = self.objects.get(&id).filter(|_| !gone).cloned().unwrap_or_default();
             bytes += object.len();
             if gone || !object.is_empty() {
-                entries.push(Entry { seq, id, source_is_peer, gone, object });
+                entries.push(Entry { seq, id, lane: self.lane(&id), source_is_peer, gone, object });
             }
         }
         (entries, next, self.head)
@@ -195,10 +240,10 @@ impl View {
         &mut self,
         objects: Vec<(Cid, Bytes)>,
         epoch: [u8; 8],
-        after: u64,
-        upto: u64,
+        after: Positions,
+        upto: Positions,
     ) -> Result<ImportOutcome, StoreFailure> {
-        if self.cursor.epoch == epoch && self.cursor.upto < after {
+        if self.cursor.epoch == epoch && !self.cursor.upto.covers(after) {
             return Err(StoreFailure::Hole);
         }
         let before = self.head.seq;
@@ -212,6 +257,7 @@ impl View {
                 outcome.refused.push((id, reason));
             } else {
                 self.check_parts(&id, &bytes);
+                self.sort_in(&id, &bytes);
                 self.repeated += usize::from(self.objects.contains_key(&id));
                 self.objects.insert(id, Bytes::copy_from_slice(&bytes));
             }

@@ -72,8 +72,8 @@ impl Node {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) else { return };
         let (person, instance) = (live.info.person, live.info.instance);
         match output {
-            ChumOutput::Scan { ticket, after, max_bytes, whole } => {
-                let read = Read::Page { person, instance, after, max_bytes, whole };
+            ChumOutput::Scan { ticket, after, lanes, max_bytes, whole } => {
+                let read = Read::Page { person, instance, after, lanes, max_bytes, whole };
                 self.read(read, Effect::Chum { link: id, ticket });
             }
             ChumOutput::Ids { ticket, after, limit } => {

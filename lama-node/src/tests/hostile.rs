@@ -129,7 +129,7 @@ fn chunks(upto: u64, head: u64, count: usize, len: usize) -> BytesMut {
     let mut out = BytesMut::new();
     let mut writer = ObjectsWriter::begin(&mut out);
     (0..count).for_each(|n| writer.push(Codec::Raw, &vec![n as u8; len]));
-    writer.finish(upto, head);
+    writer.finish(wire::Label::default(), upto, head);
     out
 }
 
@@ -193,7 +193,7 @@ fn every_offence_ends_its_own_session_with_its_reason_and_no_other() {
                 for n in 1..100_u64 {
                     let ids = (0..1_024_u64).map(|at| Cid::of_chunk(&(n << 32 | at).to_be_bytes()));
                     let mut out = BytesMut::new();
-                    wire::write_gone(seq + n, seq + 100, ids, &mut out);
+                    wire::write_gone(wire::Label::default(), seq + n, seq + 100, ids, &mut out);
                     eve.world.say_raw(eve.link, out);
                 }
                 eve.world.run(secs(30));
@@ -218,14 +218,14 @@ fn every_offence_ends_its_own_session_with_its_reason_and_no_other() {
                 eve.say(|out| {
                     let mut writer = ObjectsWriter::begin(out);
                     writer.push(Codec::DagCbor, b"\xa0\x00");
-                    writer.finish(seq + 1, seq + 1);
+                    writer.finish(wire::Label::default(), seq + 1, seq + 1);
                 });
             },
             ChumError::NotCanonical(lama_identity::EncodingError::Trailing),
         ),
         (
             "an acknowledgement of nothing",
-            |eve| eve.say(|out| wire::ack(1 << 30, out)),
+            |eve| eve.say(|out| wire::ack(lama_chum::Lane::Blobs, 1 << 30, out)),
             ChumError::AckBeyondSent,
         ),
     ];
@@ -263,7 +263,7 @@ fn links_that_lead_nowhere_or_in_thousands_are_set_aside_and_give_nothing() {
         scene.say(|out| {
             let mut writer = ObjectsWriter::begin(out);
             writer.push(Codec::DagCbor, &object);
-            writer.finish(seq + n, seq + 3);
+            writer.finish(wire::Label::default(), seq + n, seq + 3);
         });
         scene.world.run(secs(5));
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use lama_chum::{Chum, Entry, Event, Input, Output, PairKey, Past};
+use lama_chum::{Chum, Entry, Event, Input, Output, PairKey, Past, Positions};
 use lama_core::{Instant, Machine as _, Now, WallTime};
 use lama_identity::Cid;
 use lama_store::{Import, Read, Reply, Write};
@@ -323,8 +323,8 @@ impl<'a> Stage<'a> {
             Job::Chum(output) => output,
         };
         let input = match output {
-            Output::Scan { ticket, after, max_bytes, whole } => {
-                self.page(me, peer, ticket, Read::Page { person, instance, after, max_bytes, whole })
+            Output::Scan { ticket, after, lanes, max_bytes, whole } => {
+                self.page(me, peer, ticket, Read::Page { person, instance, after, lanes, max_bytes, whole })
             }
             Output::Fetch { ticket, seqs, max_bytes } => {
                 self.page(me, peer, ticket, Read::Fetch { person, instance, seqs, max_bytes })
@@ -376,7 +376,7 @@ impl<'a> Stage<'a> {
         &mut self,
         at: usize,
         side: usize,
-        (objects, epoch, after, upto): (Vec<(Cid, Bytes)>, [u8; 8], u64, u64),
+        (objects, epoch, after, upto): (Vec<(Cid, Bytes)>, [u8; 8], Positions, Positions),
     ) -> lama_chum::ImportOutcome {
         let (me, peer) = (self.wires[at].who[side], self.wires[at].who[1 - side]);
         let (person, instance) = (self.cast.id(peer), self.cast.people[peer].instance_id());

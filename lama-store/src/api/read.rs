@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::Secret32;
 use bytes::Bytes;
 use lama_chum::recon::{ShortKey, Sketch};
-use lama_chum::{Cursor, Entry, Epoch, Fingerprint, Refusal, ViewHead};
+use lama_chum::{Cursor, Entry, Epoch, Fingerprint, Lanes, Positions, Refusal, ViewHead};
 use lama_identity::{ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId};
 
 use super::Quota;
@@ -27,6 +27,9 @@ pub enum Read {
         instance: InstanceId,
         /// The entry after which to start; 0: from the start.
         after: u64,
+        /// Of these lanes. What is of others is passed over, so many entries at a time
+        /// ([`Config::max_page_walk`](crate::Config)): a page may be empty though there is more.
+        lanes: Lanes,
         /// Object bytes after which the page ends; it holds at least one entry if there is one.
         max_bytes: usize,
         /// Also the entries that came from that instance: it has lost them.
@@ -144,7 +147,7 @@ pub enum Read {
 /// A stretch of a view log towards one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// Entries that did not come from that instance, ascending by sequence number.
+    /// Entries of the wanted lanes that did not come from that instance, ascending by sequence number.
     pub entries: Vec<Entry>,
     /// Everything up to this sequence number is in this page or was skipped: the next `after`.
     pub next: u64,
@@ -179,7 +182,7 @@ pub struct PeerHead {
     /// Up to where we have its log; [`lama_chum::NO_EPOCH`] before anything was received.
     pub received: Cursor,
     /// Up to where it has our log, as acknowledged in the current epoch; 0: nothing.
-    pub acked: u64,
+    pub acked: Positions,
     /// The first 32 cells of the head's set.
     pub sketch: Sketch,
     /// Whether it has taken note of this life of our store: acknowledged something in it, or agreed with us.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Epoch, Fingerprint, Refusal};
+use lama_chum::{Cursor, Epoch, Fingerprint, Positions, Refusal};
 use lama_core::WallTime;
 use lama_identity::{ChannelId, Cid, Contact, InstanceId, PersonId};
 use lama_invite::{Locator, StateTag, TokenRecord};
@@ -137,7 +137,7 @@ pub struct Import {
     pub epoch: Epoch,
     /// The cursor before. [`StoreError::Hole`](crate::StoreError::Hole) if the stored one is of this epoch and
     /// lies before it.
-    pub after: u64,
+    pub after: Positions,
     /// The cursor to store with the objects; may lie below the stored one.
-    pub upto: u64,
+    pub upto: Positions,
 }

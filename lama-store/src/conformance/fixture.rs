@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Entry, Epoch};
+use lama_chum::{Entry, Epoch, Lanes, Positions};
 use lama_core::{Seed, WallTime};
 use lama_identity::{
     Cid, Contact, ContactState, InstanceId, LocalIdentity, PersonId, Reference, Signable, TrustOrigin,
@@ -243,14 +243,14 @@ impl<P: Place> World<P> {
 
     pub fn import_of(&mut self, from: &LocalIdentity, objects: &[Object]) -> Import {
         const EPOCH: Epoch = [9; 8];
-        let after = self.head(from).map_or(0, |head| head.received.upto);
+        let after = self.head(from).map_or(0, |head| head.received.upto.whole());
         Import {
             person: from.person_id(),
             instance: from.instance_id(),
             objects: objects.to_vec(),
             epoch: EPOCH,
-            after,
-            upto: after + objects.len() as u64,
+            after: Positions::all(after),
+            upto: Positions::all(after + objects.len() as u64),
         }
     }
 
@@ -276,7 +276,9 @@ impl<P: Place> World<P> {
 
     pub fn page(&mut self, to: &LocalIdentity, after: u64, max_bytes: usize, whole: bool) -> Page {
         let (person, instance) = (to.person_id(), to.instance_id());
-        let Reply::Page(page) = self.ask(Read::Page { person, instance, after, max_bytes, whole }) else {
+        let Reply::Page(page) =
+            self.ask(Read::Page { person, instance, after, lanes: Lanes::ALL, max_bytes, whole })
+        else {
             panic!()
         };
         page

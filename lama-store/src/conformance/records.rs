@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::Cursor;
+use lama_chum::{Cursor, Lanes, Positions};
 use lama_core::Seed;
 use lama_identity::ContactState;
 use lama_invite::{StateTag, TokenRecord, TokenState, Use};
@@ -138,14 +138,14 @@ pub fn a_removed_contact_takes_his_records_along<P: Place>() {
         assert_eq!(world.ask(Read::Peers(None)), Reply::Peers(vec![]));
         assert_eq!(world.head(&a), None);
         let (person, instance) = (a.person_id(), a.instance_id());
-        let page = Read::Page { person, instance, after: 0, max_bytes: 1000, whole: true };
+        let page = Read::Page { person, instance, after: 0, lanes: Lanes::ALL, max_bytes: 1000, whole: true };
         assert_eq!(world.s().ask(page), Err(StoreError::UnknownPeer(instance)));
         world.again();
     }
     // A peer record alone does not open the view again.
     world.commit(vec![Write::Peer(peer(a.person_id(), a.instance_id(), 7))]);
     let (person, instance) = (a.person_id(), a.instance_id());
-    let page = Read::Page { person, instance, after: 0, max_bytes: 1000, whole: true };
+    let page = Read::Page { person, instance, after: 0, lanes: Lanes::ALL, max_bytes: 1000, whole: true };
     assert_eq!(world.s().ask(page), Err(StoreError::NotAContact(person)));
 }
 
@@ -155,17 +155,17 @@ pub fn the_epoch_lives_until_a_crash_or_a_restore<P: Place>() {
     world.befriend(&a);
     let first = world.s().epoch();
     assert_ne!(first, lama_chum::NO_EPOCH);
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch: first, upto: 3 } }]);
+    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(first, 3) }]);
     world.again();
     assert_eq!(world.s().epoch(), first);
-    assert_eq!(world.head(&a).unwrap().acked, 3);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(3));
     world.crash();
     let second = world.s().epoch();
     assert_ne!(second, first);
     // What was acknowledged speaks of the life before.
-    assert_eq!(world.head(&a).unwrap().acked, 0);
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch: first, upto: 3 } }]);
-    assert_eq!(world.head(&a).unwrap().acked, 0);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(0));
+    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(first, 3) }]);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(0));
     let engine = world.store.take().unwrap().close().unwrap();
     world.place.keep(engine);
     world.open(Opening::Restored).unwrap();
@@ -207,8 +207,8 @@ pub fn a_newer_format_is_refused_and_so_is_what_is_no_store<P: Place>() {
             .map(|_| ())
     };
     let format = meta(kind::FORMAT, &[]);
-    let newer = StoreError::NewerFormat { found: 3, supported: 2 };
-    assert_eq!(open(format.clone(), b"lama-store\x03".to_vec()), Err(newer));
+    let newer = StoreError::NewerFormat { found: 4, supported: 3 };
+    assert_eq!(open(format.clone(), b"lama-store\x04".to_vec()), Err(newer));
     assert_eq!(open(format, b"other-store\x01".to_vec()), Err(StoreError::NotAStore));
     assert_eq!(open(b"stray".to_vec(), vec![]), Err(StoreError::NotAStore));
 }

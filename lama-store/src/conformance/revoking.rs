@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, Refusal};
+use lama_chum::{Cursor, Positions, Refusal};
 use lama_core::WallTime;
 use lama_identity::{Cid, LocalIdentity, PersonId};
 
@@ -39,7 +39,7 @@ fn hand_on<P: Place>(
     let (receiver, peer) = to;
     let epoch = sender.s().epoch();
     let received = receiver.head(me).unwrap().received;
-    let after = if received.epoch == epoch { received.upto } else { 0 };
+    let after = if received.epoch == epoch { received.upto.whole() } else { 0 };
     let mut page = sender.page(peer, after, most.saturating_mul(60).min(1 << 20), false);
     let mut upto = page.next;
     if page.entries.len() > most {
@@ -48,10 +48,12 @@ fn hand_on<P: Place>(
     }
     let count = page.entries.len();
     let objects: Vec<Object> = page.entries.into_iter().map(|entry| (entry.id, entry.object)).collect();
-    let import = Import { person: me.person_id(), instance: me.instance_id(), objects, epoch, after, upto };
+    let (after, at) = (Positions::all(after), Positions::all(upto));
+    let import =
+        Import { person: me.person_id(), instance: me.instance_id(), objects, epoch, after, upto: at };
     let refused = receiver.commit(vec![Write::Import(import)]).import.unwrap().refused;
     sender.commit(vec![
-        Write::Acked { instance: peer.instance_id(), cursor: Cursor { epoch, upto } },
+        Write::Acked { instance: peer.instance_id(), cursor: Cursor::all(epoch, upto) },
         Write::Refused { person: peer.person_id(), objects: refused },
     ]);
     count

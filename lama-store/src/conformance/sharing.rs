@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use lama_chum::Cursor;
+use lama_chum::{Cursor, Lanes, Positions};
 use lama_identity::{Cid, InstanceId};
 
 use super::Place;
@@ -176,7 +176,7 @@ pub fn a_new_pair_key_rebuilds_the_fingerprint<P: Place>() {
         panic!()
     };
     assert_eq!(first.head, second.head);
-    assert_eq!((first.received.upto, second.received.upto), (10, 0));
+    assert_eq!((first.received.upto, second.received.upto), (Positions::all(10), Positions::all(0)));
     // The same record again changes nothing; another key rebuilds, and ends the cursors.
     world.commit(vec![Write::Peer(peer(a.person_id(), a.instance_id(), 7))]);
     assert_eq!(world.head(&a).unwrap(), first);
@@ -196,17 +196,17 @@ pub fn acknowledgements_may_wait<P: Place>() {
     let a = person("a");
     world.befriend(&a);
     let epoch = world.s().epoch();
-    let acked = |upto| Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch, upto } };
+    let acked = |upto| Write::Acked { instance: a.instance_id(), cursor: Cursor::all(epoch, upto) };
     world.commit(vec![acked(4)]);
-    assert_eq!(world.head(&a).unwrap().acked, 4);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(4));
     // A commit that fails takes its own along, and no other.
     let lost = linked("lost", &[note("not here").0], &[]);
     world.fails(vec![acked(5), Write::Put { objects: vec![lost] }]);
-    assert_eq!(world.head(&a).unwrap().acked, 4);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(4));
     world.again();
-    assert_eq!(world.head(&a).unwrap().acked, 4);
+    assert_eq!(world.head(&a).unwrap().acked, Positions::all(4));
     assert_eq!(
-        world.fails(vec![Write::Acked { instance: InstanceId([1; 32]), cursor: Cursor { epoch, upto: 1 } }]),
+        world.fails(vec![Write::Acked { instance: InstanceId([1; 32]), cursor: Cursor::all(epoch, 1) }]),
         StoreError::UnknownPeer(InstanceId([1; 32]))
     );
 }
@@ -221,8 +221,14 @@ pub fn a_second_instance_gets_what_the_first_brought<P: Place>() {
         Write::Contact(contact(&a, ContactState::Active)),
         Write::Peer(peer(a.person_id(), second, 9)),
     ]);
-    let read =
-        Read::Page { person: a.person_id(), instance: second, after: 0, max_bytes: 1 << 20, whole: false };
+    let read = Read::Page {
+        person: a.person_id(),
+        instance: second,
+        after: 0,
+        lanes: Lanes::ALL,
+        max_bytes: 1 << 20,
+        whole: false,
+    };
     let Reply::Page(page) = world.ask(read) else { panic!() };
     assert_eq!(page.entries.iter().map(|entry| entry.id).collect::<Vec<Cid>>(), ids(&notes("first", 20)));
     assert!(world.replay(&a).is_empty());

@@ -174,6 +174,6 @@ pub fn what_was_agreed_on_outlives_the_life_in_which_it_was<P: Place>() {
     assert!(!head.seen, "nobody has heard of the new epoch");
     assert_eq!(head.agreed, Some((count, fingerprint)));
     let epoch = world.s().epoch();
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch, upto: 1 } }]);
+    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(epoch, 1) }]);
     assert!(world.head(&a).unwrap().seen);
 }

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Refusal};
+use lama_chum::{Cursor, Positions, Refusal};
 use lama_identity::{Cid, ContactState};
 
 use super::Place;
@@ -115,9 +115,9 @@ pub fn the_cursor_moves_with_the_import<P: Place>() {
     assert_eq!(world.head(&a).unwrap().received, Cursor::default());
     world.receive(&a, &notes("x", 5));
     world.crash();
-    assert_eq!(world.head(&a).unwrap().received, Cursor { epoch: [9; 8], upto: 5 });
+    assert_eq!(world.head(&a).unwrap().received, Cursor::all([9; 8], 5));
     // Without objects the cursor may wait, but goes with whatever comes next.
-    let cursor = Cursor { epoch: [9; 8], upto: 8 };
+    let cursor = Cursor::all([9; 8], 8);
     world.commit(vec![Write::Cursor { instance: a.instance_id(), cursor }]);
     assert_eq!(world.head(&a).unwrap().received, cursor);
     world.put(&[note("next")]);
@@ -131,16 +131,16 @@ pub fn a_hole_in_the_log_is_refused<P: Place>() {
     world.befriend(&a);
     world.receive(&a, &notes("x", 5));
     let mut import = world.import_of(&a, &notes("y", 5));
-    import.after = 6;
+    import.after = Positions::all(6);
     assert_eq!(world.fails(vec![Write::Import(import.clone())]), StoreError::Hole { stored: 5, after: 6 });
     assert_eq!(world.view(a.person_id()).len(), 5);
     // In another life of the peer the old cursor means nothing; and what was had may be sent again.
     import.epoch = [8; 8];
     world.commit(vec![Write::Import(import)]);
     let mut import = world.import_of(&a, &notes("z", 5));
-    (import.epoch, import.after, import.upto) = ([8; 8], 2, 7);
+    (import.epoch, import.after, import.upto) = ([8; 8], Positions::all(2), Positions::all(7));
     world.commit(vec![Write::Import(import)]);
-    assert_eq!(world.head(&a).unwrap().received, Cursor { epoch: [8; 8], upto: 7 });
+    assert_eq!(world.head(&a).unwrap().received, Cursor::all([8; 8], 7));
 }
 
 pub fn strangers_and_pending_contacts_bring_nothing<P: Place>() {

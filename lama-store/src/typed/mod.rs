@@ -164,12 +164,20 @@ pub(crate) fn type_is(bytes: &[u8], name: &str) -> bool {
 /// Whether an index rests on an object of this type, so that it cannot go without leaving a hole there.
 pub(crate) fn is_indexed(bytes: &[u8]) -> bool {
     let type_name = cbor::check(bytes).ok().and_then(|seen| seen.type_name);
+    type_name.is_some_and(is_known)
+}
+
+/// Whether an object of this type has a meaning here.
+fn is_known(type_name: &str) -> bool {
     matches!(
         type_name,
-        Some(
-            "Channel" | "ChannelEntry" | "EndpointVersion" | "Access" | "Group" | "GroupMembers" | "Profile"
-        )
+        "Channel" | "ChannelEntry" | "EndpointVersion" | "Access" | "Group" | "GroupMembers" | "Profile"
     )
+}
+
+/// Whether someone waits for objects of this type: what people write, and what says who may see it and where they are.
+pub(crate) fn is_waited_for(type_name: &str) -> bool {
+    is_known(type_name)
 }
 
 /// The author whom a signed object names. Such an object was verified, or has no effect anyway.

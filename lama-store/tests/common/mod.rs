@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use bytes::Bytes;
+use lama_chum::Positions;
 use lama_core::Seed;
 use lama_identity::{Cid, ContactState, LocalIdentity};
 use lama_store::conformance::fixture::{Dice, contact, ids, linked, note, notes, peer, person, storage_key};
@@ -18,6 +19,7 @@ pub const CONFIG: Config = Config {
     max_person_refused: 1 << 40,
     max_versions: 512,
     max_page_entries: 10_000,
+    max_page_walk: 16_384,
     max_page_bytes: 8 << 20,
     max_closure: 1 << 20,
     max_group_bytes: 20_000,
@@ -76,8 +78,8 @@ impl Cast {
             instance: self.a.instance_id(),
             objects: theirs,
             epoch: [9; 8],
-            after: number - 1,
-            upto: number,
+            after: Positions::all(number - 1),
+            upto: Positions::all(number),
         }));
         let value = Some(Bytes::copy_from_slice(&number.to_be_bytes()));
         writes.push(Write::Setting { key: LAST.to_owned(), value });
@@ -105,7 +107,7 @@ impl Cast {
         if last > 0 {
             let read = Read::Head { person: self.a.person_id(), instance: self.a.instance_id() };
             let Ok(Reply::Head(Some(head))) = store.ask(read) else { panic!() };
-            assert_eq!(head.received.upto, last);
+            assert_eq!(head.received.upto, Positions::all(last));
         }
         last
     }
