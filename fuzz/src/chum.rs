@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use lama_chum::blob::{Blob, File, Folder, Reader, check_name};
-use lama_chum::wire::{Hello, ObjectsWriter, Synced, ack};
+use lama_chum::wire::{Hello, Label, ObjectsWriter, Synced, ack};
 use lama_chum::{
-    Chum, Config, Cursor, Fingerprint, Input, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
+    Chum, Config, Cursor, Fingerprint, Input, Lane, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
 };
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, Codec, Object};
@@ -64,7 +64,7 @@ pub fn frames(mut data: &[u8]) {
 
 fn keep(side: &mut Side, output: Output) {
     if let Output::Import { objects, after, upto, .. } = &output {
-        assert!(after <= upto && !objects.is_empty() && objects.len() <= WINDOW_OBJECTS);
+        assert!(upto.covers(*after) && !objects.is_empty() && objects.len() <= WINDOW_OBJECTS);
         assert!(objects.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= WINDOW_BYTES);
         // Empty bytes stand for an id that is gone.
         for (id, bytes) in objects.iter().filter(|(_, bytes)| !bytes.is_empty()) {
@@ -156,12 +156,12 @@ pub fn frame_seeds() -> Vec<(&'static str, Bytes)> {
     let all = message(&|out| {
         let mut writer = ObjectsWriter::begin(out);
         theirs.iter().for_each(|(id, bytes)| writer.push(id.codec(), bytes));
-        writer.finish(2, 2);
+        writer.finish(Label::default(), 2, 2);
     });
     let synced = message(&|out| {
         Synced { own: 7, peer: 5, count: 7, fingerprint: head.fingerprint }.write(out);
     });
-    let acked = message(&|out| ack(5, out));
+    let acked = message(&|out| ack(Lane::Blobs, 5, out));
     let refused = message(&|out| {
         lama_chum::wire::write_refused([(theirs[0].0, lama_chum::Refusal::Quota)].into_iter(), out);
     });

@@ -39,7 +39,7 @@ pub fn wire(data: &[u8]) {
                 return;
             };
             assert_eq!(header.count, ids.len());
-            wire::write_gone(header.upto, header.head, ids.into_iter(), &mut out);
+            wire::write_gone(header.label, header.upto, header.head, ids.into_iter(), &mut out);
         }
         Some(&kind @ (wire::CELLS | wire::LIST | wire::MARKS | wire::MORE)) => {
             let Ok((range, rest)) = wire::read_range(data) else { return };
@@ -301,7 +301,7 @@ pub fn wire_seeds() -> Vec<(&'static str, Bytes)> {
         (
             "gone",
             message(|out| {
-                wire::write_gone(5, 9, objects("gone", 3, 0).into_iter().map(|object| object.0), out);
+                wire::write_gone(wire::Label::default(), 5, 9, objects("gone", 3, 0).into_iter().map(|object| object.0), out);
             }),
         ),
     ]

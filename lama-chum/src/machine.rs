@@ -397,7 +397,9 @@ impl Chum {
             let before = self.stored;
             self.stored = self.taken_over(epoch, self.incoming.handed());
             let Cursor { epoch, upto } = self.stored;
-            let after = if before.epoch == epoch { before.upto } else { Positions::all(0) };
+            // Where the whole log is sent again the cursor begins anew.
+            let joins = before.epoch == epoch && upto.covers(before.upto);
+            let after = if joins { before.upto } else { Positions::all(0) };
             self.outputs.push_back(Output::Import { ticket, objects, epoch, after, upto });
         }
     }

@@ -247,7 +247,8 @@ impl<E: Engine> Store<E> {
         report.stored += 1;
         match type_name {
             Some(type_name) => self.typed(id, bytes, type_name, source, report),
-            None => Ok(()),
+            // A rule may have come before what it speaks of.
+            None => self.apply_waiting_rules(id, report),
         }
     }
 

@@ -61,6 +61,11 @@ impl<E: Engine> Store<E> {
             let from = self.hot.owner_of(source).and_then(|number| self.hot.person_id(number));
             report.effects.push(Effect::Object { id: *id, type_name, from });
         }
+        self.apply_waiting_rules(id, report)
+    }
+
+    /// Lets rules take effect that speak of an object which can be read from now on.
+    pub(crate) fn apply_waiting_rules(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
         if self.hot.counts.rules + self.hot.counts.id_rules > 0 {
             self.apply_rules_for(id, report)?;
         }
