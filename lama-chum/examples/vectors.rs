@@ -54,7 +54,7 @@ fn hellos() -> Value {
         hello(
             "a known peer, cut while a blob was on its way",
             head,
-            Cursor { epoch: *b"epoch--B", upto: Positions::new([90, 80, 77]).unwrap() }
+            Cursor { epoch: *b"epoch--B", upto: Positions::new([90, 80, 78, 77]).unwrap() }
         ),
     ])
 }
@@ -141,8 +141,8 @@ fn lanes() -> Value {
     let received = json!([
         step("a message before all else", Lane::Interactive, true, 100, &[(Codec::DagCbor, object("hello"))]),
         step("an object before a blob", Lane::Objects, false, 60, &[(Codec::DagCbor, object("an object"))]),
-        step("a chunk, and nothing else up to there", Lane::Blobs, false, 50, &[chunk("a chunk")]),
-        step("the last chunk", Lane::Blobs, false, 100, &[chunk("the last chunk")]),
+        step("a chunk, and nothing else up to there", Lane::LAST, false, 50, &[chunk("a chunk")]),
+        step("the last chunk", Lane::LAST, false, 100, &[chunk("the last chunk")]),
     ]);
     let again = built(|out| {
         let mut writer = ObjectsWriter::begin(out);
@@ -165,7 +165,7 @@ fn short() -> Value {
     let ids = [Cid::of_object(b"a"), Cid::of_chunk(b"b")];
     let reasons = [Refusal::Quota, Refusal::Other(200)];
     json!({
-        "ack": { "upto": 66_051, "message": built(|out| wire::ack(Lane::Blobs, 66_051, out)) },
+        "ack": { "upto": 66_051, "message": built(|out| wire::ack(Lane::LAST, 66_051, out)) },
         "synced": {
             "own": 1_000, "peer": 2_000, "count": 2_900, "fingerprint": fingerprint.to_string(),
             "message": built(|out| synced.write(out)),

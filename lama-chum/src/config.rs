@@ -1,5 +1,7 @@
 //! The limits of the machine.
 
+use core::time::Duration;
+
 /// Largest object, in bytes (security.md 7). Part of the protocol.
 pub const MAX_OBJECT: usize = 1 << 20;
 
@@ -36,6 +38,8 @@ pub struct Config {
     /// Objects sent and not acknowledged; at most [`WINDOW_OBJECTS`], the default. A part is for interactive objects
     /// alone: [`RESERVE_OBJECTS`], or a quarter if that is less.
     pub send_objects: usize,
+    /// How long what others wrote is held back, for the peer to say that it has it already. Default 200 ms.
+    pub relay_delay: Duration,
     /// Bits of a short id that tell ids apart. 64, as the protocol says, is the default; fewer of them make ids collide,
     /// for tests of what follows from that. Both ends need the same.
     pub short_bits: u32,
@@ -51,6 +55,7 @@ impl Default for Config {
             max_imports: 4,
             send_bytes: WINDOW_BYTES,
             send_objects: WINDOW_OBJECTS,
+            relay_delay: Duration::from_millis(200),
             short_bits: 64,
         }
     }
@@ -75,6 +80,7 @@ impl Config {
             max_imports: self.max_imports.max(1),
             send_bytes: self.send_bytes.min(WINDOW_BYTES),
             send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
+            relay_delay: self.relay_delay.min(Duration::from_secs(60)),
             short_bits: self.short_bits.clamp(8, 64),
         }
     }

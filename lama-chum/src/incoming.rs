@@ -211,7 +211,7 @@ impl Incoming {
         }
         let gathered = if urgent { &mut self.urgent } else { &mut self.rest };
         gathered.load.add(load);
-        if covers < Lane::Blobs {
+        if covers < Lane::LAST {
             let (from, entries) = gathered.ahead.unwrap_or((before, 0));
             gathered.ahead = Some((from.min(before), entries.saturating_add(count as u64)));
         }
@@ -294,7 +294,7 @@ impl Incoming {
     /// is due if lanes differ.
     pub(crate) fn acknowledge(&mut self) -> (Lane, u64) {
         let ahead = |lane: &Lane| self.durable.of(*lane) > self.acked.of(*lane);
-        let lane = Lane::ALL.into_iter().rfind(ahead).unwrap_or(Lane::Blobs);
+        let lane = Lane::ALL.into_iter().rfind(ahead).unwrap_or(Lane::LAST);
         let upto = self.durable.of(lane);
         self.acknowledged(lane, upto);
         (lane, upto)
@@ -302,7 +302,7 @@ impl Incoming {
 
     /// A claim is being built, which acknowledges, too.
     pub(crate) fn claiming(&mut self) {
-        self.acknowledged(Lane::Blobs, self.durable.whole());
+        self.acknowledged(Lane::LAST, self.durable.whole());
     }
 
     fn acknowledged(&mut self, lane: Lane, upto: u64) {

@@ -1,8 +1,10 @@
 //! Lanes: what leaves first, and how far each is.
 //!
-//! A view log is numbered once, and every entry is in one of three lanes. What someone waits for overtakes what is
+//! A view log is numbered once, and every entry is in one of four lanes. What someone waits for overtakes what is
 //! large, and what links to something overtakes nothing of it: an entry's lane is never before that of what it
-//! links to. So a place in a log is three numbers instead of one, the same three times if nothing was overtaken.
+//! links to. So a place in a log is four numbers instead of one, the same four times if nothing was overtaken.
+//!
+//! What others wrote comes last: the peer may have it from them, and is asked before it is sent (`relay`).
 
 /// What an entry is, to those who wait. In the order in which entries leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -14,11 +16,16 @@ pub enum Lane {
     Objects,
     /// Chunks of raw bytes, and whatever links to them.
     Blobs,
+    /// What another than our own person wrote, whatever it is: the peer may have it from elsewhere.
+    Relayed,
 }
 
 impl Lane {
     /// All, in the order in which they leave.
-    pub const ALL: [Self; LANES] = [Self::Interactive, Self::Objects, Self::Blobs];
+    pub const ALL: [Self; LANES] = [Self::Interactive, Self::Objects, Self::Blobs, Self::Relayed];
+
+    /// The one that leaves last: what moves it moves all.
+    pub const LAST: Self = Self::Relayed;
 
     /// The place in [`Lane::ALL`].
     #[must_use]
@@ -28,7 +35,7 @@ impl Lane {
 }
 
 /// How many lanes there are.
-pub const LANES: usize = 3;
+pub const LANES: usize = 4;
 
 /// Some of the lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +43,7 @@ pub struct Lanes(u8);
 
 impl Lanes {
     /// All of them.
-    pub const ALL: Self = Self(0b111);
+    pub const ALL: Self = Self(0b1111);
     /// None of them.
     pub const NONE: Self = Self(0);
 
@@ -95,7 +102,7 @@ impl Positions {
     /// Everything up to here, whatever its lane.
     #[must_use]
     pub const fn whole(self) -> u64 {
-        let [_, _, whole] = self.0;
+        let [.., whole] = self.0;
         whole
     }
 
@@ -177,16 +184,16 @@ mod tests {
 
     #[test]
     fn no_lane_is_ahead_of_one_before_it() {
-        assert_eq!(Positions::new([5, 6, 1]), None);
-        assert_eq!(Positions::limited([5, 6, 1]), Positions([5, 5, 1]));
-        let mut at = Positions::new([9, 4, 4]).unwrap();
+        assert_eq!(Positions::new([5, 6, 1, 1]), None);
+        assert_eq!(Positions::limited([5, 6, 1, 2]), Positions([5, 5, 1, 1]));
+        let mut at = Positions::new([9, 4, 4, 4]).unwrap();
         at.raise(Lane::Objects, 7);
-        assert_eq!(at, Positions([9, 7, 4]));
-        at.raise(Lane::Blobs, 8);
-        assert_eq!(at, Positions([9, 8, 8]));
+        assert_eq!(at, Positions([9, 7, 4, 4]));
+        at.raise(Lane::LAST, 8);
+        assert_eq!(at, Positions([9, 8, 8, 8]));
         assert_eq!((at.whole(), at.highest(), at.of(Lane::Objects)), (8, 9, 8));
         assert!(at.covers(Positions::all(8)) && !at.covers(Positions::all(9)));
-        assert_eq!(at.max(Positions([8, 8, 8])), at);
+        assert_eq!(at.max(Positions([8, 8, 8, 8])), at);
     }
 
     #[test]
@@ -205,8 +212,8 @@ mod tests {
     #[test]
     fn some_lanes() {
         let some = Lanes::NONE.with(Lane::Interactive).with(Lane::Objects);
-        assert_eq!(Lane::ALL.map(|lane| some.contains(lane)), [true, true, false]);
+        assert_eq!(Lane::ALL.map(|lane| some.contains(lane)), [true, true, false, false]);
         assert_eq!((some.last(), Lanes::NONE.last()), (Some(Lane::Objects), None));
-        assert_eq!(some.with(Lane::Blobs), Lanes::ALL);
+        assert_eq!(some.with(Lane::Blobs).with(Lane::Relayed), Lanes::ALL);
     }
 }

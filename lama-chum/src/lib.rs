@@ -69,6 +69,7 @@ mod machine;
 mod outgoing;
 pub mod recon;
 mod reconcile;
+mod relay;
 mod start;
 mod view;
 pub mod wire;

@@ -11,6 +11,7 @@ use crate::agree::{Agreement, Verdict};
 use crate::incoming::Incoming;
 use crate::outgoing::{Outgoing, Wanted};
 use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
+use crate::relay::{Relay, Set};
 use crate::start::{reconciles, speculates, start};
 use crate::wire::{self, Hello, Label, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
@@ -38,6 +39,7 @@ pub struct Chum {
     incoming: Incoming,
     agreement: Agreement,
     reconcile: Reconcile,
+    relay: Relay,
     /// Objects refused here, of which the peer is still to be told.
     refusals: VecDeque<Refused>,
     /// Objects that the peer has refused.
@@ -76,6 +78,7 @@ impl Chum {
             incoming: Incoming::default(),
             agreement: Agreement::default(),
             reconcile: Reconcile::new(pair, &config),
+            relay: Relay::default(),
             config,
             refusals: VecDeque::new(),
             refused_there: 0,
@@ -145,10 +148,12 @@ impl Chum {
                 let claim = Synced::read(message)?;
                 if !self.reconcile.is_between() {
                     self.incoming.told(claim.own)?;
-                    self.acked(Lane::Blobs, claim.peer)?;
+                    self.acked(Lane::LAST, claim.peer)?;
                     self.agreement.claimed(claim);
+                    self.heard((claim.count, claim.fingerprint));
                 }
             }
+            wire::HELD => self.heard(wire::read_held(message)?),
             wire::RECON => self.recon(Recon::read(message)?, first)?,
             wire::CELLS | wire::LIST | wire::WANT | wire::MARKS | wire::MORE | wire::GOAL => {
                 let picks = self.reconcile.message(kind, message)?;
@@ -194,6 +199,8 @@ impl Chum {
             self.outputs.push_back(Output::Acked(Cursor { epoch: ours.head.epoch, upto: sending.from }));
         }
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
+        // Both sets are known: what is to be sent the peer lacks.
+        self.relay.release_all(ours.head.seq);
         self.incoming.begin(receiving.from, theirs.head.seq);
         if reconciles(&ours, &theirs) {
             self.outgoing.hold();
@@ -232,6 +239,7 @@ impl Chum {
             self.outgoing.hold();
         }
         self.incoming.begin_again(recon.snapshot);
+        self.relay.begin_again();
         // An older cursor would have all that the round brings sent once more, if it is cut off.
         self.cursor(Cursor::default());
         if recon.round > 0 {
@@ -262,12 +270,32 @@ impl Chum {
         Ok(())
     }
 
+    /// The peer says what its set is.
+    fn heard(&mut self, theirs: Set) {
+        if !self.reconcile.is_active() {
+            self.relay.heard(theirs);
+        }
+    }
+
+    /// What others wrote is held back, as long as the peer may say that it has it.
+    fn hold(&mut self) {
+        if self.reconcile.is_active() {
+            return;
+        }
+        self.relay.grew(&self.own);
+        self.outgoing.known(self.relay.known());
+        let now = self.clock.latest().mono;
+        self.relay.hold(self.outgoing.last_relayed(), now, self.config.relay_delay);
+        self.relay.release(now);
+    }
+
     /// Reconciliation has found what the peer lacks.
     fn pick(&mut self, picks: Option<Picks>) {
         match picks {
             Some(Picks::All { mut seqs, upto }) => {
                 seqs.sort_unstable();
                 seqs.dedup();
+                self.relay.release_all(upto);
                 self.outgoing.pick(seqs, upto);
             }
             // They come once more with all.
@@ -371,6 +399,7 @@ impl Chum {
             self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.page_bytes });
         }
         self.import(epoch);
+        self.hold();
         if self.incoming.advance() {
             let cursor = self.taken_over(epoch, self.incoming.durable());
             self.cursor(cursor);
@@ -512,11 +541,15 @@ impl Chum {
             wire::ack(covers, upto, out);
             return true;
         }
-        let sent = self.outgoing.write(self.own.seq, &self.config, out);
-        if sent {
+        if self.outgoing.write(self.own.seq, self.relay.released(), &self.config, out) {
             self.agreement.objects_sent(self.outgoing.sent().whole());
+            return true;
         }
-        sent
+        let idle = self.incoming.is_idle() && !self.reconcile.is_active();
+        let Some(said) = self.relay.to_say(&self.own).filter(|_| idle) else { return false };
+        self.relay.said(said);
+        wire::write_held(said, out);
+        true
     }
 
     /// Keeps rule 5: the first error is final.
@@ -555,7 +588,10 @@ impl Machine for Chum {
     }
 
     fn handle_timeout(&mut self, now: Now) -> Result<(), ChumError> {
-        self.guard(now, |_| Ok(()))
+        self.guard(now, |chum| {
+            chum.relay.release(chum.clock.latest().mono);
+            Ok(())
+        })
     }
 
     fn poll(&mut self) -> Option<Output> {
@@ -567,7 +603,7 @@ impl Machine for Chum {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        (!self.outputs.is_empty()).then(|| self.clock.latest().mono)
+        if self.outputs.is_empty() { self.relay.due() } else { Some(self.clock.latest().mono) }
     }
 
     fn wants_input(&self) -> bool {

@@ -313,8 +313,23 @@ impl Outgoing {
         }
     }
 
-    /// Writes one message if there is an object to send and credit for it.
-    pub(crate) fn write(&mut self, head: u64, config: &Config, out: &mut BytesMut) -> bool {
+    /// The last entry that waits and was written by others.
+    pub(crate) fn last_relayed(&self) -> Option<u64> {
+        let queue = self.lanes.get(Lane::Relayed.index()).filter(|_| !self.held)?;
+        queue.entries.back().map(|entry| entry.seq)
+    }
+
+    /// The peer has what others wrote up to here.
+    pub(crate) fn known(&mut self, upto: u64) {
+        let Some(queue) = self.lanes.get_mut(Lane::Relayed.index()).filter(|_| !self.held) else { return };
+        while queue.entries.front().is_some_and(|entry| entry.seq <= upto && !entry.gone) {
+            queue.pop();
+        }
+        queue.settle();
+    }
+
+    /// Writes one message if there is an object to send and credit for it. What others wrote is sent up to `released`.
+    pub(crate) fn write(&mut self, head: u64, released: u64, config: &Config, out: &mut BytesMut) -> bool {
         if self.held {
             return false;
         }
@@ -322,6 +337,9 @@ impl Outgoing {
         let mut limit = u64::MAX;
         for lane in Lane::ALL {
             let Some(queue) = self.lanes.get(lane.index()) else { break };
+            if lane == Lane::Relayed {
+                limit = limit.min(released);
+            }
             if let Some(first) = queue.entries.front().filter(|first| first.seq <= limit) {
                 // Without credit the lanes behind wait, too: what is small would overtake for ever.
                 return match first.gone {

@@ -133,7 +133,7 @@ mod tests {
         again(hello(1, 999, 2, 4, 7), hello(2, 69, 1, 6, 8), true, "two long tails");
         case(hello(1, 9, 2, 3, 7), hello(2, 4, 1, 9, 8), 9, false, "the tail of the other direction");
         let interrupted = |hello: Hello, ahead: u64| {
-            let upto = Positions::new([ahead, ahead, hello.cursor.upto.whole()]).unwrap();
+            let upto = Positions::new([ahead, ahead, ahead, hello.cursor.upto.whole()]).unwrap();
             Hello { cursor: Cursor { upto, ..hello.cursor }, ..hello }
         };
         let (ours, theirs) = (hello(1, 999, 2, 4, 7), hello(2, 999, 1, 6, 8));

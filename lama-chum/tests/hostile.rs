@@ -200,7 +200,7 @@ fn rounds_come_to_an_end() {
         victim.hear(&recon(round, 2, 10..100, 0)).unwrap();
         assert!(victim.kinds().contains(&wire::OBJECTS));
         assert_eq!(
-            Victim::hear(&mut victim, &message(|out| wire::ack(lama_chum::Lane::Blobs, 100, out))),
+            Victim::hear(&mut victim, &message(|out| wire::ack(lama_chum::Lane::LAST, 100, out))),
             Ok(())
         );
     }

@@ -114,7 +114,7 @@ fn message_too_long() {
 
 #[test]
 fn unknown_message() {
-    for kind in [0, 6, 15, 0x27, 0x2f, 0xff] {
+    for kind in [0, 7, 15, 0x27, 0x2f, 0xff] {
         refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
     }
 }
@@ -127,9 +127,16 @@ fn wrong_length() {
     refuses(fresh(), raw(&bytes[..44]), wrong(0x10, 44));
     bytes.put_u8(0);
     refuses(fresh(), raw(&bytes), wrong(0x10, 46));
-    for (kind, len) in
-        [(wire::OBJECTS, 10), (wire::ACK, 4), (wire::ACK, 6), (wire::SYNCED, 28), (wire::SYNCED, 30)]
-    {
+    let wrong_lengths = [
+        (wire::OBJECTS, 10),
+        (wire::ACK, 4),
+        (wire::ACK, 6),
+        (wire::SYNCED, 28),
+        (wire::SYNCED, 30),
+        (wire::HELD, 20),
+        (wire::HELD, 22),
+    ];
+    for (kind, len) in wrong_lengths {
         refuses(started(false), raw(&vec![kind; len]), wrong(kind, len));
     }
     for len in [1, 34, 36, 1 + 34 * 1_025] {
@@ -140,7 +147,7 @@ fn wrong_length() {
 #[test]
 fn hello_missing() {
     refuses(fresh(), one(1, 1), ChumError::HelloMissing);
-    refuses(fresh(), message(|out| wire::ack(Lane::Blobs, 0, out)), ChumError::HelloMissing);
+    refuses(fresh(), message(|out| wire::ack(Lane::LAST, 0, out)), ChumError::HelloMissing);
 }
 
 #[test]
@@ -176,26 +183,26 @@ fn cursor_beyond_head() {
 
 #[test]
 fn cursor_unordered() {
-    let theirs = |lanes: [u32; 3]| {
+    let theirs = |lanes: [u32; 4]| {
         let mut bytes = BytesMut::new();
-        let upto = Positions::new([5, 5, 3]).unwrap();
+        let upto = Positions::new([5, 5, 3, 3]).unwrap();
         Hello { head: head(2, 9), cursor: Cursor { epoch: [1; 8], upto } }.write(&mut bytes);
         assert_eq!((bytes[0], bytes.len()), (0x11, wire::HELLO_LONG));
-        let places = [49, 45, 21];
+        let places = [53, 49, 45, 21];
         for (at, upto) in places.into_iter().zip(lanes) {
             bytes[at..at + 4].copy_from_slice(&upto.to_be_bytes());
         }
         Input::Message(bytes.freeze())
     };
-    for lanes in [[4, 5, 3], [5, 2, 3], [2, 2, 3]] {
+    for lanes in [[4, 5, 3, 3], [5, 2, 3, 3], [2, 2, 3, 3], [5, 5, 3, 4]] {
         refuses(fresh(), theirs(lanes), ChumError::CursorUnordered);
     }
-    for lanes in [[5, 5, 3], [5, 3, 3], [4, 4, 4]] {
+    for lanes in [[5, 5, 3, 3], [5, 3, 3, 1], [4, 4, 4, 4]] {
         fresh().handle(NOW, theirs(lanes)).unwrap();
     }
-    refuses(fresh(), theirs([6, 5, 3]), ChumError::CursorBeyondHead);
-    let Input::Message(whole) = theirs([5, 5, 3]) else { panic!() };
-    for len in [45, 52] {
+    refuses(fresh(), theirs([6, 5, 3, 3]), ChumError::CursorBeyondHead);
+    let Input::Message(whole) = theirs([5, 5, 3, 3]) else { panic!() };
+    for len in [45, 53, 56] {
         let wrong = ChumError::WrongLength { kind: 0x11, len };
         refuses(fresh(), Input::Message(whole.slice(..len)), wrong);
     }
@@ -220,21 +227,21 @@ fn lanes_move_one_by_one() {
     };
     let mut chum = started(false);
     chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();
-    assert_eq!(positions(&mut chum), [([0; 3], [40, 40, 0])]);
+    assert_eq!(positions(&mut chum), [([0; 4], [40, 40, 0, 0])]);
     // Others wait as long as an import is under way; what someone waits for does not.
-    chum.handle(NOW, in_lane(Lane::Blobs, false, 30)).unwrap();
+    chum.handle(NOW, in_lane(Lane::LAST, false, 30)).unwrap();
     assert_eq!(positions(&mut chum), []);
     chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
-    assert_eq!(positions(&mut chum), [([40, 40, 0], [90, 40, 0])]);
-    for (covers, upto) in [(Lane::Interactive, 90), (Lane::Objects, 40), (Lane::Blobs, 30)] {
+    assert_eq!(positions(&mut chum), [([40, 40, 0, 0], [90, 40, 0, 0])]);
+    for (covers, upto) in [(Lane::Interactive, 90), (Lane::Objects, 40), (Lane::LAST, 30)] {
         let mut chum = started(false);
         chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();
-        chum.handle(NOW, in_lane(Lane::Blobs, false, 30)).unwrap();
+        chum.handle(NOW, in_lane(Lane::LAST, false, 30)).unwrap();
         chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
         while chum.poll().is_some() {}
         refuses(chum, in_lane(covers, false, upto), ChumError::SequenceWentBack);
     }
-    for kind in [0xc1, 0xc2, 0xc5, 0x0a, 0x43, 0x0c] {
+    for kind in [0x0a, 0xca, 0x43, 0x0c] {
         refuses(started(false), raw(&[kind; 20]), ChumError::UnknownMessage { kind });
     }
 }
@@ -246,7 +253,7 @@ fn credit_is_kept_for_what_someone_waits_for() {
         message(|out| {
             let mut writer = ObjectsWriter::begin(out);
             writer.push(Codec::Raw, &vec![n as u8; 200 << 10]);
-            writer.finish(Label { covers: Lane::Blobs, urgent }, n, 100);
+            writer.finish(Label { covers: Lane::LAST, urgent }, n, 100);
         })
     };
     let fill = || {
@@ -425,17 +432,17 @@ fn credit_returns_with_the_acknowledgement_and_not_before() {
 #[test]
 fn ack_went_back() {
     let mut chum = started(true);
-    chum.handle(NOW, message(|out| wire::ack(Lane::Blobs, 5, out))).unwrap();
-    refuses(chum, message(|out| wire::ack(Lane::Blobs, 4, out)), ChumError::AckWentBack);
+    chum.handle(NOW, message(|out| wire::ack(Lane::LAST, 5, out))).unwrap();
+    refuses(chum, message(|out| wire::ack(Lane::LAST, 4, out)), ChumError::AckWentBack);
     let mut chum = started(true);
-    chum.handle(NOW, message(|out| wire::ack(Lane::Blobs, 5, out))).unwrap();
+    chum.handle(NOW, message(|out| wire::ack(Lane::LAST, 5, out))).unwrap();
     refuses(chum, synced(100, 4), ChumError::AckWentBack);
 }
 
 #[test]
 fn ack_beyond_sent() {
-    refuses(started(false), message(|out| wire::ack(Lane::Blobs, 1, out)), ChumError::AckBeyondSent);
-    refuses(started(true), message(|out| wire::ack(Lane::Blobs, 6, out)), ChumError::AckBeyondSent);
+    refuses(started(false), message(|out| wire::ack(Lane::LAST, 1, out)), ChumError::AckBeyondSent);
+    refuses(started(true), message(|out| wire::ack(Lane::LAST, 6, out)), ChumError::AckBeyondSent);
     refuses(started(true), synced(100, 6), ChumError::AckBeyondSent);
 }
 

@@ -123,8 +123,10 @@ impl Progress {
             .raw(&self.acked.epoch)
             .num(self.acked.upto.whole())
             .u8(FORM)
+            .num(self.received.upto.of(Lane::Blobs))
             .num(self.received.upto.of(Lane::Objects))
             .num(self.received.upto.of(Lane::Interactive))
+            .num(self.acked.upto.of(Lane::Blobs))
             .num(self.acked.upto.of(Lane::Objects))
             .num(self.acked.upto.of(Lane::Interactive))
             .raw(&self.agreed.epoch)
@@ -151,8 +153,8 @@ impl Progress {
         }
         if form == FORM {
             for cursor in [&mut this.received, &mut this.acked] {
-                let (objects, interactive) = (reader.num()?, reader.num()?);
-                cursor.upto = Positions::new([interactive, objects, cursor.upto.whole()])
+                let (blobs, objects, interactive) = (reader.num()?, reader.num()?, reader.num()?);
+                cursor.upto = Positions::new([interactive, objects, blobs, cursor.upto.whole()])
                     .ok_or(StoreError::Corrupt("a lane is ahead of one before it"))?;
             }
         }
@@ -237,7 +239,7 @@ mod tests {
         let mut sums = Sums::empty();
         (0..500_u32).for_each(|n| sums.add(&keys, &Cid::of_chunk(&n.to_be_bytes())));
         Progress {
-            received: Cursor { epoch: [1; 8], upto: Positions::limited([900, 800, 700]) },
+            received: Cursor { epoch: [1; 8], upto: Positions::limited([900, 800, 700, 600]) },
             acked: Cursor::all([2; 8], 9),
             agreed: Agreed { epoch: [2; 8], count: 499, fingerprint: Fingerprint([4; 16]) },
             ..Progress::of(sums)
@@ -259,7 +261,7 @@ mod tests {
         let bare = |progress: Progress| Progress { sums: Sums { sketch: None, ..progress.sums }, ..progress };
         assert_eq!(Progress::from_bytes(&row[..row.len() - 1]), Ok(bare(some())));
         let first = row[..16 + 8 + 2 + 8 + 1].to_vec();
-        let received = Cursor::all([1; 8], 700);
+        let received = Cursor::all([1; 8], 600);
         let old = Progress { agreed: Agreed::default(), received, ..bare(some()) };
         assert_eq!(Progress::from_bytes(&first), Ok(old.clone()));
         assert_eq!(Progress::from_bytes(&[first.as_slice(), &[9, 1, 2]].concat()), Ok(old));

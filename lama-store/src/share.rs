@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_chum::Lane;
 use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Withheld, WithheldReason};
@@ -78,7 +79,9 @@ impl<E: Engine> Store<E> {
             self.meta_put(meta(kind::GRANT, &[&view.to_be_bytes(), &id_bytes(root)]), Bytes::new());
             return Ok(None);
         }
-        let marks = if direct { ROOT } else { 0 };
+        // What others wrote the person may have from them already: with all its parts, which come before it.
+        let relayed = slot.is_some_and(|slot| !slot.has(Slot::OWN));
+        let marks = (if direct { ROOT } else { 0 }, relayed);
         let mut verdict = self.begin(view, root, (0, marks), visited, &mut stack)?;
         while let Some(step) = stack.last_mut() {
             let refused = verdict.take();
@@ -87,12 +90,12 @@ impl<E: Engine> Store<E> {
             {
                 step.done += 1;
                 let author = step.author;
-                verdict = self.begin(view, &link, (author, 0), visited, &mut stack)?;
+                verdict = self.begin(view, &link, (author, (0, relayed)), visited, &mut stack)?;
                 continue;
             }
             let Some(mut step) = stack.pop() else { break };
             if refused.is_none() {
-                let marks = if step.id == *root { marks } else { 0 };
+                let marks = if step.id == *root { marks } else { (0, relayed) };
                 self.show(view, &step.id, &mut step.slot, marks)?;
             }
             visited.insert(step.id, refused);
@@ -106,7 +109,7 @@ impl<E: Engine> Store<E> {
         &mut self,
         view: u32,
         id: &Cid,
-        (author, marks): (u32, u8),
+        (author, marks): (u32, (u8, bool)),
         visited: &mut Visited,
         stack: &mut Vec<Step>,
     ) -> Result<Option<(Cid, WithheldReason)>, StoreError> {
@@ -150,9 +153,18 @@ impl<E: Engine> Store<E> {
     }
 
     /// Lets a view's person see an object: for the first time, or again after it was a tombstone.
-    fn show(&mut self, view: u32, id: &Cid, slot: &mut Slot, marks: u8) -> Result<(), StoreError> {
+    fn show(
+        &mut self,
+        view: u32,
+        id: &Cid,
+        slot: &mut Slot,
+        (marks, relayed): (u8, bool),
+    ) -> Result<(), StoreError> {
         match self.member(id, *slot, view)? {
-            None => self.enter(view, id, slot, 0, marks),
+            None => {
+                let lane = if relayed { Lane::Relayed } else { slot.lane(id) };
+                self.enter_lane(view, id, slot, 0, (marks, lane))
+            }
             Some(state) if state & Slot::TOLD != 0 => self.enter(view, id, slot, 0, marks | AGAIN),
             Some(_) => Ok(()),
         }

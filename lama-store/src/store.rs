@@ -229,7 +229,7 @@ impl<E: Engine> Store<E> {
                 (person, lane, page.next)
             }
             (Request::Read(Read::Fetch { person, .. }), Ok(Reply::Page(page))) => {
-                (person, Lane::Blobs, page.next)
+                (person, Lane::LAST, page.next)
             }
             // Ids alone, and what is made of them, bring nothing to anybody: they can still be taken back.
             _ => return,

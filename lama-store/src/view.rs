@@ -153,6 +153,7 @@ impl View {
             .num(self.hour)
             .num(self.hour_bytes)
             .num(self.sent.whole())
+            .num(self.sent.of(Lane::Blobs))
             .num(self.sent.of(Lane::Objects))
             .num(self.sent.of(Lane::Interactive))
             .0
@@ -232,8 +233,8 @@ pub(crate) fn read_positions(reader: &mut Reader<'_>) -> Result<Positions, Store
     if reader.0.is_empty() {
         return Ok(Positions::all(whole));
     }
-    let (objects, interactive) = (reader.num()?, reader.num()?);
-    Positions::new([interactive, objects, whole])
+    let (blobs, objects, interactive) = (reader.num()?, reader.num()?, reader.num()?);
+    Positions::new([interactive, objects, blobs, whole])
         .ok_or(StoreError::Corrupt("a lane is ahead of one before it"))
 }
 
@@ -327,19 +328,19 @@ mod tests {
         let read: Vec<_> = PageReader::new(42, &page).map(Result::unwrap).collect();
         assert_eq!((read[0].marks, read[1].marks), (GONE, VOID));
         assert_eq!(read[2..], expected[2..]);
-        view.sent = Positions::new([9, 7, 7]).unwrap();
+        view.sent = Positions::new([9, 7, 7, 6]).unwrap();
         let bytes = view.to_bytes();
         let closed = View { open: None, ..view };
         assert_eq!(View::from_bytes(&bytes), Ok(closed.clone()));
         // A record of format 2 has one number for all lanes.
-        let older = &bytes[..bytes.len() - 2];
-        assert_eq!(View::from_bytes(older), Ok(View { sent: Positions::all(7), ..closed }));
+        let older = &bytes[..bytes.len() - 3];
+        assert_eq!(View::from_bytes(older), Ok(View { sent: Positions::all(6), ..closed }));
     }
 
     #[test]
     fn a_damaged_page_is_an_error_and_ends() {
         assert!(PageReader::new(1, &[0; 20]).next().unwrap().is_err());
-        let unknown = [&[0x80][..], &[7; 32], &[3, 0]].concat();
+        let unknown = [&[0x80][..], &[7; 32], &[4, 0]].concat();
         let mut unknown = PageReader::new(1, &unknown);
         assert!(unknown.next().unwrap().is_err());
         assert!(unknown.next().is_none());

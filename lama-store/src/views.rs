@@ -73,6 +73,21 @@ impl<E: Engine> Store<E> {
         source: u32,
         marks: u8,
     ) -> Result<(), StoreError> {
+        // Of what is gone and was never here nothing is known: first, so that it comes before what may follow it.
+        let unknown = marks & GONE != 0 && slot.place == Slot::NOWHERE;
+        let lane = if unknown { Lane::Interactive } else { slot.lane(id) };
+        self.enter_lane(view, id, slot, source, (marks, lane))
+    }
+
+    /// [`Store::enter`], in a lane that another knows better than the object itself.
+    pub(crate) fn enter_lane(
+        &mut self,
+        view: u32,
+        id: &Cid,
+        slot: &mut Slot,
+        source: u32,
+        (marks, lane): (u8, Lane),
+    ) -> Result<(), StoreError> {
         let again = marks & AGAIN != 0;
         let state = match (marks & GONE, source) {
             (0, 0) => 0,
@@ -87,9 +102,6 @@ impl<E: Engine> Store<E> {
         } else {
             self.put_state(id, slot, view, state);
         }
-        // Of what is gone and was never here nothing is known: first, so that it comes before what may follow it.
-        let unknown = marks & GONE != 0 && slot.place == Slot::NOWHERE;
-        let lane = if unknown { Lane::Interactive } else { slot.lane(id) };
         self.append(view, id, slot.place, source, marks, lane)?;
         if !again {
             self.fold(view, |peer| peer.progress.sums.add(&peer.keys, id));

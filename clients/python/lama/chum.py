@@ -11,10 +11,10 @@ from .handshake import hkdf_expand
 from .objects import DAG_CBOR, RAW, ProtocolError
 
 STREAM = 2
-OBJECTS, ACK, SYNCED, REFUSED, GONE = 1, 2, 3, 4, 5
-HELLO_LEN, HELLO_LONG = 45, 53
+OBJECTS, ACK, SYNCED, REFUSED, GONE, HELD = 1, 2, 3, 4, 5, 6
+HELLO_LEN, HELLO_LONG = 45, 57
 # The two highest bits of a type: how many lanes of the log move; the bit of those that someone waits for.
-LANES, MOVED, URGENT = 0xC0, {0x00: 3, 0x40: 1, 0x80: 2}, 0x08
+LANES, MOVED, URGENT = 0xC0, {0x00: 4, 0x40: 1, 0x80: 2, 0xC0: 3}, 0x08
 MAX_REFUSED = MAX_GONE = 1024
 NONE = bytes(8)
 
@@ -94,7 +94,7 @@ class Sync:
         self._fingerprint = 0
         self._mine: list[tuple[int, int, bytes]] = []  # (sequence number, codec, bytes) not yet sent
         self._sent = 0
-        self._their_lanes = [0, 0, 0]  # how much of the peer's log is here: what is waited for, objects, blobs
+        self._their_lanes = [0] * 4  # how much of the peer's log is here: what is waited for, objects, blobs, relayed
         self._their_hello = None
         self._spoken = 0  # messages of the peer after HELLO
         self._picked = False
@@ -130,7 +130,7 @@ class Sync:
     @property
     def _their_upto(self) -> int:
         """Everything of the peer's log up to here is here, whatever its lane."""
-        return self._their_lanes[2]
+        return self._their_lanes[3]
 
     @property
     def in_sync(self) -> bool:
@@ -149,12 +149,14 @@ class Sync:
         self._spoken += self._their_hello is not None
         if self._their_hello is None:
             self._read_hello(message)
-        elif message[0] & ~(LANES | URGENT) in (OBJECTS, GONE) and message[0] & LANES in MOVED:
+        elif message[0] & ~(LANES | URGENT) in (OBJECTS, GONE):
             (self._objects if message[0] & 0x07 == OBJECTS else self._gone)(message)
-        elif message[0] & ~LANES == ACK and message[0] & LANES in MOVED and len(message) == 5:
+        elif message[0] & ~LANES == ACK and len(message) == 5:
             self._acked(struct.unpack(">I", message[1:])[0], message[0] & LANES == 0)
         elif message[0] == SYNCED and len(message) == 29:
             self._synced(message)
+        elif message[0] == HELD and len(message) == 21:
+            pass  # asks whether we have what others wrote: we have nothing of others, so it will be sent
         elif message[0] in range(recon.RECON, recon.GOAL + 1):
             self._reconcile(message)
         elif message[0] == REFUSED and len(message) > 1 and (len(message) - 1) % 34 == 0:
@@ -171,7 +173,7 @@ class Sync:
         self._their_claim = (self._their_head, message[25:45])
         # Nothing was ever seen of each other. If both sets are equal, nothing is sent; if one is empty, everything.
         if self.in_sync:
-            self._their_lanes, self._mine = [self._their_head] * 3, []
+            self._their_lanes, self._mine = [self._their_head] * 4, []
         elif self._log and message[25:29] != bytes(4):
             key = recon.ShortKey(self._pair_key, 0, siphash13_64)
             self._round = recon.Round(key, 0, self._log)
@@ -263,7 +265,7 @@ class Sync:
         own, peer = struct.unpack(">II", message[1:9])
         self._acked(peer)
         self._their_head = max(own, self._their_head)
-        self._their_lanes = [self._their_head] * 3
+        self._their_lanes = [self._their_head] * 4
         self._their_claim = (own, message[9:29])
 
     def _go_on(self) -> None:

@@ -1,4 +1,4 @@
-//! HELLO: the first message of each side, 45 bytes; 53 if the cursor is not the same in all lanes.
+//! HELLO: the first message of each side, 45 bytes; 57 if the cursor is not the same in all lanes.
 
 use bytes::{BufMut, BytesMut};
 
@@ -9,7 +9,7 @@ use crate::{ChumError, Cursor, Epoch, Fingerprint, Lane, Positions, ViewHead};
 pub const HELLO_LEN: usize = 45;
 
 /// Length of HELLO in bytes if lanes differ.
-pub const HELLO_LONG: usize = 53;
+pub const HELLO_LONG: usize = 57;
 
 /// Flag: the cursor of the other lanes follows.
 const LANES: u8 = 1;
@@ -21,15 +21,16 @@ const VERSION: u8 = 1;
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last two fields are there; others are sent as 0 and ignored) |
+/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last three fields are there; others are sent as 0 and ignored) |
 /// | 1 | 8 | own epoch |
 /// | 9 | 4 | own head |
 /// | 13 | 8 | the other side's epoch as last seen; zero for none |
 /// | 21 | 4 | cursor in that epoch |
 /// | 25 | 4 | count of the own set |
 /// | 29 | 16 | fingerprint of the own set |
-/// | 45 | 4 | with flag 1: cursor of the lane of objects, where it is ahead |
-/// | 49 | 4 | with flag 1: cursor of the interactive lane, where it is ahead |
+/// | 45 | 4 | with flag 1: cursor of the lane of blobs, where it is ahead |
+/// | 49 | 4 | with flag 1: that of objects |
+/// | 53 | 4 | with flag 1: that of what someone waits for |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// Own log and set, in one snapshot.
@@ -52,8 +53,9 @@ impl Hello {
         out.put_slice(&be(self.head.count));
         out.put_slice(&self.head.fingerprint.0);
         if lanes {
-            out.put_slice(&be(self.cursor.upto.of(Lane::Objects)));
-            out.put_slice(&be(self.cursor.upto.of(Lane::Interactive)));
+            for lane in [Lane::Blobs, Lane::Objects, Lane::Interactive] {
+                out.put_slice(&be(self.cursor.upto.of(lane)));
+            }
         }
     }
 
@@ -76,10 +78,9 @@ impl Hello {
         }
         let mut hello = Self::fields(message).ok_or(wrong)?;
         if lanes {
-            let (objects, interactive) =
-                (u32_at(message, 45).ok_or(wrong)?, u32_at(message, 49).ok_or(wrong)?);
-            hello.cursor.upto = Positions::new([interactive, objects, hello.cursor.upto.whole()])
-                .ok_or(ChumError::CursorUnordered)?;
+            let at = |place: usize| u32_at(message, place).ok_or(wrong);
+            let lanes = [at(53)?, at(49)?, at(45)?, hello.cursor.upto.whole()];
+            hello.cursor.upto = Positions::new(lanes).ok_or(ChumError::CursorUnordered)?;
         }
         Ok(hello)
     }

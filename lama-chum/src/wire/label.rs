@@ -13,7 +13,7 @@ const LANES: u8 = 0xc0;
 ///
 /// | bits | what |
 /// |---|---|
-/// | `0xc0` | the lanes that move to `upto`: 0 all, 1 interactive alone, 2 interactive and objects; 3 is invalid |
+/// | `0xc0` | the lanes that move to `upto`: 0 all, 1 interactive alone, 2 objects, too, 3 blobs, too |
 /// | `0x08` | the objects are interactive (never set in ACK) |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label {
@@ -26,7 +26,7 @@ pub struct Label {
 impl Default for Label {
     /// All lanes move, nobody waits: the type byte is the bare type.
     fn default() -> Self {
-        Self::covering(Lane::Blobs)
+        Self::covering(Lane::LAST)
     }
 }
 
@@ -41,9 +41,10 @@ impl Label {
     #[must_use]
     pub const fn kind(self, bare: u8) -> u8 {
         let lanes = match self.covers {
-            Lane::Blobs => 0,
+            Lane::Relayed => 0,
             Lane::Interactive => 0x40,
             Lane::Objects => 0x80,
+            Lane::Blobs => 0xc0,
         };
         bare | lanes | if self.urgent { URGENT } else { 0 }
     }
@@ -52,10 +53,10 @@ impl Label {
     #[must_use]
     pub const fn read(kind: u8) -> Option<(u8, Self)> {
         let covers = match kind & LANES {
-            0 => Lane::Blobs,
+            0 => Lane::Relayed,
             0x40 => Lane::Interactive,
             0x80 => Lane::Objects,
-            _ => return None,
+            _ => Lane::Blobs,
         };
         let urgent = kind & URGENT != 0;
         match kind & !(LANES | URGENT) {
@@ -79,7 +80,7 @@ mod tests {
                 labelled += 1;
             }
         }
-        assert_eq!(labelled, 6 + 6 + 3);
+        assert_eq!(labelled, 8 + 8 + 4);
         assert_eq!(Label::default().kind(OBJECTS), OBJECTS);
     }
 }

@@ -18,7 +18,9 @@ pub use recon::{
     CELLS, GOAL, LIST, MARKS, MAX_WANT, MORE, RECON, Recon, WANT, WantFlags, read_goal, read_range,
     read_want, write_goal, write_range, write_want,
 };
-pub use short::{MAX_REFUSED, Refused, Synced, ack, read_ack, read_refused, write_refused};
+pub use short::{
+    MAX_REFUSED, Refused, Synced, ack, read_ack, read_held, read_refused, write_held, write_refused,
+};
 
 /// Type of OBJECTS.
 pub const OBJECTS: u8 = 0x01;
@@ -30,6 +32,8 @@ pub const SYNCED: u8 = 0x03;
 pub const REFUSED: u8 = 0x04;
 /// Type of GONE.
 pub const GONE: u8 = 0x05;
+/// Type of HELD.
+pub const HELD: u8 = 0x06;
 
 /// Whether the peer waits for this message before it goes on: HELLO and everything of reconciliation. Objects,
 /// acknowledgements and reports (types below 0x10) pass the peer's own messages on the way. For the count of round

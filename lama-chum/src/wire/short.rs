@@ -1,11 +1,11 @@
-//! The short messages: ACK, SYNCED, REFUSED.
+//! The short messages: ACK, SYNCED, HELD, REFUSED.
 
 use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 use lama_identity::{Cid, Codec};
 
-use super::{ACK, Label, REFUSED, SYNCED, array_at, be, u32_at};
+use super::{ACK, HELD, Label, REFUSED, SYNCED, array_at, be, u32_at};
 use crate::{ChumError, Fingerprint, Lane, Refusal};
 
 /// Most ids in one REFUSED.
@@ -84,6 +84,26 @@ impl Synced {
             fingerprint: Fingerprint(array_at(message, 13)?),
         })
     }
+}
+
+/// Appends HELD, 21 bytes: type, count (4) and fingerprint (16) of the set as it is now. Something of it is held back,
+/// for the other side may have it from others: it says so by having the same set.
+pub fn write_held((count, fingerprint): (u64, Fingerprint), out: &mut BytesMut) {
+    out.put_u8(HELD);
+    out.put_slice(&be(count));
+    out.put_slice(&fingerprint.0);
+}
+
+/// Reads HELD.
+///
+/// # Errors
+/// [`ChumError::WrongLength`].
+pub fn read_held(message: &[u8]) -> Result<(u64, Fingerprint), ChumError> {
+    let wrong = ChumError::WrongLength { kind: HELD, len: message.len() };
+    if message.len() != 21 {
+        return Err(wrong);
+    }
+    Ok((u32_at(message, 1).ok_or(wrong)?, Fingerprint(array_at(message, 5).ok_or(wrong)?)))
 }
 
 /// One object that was not kept.

@@ -78,6 +78,7 @@ pub fn tight() -> Config {
         max_imports: 3,
         send_bytes: 4_000,
         send_objects: 12,
+        relay_delay: core::time::Duration::from_millis(20),
         short_bits: 64,
     }
 }

@@ -241,11 +241,40 @@ impl Pair {
     /// Runs until nothing is left to do, at random.
     pub fn settle(&mut self) -> Result<(), ChumError> {
         let mut steps = 0_u64;
-        while self.random_step()? {
+        while self.random_step()? || self.wait()? {
             steps += 1;
             assert!(steps < 10_000_000, "it never ends");
         }
         Ok(())
+    }
+
+    /// Lets time pass until a deadline; `false` if there is none.
+    pub fn wait(&mut self) -> Result<bool, ChumError> {
+        let due = self.sides.iter().filter_map(|side| side.chum.poll_timeout()).min();
+        let Some(due) = due else { return Ok(false) };
+        self.steps = self.steps.max(due.since_origin().as_millis() as u64);
+        let now = self.now();
+        for side in &mut self.sides {
+            side.chum.handle_timeout(now)?;
+        }
+        Ok(true)
+    }
+
+    /// Both sides learn of objects that a third one wrote, each of its own: as in a mesh.
+    pub fn relay(&mut self, side: usize, objects: Vec<(lama_identity::Cid, Bytes)>) {
+        self.sides[side].view.relayed.extend(objects.iter().map(|(id, _)| *id));
+        self.share(side, objects);
+    }
+
+    /// Messages with objects that both sides have sent.
+    pub fn object_messages(&self) -> usize {
+        let kinds = |side: &Side| {
+            (0..=u8::MAX)
+                .filter(|kind| kind & 0x37 == 0x01)
+                .map(|kind| side.kinds[usize::from(kind)])
+                .sum::<usize>()
+        };
+        self.sides.iter().map(kinds).sum()
     }
 
     /// One flight: everything local is done on both sides, then what each side can send crosses at once. Whether

@@ -22,6 +22,8 @@ pub struct View {
     pub head: ViewHead,
     /// Objects for which someone waits.
     pub waited: BTreeSet<Cid>,
+    /// Objects that others wrote.
+    pub relayed: BTreeSet<Cid>,
     /// The lane of each object that is known.
     pub lanes: BTreeMap<Cid, Lane>,
     /// Whether objects that link to nothing are in a lane that their ids name; else only chunks are in one of their own.
@@ -53,6 +55,7 @@ impl View {
             objects: BTreeMap::new(),
             members: BTreeSet::new(),
             waited: BTreeSet::new(),
+            relayed: BTreeSet::new(),
             lanes: BTreeMap::new(),
             mixed: false,
             head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
@@ -108,6 +111,9 @@ impl View {
             (Codec::DagCbor, false) if self.waited.contains(id) => Lane::Interactive,
             (Codec::DagCbor, false) => Lane::Objects,
         };
+        if self.relayed.contains(id) {
+            lane = Lane::Relayed;
+        }
         if id.codec() == Codec::DagCbor {
             cbor::scan(bytes, &mut |part| lane = lane.max(self.lane(&part))).unwrap();
         }

@@ -56,6 +56,7 @@ impl Node {
         match result {
             Ok(()) => {
                 self.ready.insert(id);
+                self.live_due(id);
             }
             Err(error) => {
                 let code = match error.fault() {

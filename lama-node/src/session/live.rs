@@ -94,10 +94,9 @@ impl Live {
 
     /// When the node has to look at it again.
     fn due(&self) -> Option<Instant> {
-        match (self.mux.poll_timeout(), self.deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        // What CHUM has to say is fetched at once: its other deadlines are its own.
+        let chum = self.chum.as_ref().and_then(lama_core::Machine::poll_timeout);
+        [self.mux.poll_timeout(), self.deadline, chum].into_iter().flatten().min()
     }
 }
 
@@ -195,6 +194,10 @@ impl Node {
                 _ => (CloseCode::Limit, EndReason::Dead),
             };
             return self.end_session(id, Some(code), reason);
+        }
+        if let Some(chum) = live.chum.as_mut() {
+            // It can only have ended before, which was reported then.
+            let _ = chum.handle_timeout(now);
         }
         if live.mux.is_renewal_due() && dialled && !live.renewing && live.gate == Gate::Open {
             live.renewing = true;
