@@ -69,6 +69,14 @@ pub(crate) enum Request {
         #[serde(default)]
         days: Option<u64>,
     },
+    /// This person's instances. Answer: [`Instances`].
+    Instances,
+    /// Answer: [`InstanceFile`].
+    OfferInstance,
+    /// `request`: base64. Answer: [`InstanceFile`].
+    CertifyInstance { request: String },
+    /// By name or the beginning of the key. Answer: [`Instances`].
+    RevokeInstance { which: String, reason: String },
     /// Answer: [`Status`].
     Status,
     /// Walks the whole store. Answer: [`Checked`].
@@ -417,6 +425,52 @@ pub(crate) struct Imported {
     pub(crate) rows: u64,
     /// Invitations that were open when the backup was made, and are no more.
     pub(crate) revoked: u64,
+}
+
+/// A file for another instance of the same person, in base64. Not secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceFile {
+    pub(crate) file: String,
+}
+
+/// This person's instances, and how far the log that says so has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Instances {
+    /// Entries of the log.
+    pub(crate) entries: u64,
+    pub(crate) instances: Vec<OwnInstance>,
+    /// Living instances of contacts.
+    pub(crate) reached: Vec<Reached>,
+}
+
+/// One key of one of this person's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnInstance {
+    /// `null` where the name was never told here.
+    pub(crate) name: Option<String>,
+    pub(crate) key: String,
+    /// Whether it is the instance that answers.
+    pub(crate) this: bool,
+    /// Its entry in the log.
+    pub(crate) certified: u64,
+    /// The entry that revokes it.
+    pub(crate) revoked: Option<u64>,
+    /// At how many instances of contacts the revocation has arrived, of how many.
+    pub(crate) arrived: Option<u64>,
+    pub(crate) of: Option<u64>,
+}
+
+/// How far the log has come at an instance of a contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance: String,
+    /// The last entry that it has acknowledged.
+    pub(crate) entries: u64,
+    pub(crate) connected: bool,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) last_seen: Option<u64>,
 }
 
 /// Nothing but success.

@@ -107,6 +107,9 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Show or set how much of a contact is kept
     Quota(Quota),
+    /// This person's instances: list them, add one by file, revoke one
+    #[command(subcommand)]
+    Instance(InstanceCommand),
     /// Show peers, path, what is to be sent and received, and state
     Status,
     /// The store at rest: check, compact, back up, restore
@@ -320,6 +323,50 @@ pub(crate) struct Compact {
     /// Only say what `--collect` would delete
     #[arg(long, requires = "collect")]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceCommand {
+    /// List this person's instances, and where a revocation has arrived
+    List,
+    /// Write what a new device has to know before it can ask: the first of three files, none of them secret
+    Offer {
+        /// The file to write
+        file: PathBuf,
+    },
+    /// On the new device, with an empty data directory: make its keys and ask to be certified
+    Request {
+        /// What `lama instance offer` wrote
+        offer: PathBuf,
+        /// The file to write
+        file: PathBuf,
+        /// The name of the new instance
+        #[arg(long)]
+        name: String,
+        /// Protect the keys by file permissions alone
+        #[arg(long)]
+        no_passphrase: bool,
+    },
+    /// Certify what a new device asks for
+    Certify {
+        /// What `lama instance request` wrote
+        request: PathBuf,
+        /// The file to write; it names this person's contacts
+        file: PathBuf,
+    },
+    /// On the new device: take the certificate, and be an instance of this person
+    Accept {
+        /// What `lama instance certify` wrote
+        certificate: PathBuf,
+    },
+    /// Revoke another instance for good; contacts refuse it as soon as they hear of it
+    Revoke {
+        /// Its name, or the beginning of its key
+        instance: String,
+        /// Why, for people
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -106,7 +106,8 @@ pub(crate) fn start(
     let id: Id = identity::id(dir)?;
     let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
-    Start { dir: dir.clone(), lock, id, identity, storage_key, runtime: global.runtime, network, stop }.run()
+    let (dir, enrolment) = (dir.clone(), keys.enrolment()?);
+    Start { dir, lock, id, identity, storage_key, enrolment, runtime: global.runtime, network, stop }.run()
 }
 
 fn remote(

@@ -1,6 +1,7 @@
 //! Every command: what it asks of the instance, and what it shows.
 
 mod getting;
+mod instances;
 mod pairing;
 
 use std::io::Read;
@@ -65,6 +66,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Join(join) => pairing::join(global, join, output),
         Command::Run(run_args) => run(global, run_args, output),
         Command::Send(send_args) => send(global, send_args, output),
+        Command::Instance(command) => instances::run(global, command, output),
         Command::Get(get_args) => getting::get(global, get_args, output),
         Command::Share(share_args) if share_args.stop => {
             let path = absolute(&share_args.path)?;

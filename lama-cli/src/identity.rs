@@ -7,7 +7,9 @@ use lama_host::error::LockedCause;
 use lama_host::keyfile::{self, Cost, Protection, Secret};
 use lama_host::passphrase::{self, Passphrase};
 use lama_host::{DataDir, Disk, HostError, Lock, data_dir, entropy, files};
-use lama_identity::{Email, LocalIdentity};
+use lama_identity::{
+    Email, Enrolment, InstanceOffer, InstanceRequest, LocalIdentity, NoiseSecret, Object as _, SignSecret,
+};
 use lama_store::StorageKey;
 use zeroize::Zeroizing;
 
@@ -19,6 +21,9 @@ use crate::failure::{Exit, Failure};
 const SECRET: &str = "identity";
 /// Under which name the key of the store stands there.
 const STORAGE: &str = "storage";
+
+/// The key file of an instance that is not certified yet.
+const PENDING: &str = "request.lama";
 
 /// Where the new passphrase may come from, beside a descriptor and the prompt.
 const NEW_VARIABLE: &str = "LAMA_NEW_PASSPHRASE";
@@ -132,6 +137,12 @@ impl Keys {
         Ok(identity)
     }
 
+    /// What came with the certificate of an instance that was enrolled by file.
+    pub(crate) fn enrolment(&self) -> Result<Option<Enrolment>, Failure> {
+        let found = self.find(ENROLMENT).map(|bytes| Enrolment::from_bytes(bytes).map_err(|_| damaged()));
+        Ok(found.transpose()?)
+    }
+
     /// What the store is sealed under.
     pub(crate) fn storage(&self) -> Result<StorageKey, Failure> {
         let bytes: &[u8; 32] =
@@ -212,4 +223,78 @@ fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this-machine".to_owned() } else { name.to_owned() }
+}
+
+/// Under which names the secrets of an instance that is not certified yet stand in its key file.
+const REQUEST: [&str; 4] = ["request.noise", "request.sign", "request.offer", "request.request"];
+/// Under which name what an enrolled instance was given stands in the key file.
+const ENROLMENT: &str = "enrolment";
+
+/// Makes the keys of a further instance in a new data directory; the request that goes to the person's first device.
+pub(crate) fn request_instance(
+    global: &Global,
+    offer: &[u8],
+    name: &str,
+    no_passphrase: bool,
+    now: WallTime,
+) -> Result<Vec<u8>, Failure> {
+    let parsed = InstanceOffer::from_bytes(offer)?;
+    let path = data_path(global)?;
+    let dir = DataDir::create(&path)?;
+    let _lock = dir.lock()?;
+    if dir.is_initialised() {
+        return Err(HostError::AlreadyInitialised(path).into());
+    }
+    let passphrase = new_passphrase(no_passphrase, global.passphrase_fd, || {
+        passphrase::obtain(global.passphrase_fd, "Passphrase for the keys: ", true)
+    })?;
+    let (noise, sign) = (NoiseSecret::from_seed(entropy::seed()?), SignSecret::from_seed(entropy::seed()?));
+    let request = InstanceRequest::new(&parsed, name, &noise, &sign, now)?;
+    let bytes = request.to_bytes()?.to_vec();
+    let parts = [
+        Zeroizing::new(noise.danger_expose().to_vec()),
+        Zeroizing::new(sign.danger_expose().to_vec()),
+        Zeroizing::new(offer.to_vec()),
+        Zeroizing::new(bytes.clone()),
+    ];
+    let secrets: Vec<Secret> = REQUEST.iter().map(|name| (*name).to_owned()).zip(parts).collect();
+    let owner = *parsed.person_keys.owner.as_bytes();
+    let file = dir.path().join(PENDING);
+    keyfile::store(&mut Disk, &file, &owner, passphrase.as_ref(), Cost::default(), &secrets)?;
+    Ok(bytes)
+}
+
+/// The certificate has come: the directory holds an instance from now on. The new key file is durable before the one of
+/// the request goes.
+pub(crate) fn accept_instance(global: &Global, enrolment: &Enrolment) -> Result<Id, Failure> {
+    let dir = DataDir::create(&data_path(global)?)?;
+    let _lock = dir.lock()?;
+    if dir.is_initialised() {
+        return Err(HostError::AlreadyInitialised(dir.path().to_path_buf()).into());
+    }
+    let file = dir.path().join(PENDING);
+    let passphrase = match keyfile::protection(&mut Disk, &file)? {
+        Protection::None => None,
+        Protection::Passphrase => Some(passphrase::obtain(global.passphrase_fd, "Passphrase: ", false)?),
+    };
+    let (owner, secrets) = keyfile::open(&mut Disk, &file, passphrase.as_ref())?;
+    let keys = Keys { owner, secrets };
+    let find = |at: usize| REQUEST.get(at).and_then(|name| keys.find(name)).ok_or_else(damaged);
+    let secret = |at: usize| -> Result<[u8; 32], Failure> {
+        Ok(find(at)?.as_slice().try_into().map_err(|_| damaged())?)
+    };
+    let offer = InstanceOffer::from_bytes(find(2)?)?;
+    let request = InstanceRequest::from_bytes(find(3)?)?;
+    let (public, _) = enrolment.accept(&offer, &request)?;
+    let noise = NoiseSecret::danger_from_bytes(&Zeroizing::new(secret(0)?));
+    let sign = SignSecret::danger_from_bytes(&Zeroizing::new(secret(1)?));
+    let identity = LocalIdentity::from_parts(public, noise, sign, None)?;
+    let given = Zeroizing::new(enrolment.to_bytes()?.to_vec());
+    let secrets: [Secret; 3] =
+        [(SECRET.to_owned(), identity.danger_export()?), new_storage_key()?, (ENROLMENT.to_owned(), given)];
+    let id = describe(&dir, &identity, crate::wall(), passphrase.is_some());
+    write_id(&dir, &id)?;
+    keyfile::store(&mut Disk, &dir.keys(), &owner, passphrase.as_ref(), Cost::default(), &secrets)?;
+    std::fs::remove_file(&file).map_err(|error| HostError::io("remove", &file, &error))?;
+    Ok(id)
 }

@@ -2,6 +2,7 @@
 
 mod folders;
 mod getting;
+mod instances;
 pub(crate) mod keeping;
 mod limits;
 mod messages;

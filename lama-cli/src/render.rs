@@ -111,6 +111,37 @@ pub(crate) fn contacts(list: &Contacts) -> String {
     table(&["CONTACT", "PERSON", "STATE", "INSTANCE", "REACHED AT", "NOW"], &rows)
 }
 
+/// Own instances, then whom the log has not reached.
+pub(crate) fn instances(list: &api::Instances) -> String {
+    let rows: Vec<Vec<String>> = list
+        .instances
+        .iter()
+        .map(|row| {
+            let name = row.name.as_deref().map_or_else(|| "-".to_owned(), escape);
+            let state = match (row.revoked, row.arrived, row.of) {
+                (Some(_), Some(arrived), Some(of)) => format!("revoked, arrived at {arrived} of {of}"),
+                (Some(_), ..) => "revoked".to_owned(),
+                _ if row.this => "this one".to_owned(),
+                _ => "certified".to_owned(),
+            };
+            vec![name, short(&row.key).to_owned(), state]
+        })
+        .collect();
+    let mut out = table(&["INSTANCE", "KEY", "STATE"], &rows);
+    let behind = list.reached.iter().filter(|row| row.entries < list.entries);
+    let rows: Vec<Vec<String>> = behind
+        .map(|row| {
+            let seen = row.last_seen.map_or_else(|| "never".to_owned(), time);
+            vec![escape(&row.email), escape(&row.instance), seen]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push_str("\nnot reached yet; they hear of it before anything else when they connect:\n");
+        out.push_str(&table(&["CONTACT", "INSTANCE", "LAST SEEN (UTC)"], &rows));
+    }
+    out
+}
+
 pub(crate) fn paired(contact: &Contact) -> String {
     let code = contact.check_code.as_ref().map(|code| format!(", check code {code}")).unwrap_or_default();
     format!(

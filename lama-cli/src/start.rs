@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use lama_host::{DataDir, Lock};
-use lama_identity::LocalIdentity;
+use lama_identity::{Enrolment, LocalIdentity};
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
 use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
@@ -77,6 +77,7 @@ pub(crate) struct Start {
     pub(crate) id: Id,
     pub(crate) identity: LocalIdentity,
     pub(crate) storage_key: StorageKey,
+    pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
     pub(crate) network: Network,
     pub(crate) stop: Stop,
@@ -91,13 +92,19 @@ impl Start {
             _ => Listen::Nowhere,
         };
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
+        let mut given = NodeIdentity::new(public, noise);
+        given.person_key = person_keys.is_some();
+        if let Some(enrolment) = self.enrolment {
+            given.log = enrolment.entries.into_iter().map(|bytes| bytes.into_vec().into()).collect();
+            given.contacts = enrolment.contacts;
+        }
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
             WhichKey::Person => person_keys.as_ref().map(|keys| keys.sign.sign_input(bytes)),
         };
         let parts = Parts {
             config: lama_node::Config::default(),
-            identity: NodeIdentity::new(public, noise),
+            identity: given,
             signer: Box::new(signer),
             storage: Box::new(store),
         };

@@ -155,6 +155,16 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
         Event::KeyChanged { person, known, shown } => json!({
             "type": "key_changed", "person": person.full(), "known": known.full(), "shown": shown.map(|shown| shown.full()),
         }),
+        Event::InstanceRevoked { person, noise } => json!({
+            "type": "instance_revoked", "person": person.full(), "key": crate::identity::hex(noise.as_bytes()),
+        }),
+        Event::LogArrived { peer, seq } => {
+            json!({ "type": "log_arrived", "email": peer.email, "instance": peer.instance_name, "entries": seq })
+        }
+        Event::RevokedHere => json!({ "type": "revoked_here" }),
+        Event::LogAlarm { person, code } => {
+            json!({ "type": "log_alarm", "person": person.full(), "code": code })
+        }
         Event::InvitationExpired { locator } => {
             json!({ "type": "invitation_expired", "locator": locator.to_string() })
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, getting, keeping, limits, messages, people, rows};
+use super::{Live, folders, getting, instances, keeping, limits, messages, people, rows};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -66,6 +66,10 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
             let quota = lama_store::Quota { objects, bytes, bytes_per_hour: hourly, days };
             value(&limits::quota(live, &person, set.then_some(quota))?)
         }
+        Request::Instances => value(&instances::list(live)?),
+        Request::OfferInstance => value(&instances::file(live, Command::OfferInstance)?),
+        Request::CertifyInstance { request } => value(&instances::certify(live, &request)?),
+        Request::RevokeInstance { which, reason } => value(&instances::revoke(live, &which, &reason)?),
         Request::Status => value(&status(live)?),
         Request::Check => match live.call(Command::CheckStore)? {
             Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),
