@@ -334,7 +334,7 @@ pub(crate) struct Peer {
     pub(crate) person: String,
     pub(crate) email: String,
     pub(crate) instance: String,
-    /// `direct` or `none`.
+    /// `direct`, `relay` or `none`.
     pub(crate) path: String,
     pub(crate) state: String,
     pub(crate) dialled: bool,

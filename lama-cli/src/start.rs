@@ -107,6 +107,7 @@ impl Start {
             identity: given,
             signer: Box::new(signer),
             storage: Box::new(store),
+            relays: Vec::new(),
         };
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },

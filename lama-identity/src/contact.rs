@@ -171,17 +171,25 @@ impl Contact {
         Ok(changed)
     }
 
-    /// Puts a URL first among those known for an instance. Tells whether anything changed.
+    /// Puts what an endpoint names, a URL or several with `|` between them, first among those known for an instance. Tells
+    /// whether anything changed.
     pub fn learn_url(&mut self, instance: &InstanceId, url: &str) -> bool {
         let Some(known) = self.instances.iter_mut().find(|known| known.keys.owner == *instance) else {
             return false;
         };
-        if url.is_empty() || url.len() > MAX_URL || known.urls.first().is_some_and(|first| first == url) {
+        let mut fresh: Vec<String> = Vec::new();
+        for one in url.split('|').filter(|one| !one.is_empty()) {
+            if fresh.len() < MAX_URLS && !fresh.iter().any(|before| before == one) {
+                fresh.push(one.into());
+            }
+        }
+        if fresh.is_empty() || url.len() > MAX_URL || known.urls.starts_with(&fresh) {
             return false;
         }
-        known.urls.retain(|old| old != url);
-        known.urls.insert(0, url.into());
-        known.urls.truncate(MAX_URLS);
+        known.urls.retain(|old| !fresh.contains(old));
+        fresh.append(&mut known.urls);
+        fresh.truncate(MAX_URLS);
+        known.urls = fresh;
         true
     }
 

@@ -58,6 +58,7 @@ mod link;
 #[cfg(feature = "qr")]
 pub mod qr;
 mod route;
+mod route_text;
 mod secret;
 mod wire;
 
@@ -70,4 +71,5 @@ pub use ledger::{
 };
 pub use link::{LAMA_BASE, parse, parse_unchecked};
 pub use route::{DialRules, HostClass, LinkOrigin, Route, RouteUrl, UrlProblem, Via, classify_ip};
+pub use route_text::ROUTE_SEPARATOR;
 pub use secret::{Locator, Psk, Token};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use lama_identity::{LocalIdentity, Signature};
+use lama_identity::{LocalIdentity, SignSecret, Signature};
 use lama_node::{NodeIdentity, WhichKey};
+use lama_relay::RelayAddress;
 
 use crate::gate::GateConfig;
 use crate::listen::Listen;
@@ -31,6 +32,16 @@ pub struct Parts {
     pub signer: Box<dyn Signer>,
     /// Its store; it moves to a thread of its own.
     pub storage: Box<dyn Storage>,
+    /// The relays behind which it is reached, best first; none: it is dialled directly, or dials.
+    pub relays: Vec<RelayHome>,
+}
+
+/// A relay of this instance's list.
+pub struct RelayHome {
+    /// Where it is, and which key it has.
+    pub address: RelayAddress,
+    /// The route key: drawn for this relay and used for nothing else, so that no two relays see the same.
+    pub key: SignSecret,
 }
 
 impl Parts {
@@ -44,7 +55,7 @@ impl Parts {
             WhichKey::Instance => Some(instance.sign_input(bytes)),
         };
         let identity = NodeIdentity { person_key, ..NodeIdentity::new(public, noise) };
-        Self { config, identity, signer: Box::new(signer), storage: Box::new(storage) }
+        Self { config, identity, signer: Box::new(signer), storage: Box::new(storage), relays: Vec::new() }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Dialling: from a URL to an open WebSocket.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use lama_invite::{DialRules, RouteUrl, classify_ip};
+use lama_invite::{DialRules, RouteUrl, Via, classify_ip};
 use lama_node::DialError;
+use lama_relay::{Called, Caller, RelayError};
 use tungstenite::protocol::Role;
 
 use crate::link::Link;
@@ -27,6 +29,58 @@ pub async fn dial<R: Runtime>(
     rules: DialRules,
     deadline: Duration,
 ) -> Result<Link<R>, DialError> {
+    connect(runtime, url, upgrade::SUBPROTOCOL, rules, deadline).await
+}
+
+/// The same along a route: to a relay, and there to whom the route names. `None` is a direct one.
+///
+/// # Errors
+/// Why nobody was reached.
+pub async fn dial_route<R: Runtime>(
+    runtime: &R,
+    url: &str,
+    via: Option<&Via>,
+    rules: DialRules,
+    deadline: Duration,
+) -> Result<Link<R>, DialError> {
+    let Some(via) = via else { return dial(runtime, url, rules, deadline).await };
+    let until = runtime.now().mono + deadline;
+    let mut link = connect(runtime, url, upgrade::RELAY_SUBPROTOCOL, rules, deadline).await?;
+    match within(runtime, until, ring(&mut link, via)).await {
+        Some(Ok(())) => Ok(link),
+        Some(Err(error)) => {
+            tracing::debug!(code = error.code(), "the call through a relay came to nothing");
+            Err(if error == RelayError::Unavailable { DialError::Unavailable } else { DialError::Relay })
+        }
+        None => Err(DialError::Timeout),
+    }
+}
+
+/// Rings until the other side has accepted.
+async fn ring<R: Runtime>(link: &mut Link<R>, via: &Via) -> Result<(), RelayError> {
+    let (mut caller, ring) = Caller::ring(via);
+    // A relay that hangs up without a word is full, or has no such name.
+    let lost = |_| RelayError::Unavailable;
+    poll_fn(|cx| link.poll_ready(cx)).await.map_err(lost)?;
+    link.send(ring).map_err(lost)?;
+    poll_fn(|cx| link.poll_flush(cx)).await.map_err(lost)?;
+    loop {
+        let frame = poll_fn(|cx| link.poll_recv(cx, Caller::FRAME_LIMIT)).await.map_err(lost)?;
+        match caller.read(&frame)? {
+            Called::Waiting(next) => caller = next,
+            Called::Connected => return Ok(()),
+        }
+    }
+}
+
+/// Opens a WebSocket of a subprotocol.
+pub(crate) async fn connect<R: Runtime>(
+    runtime: &R,
+    url: &str,
+    subprotocol: &str,
+    rules: DialRules,
+    deadline: Duration,
+) -> Result<Link<R>, DialError> {
     let url = RouteUrl::parse(url).map_err(|problem| {
         tracing::debug!(%problem, "not an address that can be dialled");
         DialError::NotFound
@@ -36,10 +90,15 @@ pub async fn dial<R: Runtime>(
         return Err(DialError::Tls);
     }
     let until = runtime.now().mono + deadline;
-    within(runtime, until, open(runtime, &url, rules)).await.unwrap_or(Err(DialError::Timeout))
+    within(runtime, until, open(runtime, &url, subprotocol, rules)).await.unwrap_or(Err(DialError::Timeout))
 }
 
-async fn open<R: Runtime>(runtime: &R, url: &RouteUrl, rules: DialRules) -> Result<Link<R>, DialError> {
+async fn open<R: Runtime>(
+    runtime: &R,
+    url: &RouteUrl,
+    subprotocol: &str,
+    rules: DialRules,
+) -> Result<Link<R>, DialError> {
     let mut last = DialError::NotFound;
     for address in addresses(runtime, url).await?.into_iter().take(MAX_ADDRESSES) {
         if !rules.allows(classify_ip(address.ip())) {
@@ -52,7 +111,7 @@ async fn open<R: Runtime>(runtime: &R, url: &RouteUrl, rules: DialRules) -> Resu
             Some(Err(error)) => last = dial_error(&error),
             Some(Ok(mut wire)) => {
                 let (authority, path) = split(url);
-                match upgrade::request(&mut wire, authority, path).await {
+                match upgrade::request_for(&mut wire, authority, path, subprotocol).await {
                     Ok(()) => return Ok(Link::new(wire, Role::Client)),
                     // Closed at once is what a full or foreign listener does.
                     Err(error) => {

@@ -10,11 +10,13 @@ use bytes::BytesMut;
 use futures_channel::{mpsc, oneshot};
 use futures_util::{FutureExt as _, StreamExt as _};
 use lama_core::{Instant, Ticket, Tickets};
+use lama_invite::{DialRules, Via};
 use lama_node::{
     Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
 };
 
-use crate::config::{Options, Parts, Signer};
+use crate::behind::BehindRelays;
+use crate::config::{Options, Parts, RelayHome, Signer};
 use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
 use crate::link::Link;
@@ -36,8 +38,22 @@ const OUTPUTS: usize = 1024;
 
 /// What tasks beside the loop bring.
 pub(crate) enum Arrival<R: Runtime> {
-    Accepted { link: Link<R>, permit: Permit },
-    Dialled { ticket: Ticket, result: Result<Link<R>, DialError> },
+    Accepted {
+        link: Link<R>,
+        permit: Permit,
+    },
+    Dialled {
+        ticket: Ticket,
+        result: Result<Link<R>, DialError>,
+    },
+    /// Somebody rang at a relay.
+    Relayed {
+        link: Link<R>,
+        permit: Permit,
+        route: [u8; 32],
+    },
+    /// At which relays others can ring now, as the text of routes.
+    Routes(Vec<String>),
 }
 
 /// A future that is the node at work. Poll it on the runtime that it was made for; it ends after a shutdown, when
@@ -57,6 +73,11 @@ pub struct EventLoop<R: Runtime> {
     closing: Vec<oneshot::Receiver<()>>,
     /// What is advertised.
     urls: Vec<String>,
+    /// Routes through relays, behind those.
+    routes: Vec<String>,
+    relays: Vec<RelayHome>,
+    /// Dropping it leaves the relays.
+    behind: Option<oneshot::Sender<()>>,
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
@@ -118,6 +139,9 @@ pub fn prepare<R: Runtime>(
         listeners: Vec::new(),
         closing: Vec::new(),
         urls: Vec::new(),
+        routes: Vec::new(),
+        relays: parts.relays,
+        behind: None,
         bound: Some(bound),
         subscribers: vec![subscriber],
         waiting: BTreeMap::new(),
@@ -152,6 +176,7 @@ impl<R: Runtime> Future for EventLoop<R> {
             && !this.options.offline
         {
             this.listen(bound);
+            this.register();
         }
         for _ in 0..PASSES {
             let mut busy = this.outputs();
@@ -201,6 +226,7 @@ impl<R: Runtime> EventLoop<R> {
             tracing::error!(%error, "the node ended");
         }
         self.stopped = Some(result);
+        self.behind = None;
         self.listeners.clear();
         self.calls = None;
         self.waiting.clear();
@@ -230,7 +256,7 @@ impl<R: Runtime> EventLoop<R> {
                     self.tell(Input::Signed { ticket, signature });
                     self.resume();
                 }
-                Output::Dial { ticket, url, rules } => self.dial(ticket, url, rules),
+                Output::Dial { ticket, url, via, rules } => self.dial(ticket, url, via, rules),
                 Output::CloseLink { link } => self.goodbye(link),
                 Output::Reply { ticket, result } => {
                     if let Some(waiting) = self.waiting.remove(&ticket) {
@@ -258,7 +284,7 @@ impl<R: Runtime> EventLoop<R> {
         }
     }
 
-    fn dial(&mut self, ticket: Ticket, url: String, rules: lama_invite::DialRules) {
+    fn dial(&mut self, ticket: Ticket, url: String, via: Option<Via>, rules: DialRules) {
         let runtime = self.runtime.clone();
         let arrivals = self.door.arrivals.clone();
         let deadline = self.options.dial_deadline;
@@ -268,7 +294,7 @@ impl<R: Runtime> EventLoop<R> {
             return;
         }
         self.runtime.spawn(async move {
-            let result = dial::dial(&runtime, &url, rules, deadline).await;
+            let result = dial::dial_route(&runtime, &url, via.as_ref(), rules, deadline).await;
             let _ = arrivals.unbounded_send(Arrival::Dialled { ticket, result });
         });
     }
@@ -333,6 +359,14 @@ impl<R: Runtime> EventLoop<R> {
                 Arrival::Accepted { link, permit } => {
                     let origin = Origin::Accepted { source: permit.source() };
                     self.link_up(link, origin, Some(permit));
+                }
+                Arrival::Relayed { link, permit, route } => {
+                    let origin = Origin::Relayed { source: permit.source(), route };
+                    self.link_up(link, origin, Some(permit));
+                }
+                Arrival::Routes(routes) => {
+                    self.routes = routes;
+                    self.advertise();
                 }
                 Arrival::Dialled { ticket, result: Ok(link) } => {
                     self.link_up(link, Origin::Dialled(ticket), None);
@@ -408,7 +442,32 @@ impl<R: Runtime> EventLoop<R> {
         }
         tracing::info!(urls = ?bound.urls, "listening");
         self.urls.clone_from(&bound.urls);
-        self.tell(Input::Listening { urls: bound.urls });
+        self.advertise();
+    }
+
+    fn advertise(&mut self) {
+        let urls = self.urls.iter().chain(&self.routes).cloned().collect();
+        self.tell(Input::Listening { urls });
+    }
+
+    /// Stands behind the relays of the list, beside the loop, until it ends.
+    fn register(&mut self) {
+        let relays = std::mem::take(&mut self.relays);
+        if relays.is_empty() {
+            return;
+        }
+        let (leave, left) = oneshot::channel();
+        let (closes, closed) = oneshot::channel();
+        let arrivals = self.door.arrivals.clone();
+        let Some(behind) = BehindRelays::new(&self.runtime, relays, arrivals, &self.options, left) else {
+            return self.stop(Err(NetError::NoEntropy));
+        };
+        self.behind = Some(leave);
+        self.closing.push(closed);
+        self.runtime.spawn(async move {
+            behind.await;
+            drop(closes);
+        });
     }
 
     /// Serves the links on which something happened, each for a bounded time, in turn.

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod behind;
 mod config;
 mod dial;
 mod error;
@@ -38,13 +39,14 @@ mod handle;
 mod link;
 mod listen;
 mod peer;
+mod relay;
 mod runtime;
 mod storage;
 pub mod upgrade;
 mod wake;
 
-pub use config::{Options, Parts, Signer};
-pub use dial::dial;
+pub use config::{Options, Parts, RelayHome, Signer};
+pub use dial::{dial, dial_route};
 pub use error::NetError;
 pub use event_loop::{EventLoop, prepare};
 pub use gate::GateConfig;
@@ -52,5 +54,6 @@ pub use guard::{FrameRefused, Guard};
 pub use handle::{Events, Handle, Lagged};
 pub use link::{Link, MAX_MESSAGE};
 pub use listen::Listen;
+pub use relay::{RelayHandle, RelayLoop, RelayParts, prepare_relay};
 pub use runtime::{Alarm, Runtime, Wire};
 pub use storage::Storage;

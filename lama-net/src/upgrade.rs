@@ -14,7 +14,9 @@ use crate::runtime::Wire;
 
 /// The subprotocol; the version of LAMA's wire format is part of its name.
 pub const SUBPROTOCOL: &str = "lama.1";
-/// The path of a direct listener.
+/// The subprotocol of a relay.
+pub const RELAY_SUBPROTOCOL: &str = "lama-relay.1";
+/// The path of a direct listener, and of a relay.
 pub const PATH: &str = "/";
 /// Longest request or response head in bytes.
 pub const MAX_HEADER: usize = 8 * 1024;
@@ -69,6 +71,31 @@ impl From<io::Error> for UpgradeError {
 /// # Errors
 /// The rule that the request breaks; nothing was answered then.
 pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeError> {
+    match receive(wire, path, SUBPROTOCOL, &[]).await? {
+        Asked::WebSocket { .. } => Ok(()),
+        Asked::Page(_) => Err(UpgradeError::Path),
+    }
+}
+
+/// What came to a port at which a relay answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// An upgrade, which was answered; with the host as the client named it, without its port.
+    WebSocket {
+        /// From the field `Host`.
+        host: String,
+    },
+    /// One of the pages, which is still to be answered.
+    Page(&'static str),
+}
+
+/// The same for another subprotocol, and for pages besides.
+pub(crate) async fn receive<W: Wire>(
+    wire: &mut W,
+    path: &str,
+    subprotocol: &str,
+    pages: &[&'static str],
+) -> Result<Asked, UpgradeError> {
     let (head, early) = read_head(wire).await?;
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -78,6 +105,9 @@ pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeErro
     }
     if request.method != Some("GET") || request.version != Some(1) {
         return Err(UpgradeError::NotHttp);
+    }
+    if let Some(page) = pages.iter().find(|page| request.path == Some(**page)) {
+        return Ok(Asked::Page(page));
     }
     if request.path != Some(path) {
         return Err(UpgradeError::Path);
@@ -91,7 +121,7 @@ pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeErro
     if key.len() != 24 || !key.ends_with(b"==") {
         return Err(UpgradeError::Field("Sec-WebSocket-Key"));
     }
-    if !fields.holds("Sec-WebSocket-Protocol", SUBPROTOCOL) {
+    if !fields.holds("Sec-WebSocket-Protocol", subprotocol) {
         return Err(UpgradeError::Subprotocol);
     }
     if !early.is_empty() {
@@ -99,10 +129,22 @@ pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeErro
     }
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n",
         derive_accept_key(key)
     );
-    write_all(wire, answer.as_bytes()).await
+    let host = host_of(fields.one("Host").unwrap_or_default());
+    write_all(wire, answer.as_bytes()).await?;
+    Ok(Asked::WebSocket { host })
+}
+
+/// The host of a `Host` field, without its port; an address of IPv6 stands in brackets.
+fn host_of(field: &[u8]) -> String {
+    let text = String::from_utf8_lossy(field);
+    let end = match text.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Asks for an upgrade. `authority` is the host as the URL has it, with its port. The caller brings the deadline.
@@ -110,10 +152,20 @@ pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeErro
 /// # Errors
 /// The rule that the response breaks.
 pub async fn request<W: Wire>(wire: &mut W, authority: &str, path: &str) -> Result<(), UpgradeError> {
+    request_for(wire, authority, path, SUBPROTOCOL).await
+}
+
+/// The same for another subprotocol.
+pub(crate) async fn request_for<W: Wire>(
+    wire: &mut W,
+    authority: &str,
+    path: &str,
+    subprotocol: &str,
+) -> Result<(), UpgradeError> {
     let key = generate_key();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
     );
     write_all(wire, request.as_bytes()).await?;
     let (head, early) = read_head(wire).await?;
@@ -131,7 +183,7 @@ pub async fn request<W: Wire>(wire: &mut W, authority: &str, path: &str) -> Resu
     if fields.one("Sec-WebSocket-Accept")? != derive_accept_key(key.as_bytes()).as_bytes() {
         return Err(UpgradeError::Field("Sec-WebSocket-Accept"));
     }
-    if fields.one("Sec-WebSocket-Protocol") != Ok(SUBPROTOCOL.as_bytes()) {
+    if fields.one("Sec-WebSocket-Protocol") != Ok(subprotocol.as_bytes()) {
         return Err(UpgradeError::Subprotocol);
     }
     if fields.all("Sec-WebSocket-Extensions").next().is_some() {
@@ -204,7 +256,7 @@ async fn read_head<W: Wire>(wire: &mut W) -> Result<(Bytes, Bytes), UpgradeError
     }
 }
 
-async fn write_all<W: Wire>(wire: &mut W, mut bytes: &[u8]) -> Result<(), UpgradeError> {
+pub(crate) async fn write_all<W: Wire>(wire: &mut W, mut bytes: &[u8]) -> Result<(), UpgradeError> {
     while !bytes.is_empty() {
         let written = poll_fn(|cx| wire.poll_write(cx, bytes)).await?;
         if written == 0 {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets};
-use lama_handshake::BootId;
+use lama_handshake::{BootId, Via};
 use lama_identity::{ChannelId, Hlc, InstanceId, PersonId};
 use lama_invite::{Ledger, Locator};
 use lama_store::StoreError;
@@ -247,7 +247,8 @@ impl Node {
             Input::Command { ticket, command } => self.command(ticket, command),
             Input::Listening { urls } => self.listening(urls),
             Input::LinkUp { link, origin, seed } => match origin {
-                Origin::Accepted { source } => self.accepted(link, source, seed),
+                Origin::Accepted { source } => self.accepted(link, source, Via::Direct, seed),
+                Origin::Relayed { source, route } => self.accepted(link, source, Via::Relay(route), seed),
                 Origin::Dialled(ticket) => self.dialled(link, ticket, seed),
             },
             Input::Frame { link, frame } => self.received(link, frame),

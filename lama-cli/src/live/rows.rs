@@ -97,7 +97,12 @@ pub(super) fn peer(status: &PeerStatus) -> api::Peer {
         person: status.peer.person.full(),
         email: status.peer.email.clone(),
         instance: status.peer.instance.full(),
-        path: if status.session.is_some() { "direct" } else { "none" }.to_owned(),
+        path: match (status.session, status.relayed) {
+            (None, _) => "none",
+            (Some(_), true) => "relay",
+            (Some(_), false) => "direct",
+        }
+        .to_owned(),
         state: match status.state {
             PeerState::InSync => "in_sync",
             PeerState::Syncing => "syncing",

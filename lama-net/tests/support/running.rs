@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lama_core::{Seed, WallTime};
 use lama_identity::{CertBody, Email, InstanceCert, InstanceId, LocalIdentity, PersonId};
-use lama_net::{Events, Handle, NetError, Options, Parts, Storage};
+use lama_net::{Events, Handle, NetError, Options, Parts, RelayHome, Storage};
 use lama_node::{Command, Event, NodeError, Reply};
 use lama_store::{Memory, Opening, Redb, RedbOptions, StorageKey, Store};
 
@@ -102,7 +102,21 @@ impl<H: Host> Running<H> {
         Self::try_start(who, disk, options).unwrap()
     }
 
+    /// Reached through relays, with a store in memory.
+    pub fn start_behind(who: &Who, options: Options, relays: Vec<RelayHome>) -> Self {
+        Self::try_start_behind(who, &Disk::Memory, options, relays).unwrap()
+    }
+
     pub fn try_start(who: &Who, disk: &Disk, options: Options) -> Result<Self, NetError> {
+        Self::try_start_behind(who, disk, options, Vec::new())
+    }
+
+    fn try_start_behind(
+        who: &Who,
+        disk: &Disk,
+        options: Options,
+        relays: Vec<RelayHome>,
+    ) -> Result<Self, NetError> {
         let identity = who.identity();
         let (person, instance) = (identity.person_id(), identity.instance_id());
         let noise = *identity.noise().public().as_bytes();
@@ -126,7 +140,7 @@ impl<H: Host> Running<H> {
                 parts(Box::new(Store::open(engine, config, &key, seed(), opening).unwrap()))
             }
         };
-        let (handle, events) = H::start(parts, options)?;
+        let (handle, events) = H::start(Parts { relays, ..parts }, options)?;
         let status = |handle: &Handle| H::block_on(handle.command(Command::Status));
         let port = match status(&handle) {
             Ok(Reply::Status(status)) => port_of(&status.listening),
@@ -198,9 +212,11 @@ impl<H: Host> Running<H> {
     }
 }
 
-/// The port of the first URL; 0: none.
+/// The port of the first URL; 0: none that is direct.
 pub fn port_of(urls: &[String]) -> u16 {
-    urls.first().map_or(0, |url| url.rsplit(':').next().unwrap().parse().unwrap())
+    urls.iter()
+        .find(|url| !url.contains('#'))
+        .map_or(0, |url| url.rsplit(':').next().unwrap().parse().unwrap())
 }
 
 /// Put in where the real store follows.

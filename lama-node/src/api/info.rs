@@ -333,6 +333,8 @@ pub struct PeerStatus {
     pub session: Option<SessionId>,
     /// Whether we dialled it.
     pub dialled: bool,
+    /// Whether the session goes through a relay.
+    pub relayed: bool,
     /// Where it is reached; empty: nowhere.
     pub url: String,
     /// When it was last seen.

@@ -11,7 +11,7 @@ use core::fmt;
 use bytes::{Bytes, BytesMut};
 use lama_core::{Seed, Ticket};
 use lama_identity::{Contact, NoiseSecret, PublicIdentity, Signature};
-use lama_invite::{DialRules, Source};
+use lama_invite::{DialRules, Source, Via};
 use lama_store::StoreError;
 
 use crate::NodeError;
@@ -41,6 +41,13 @@ pub enum Origin {
     Accepted {
         /// From where: for the limits per source.
         source: Source,
+    },
+    /// Somebody rang at a relay, and the call was accepted.
+    Relayed {
+        /// Which of our routes, for the limits: all its callers together.
+        source: Source,
+        /// The route's id, which the handshake is bound to.
+        route: [u8; 32],
     },
 }
 
@@ -76,6 +83,10 @@ pub enum DialError {
     NotLama,
     /// The name leads to an address that [`Output::Dial::rules`] forbid.
     NotAllowed,
+    /// The relay has nobody there now, or a limit of it is reached: it does not say which.
+    Unavailable,
+    /// The relay is not the one that the route names, or breaks the rules.
+    Relay,
     /// Anything else.
     Other,
 }
@@ -90,6 +101,8 @@ impl fmt::Display for DialError {
             Self::Tls => "the server's TLS certificate is not valid",
             Self::NotLama => "what listens there does not speak LAMA",
             Self::NotAllowed => "the address lies in a network that is not dialled unasked",
+            Self::Unavailable => "the relay is there, but the other side is not connected to it now",
+            Self::Relay => "the relay has another key than the route names, or does not keep to the rules",
             Self::Other => "the connection could not be opened",
         })
     }
@@ -117,7 +130,7 @@ pub enum Input {
     /// Where the host listens now, best first; empty: nowhere. A change makes a new version of this instance's
     /// endpoint, which all contacts receive.
     Listening {
-        /// What to advertise, such as `ws://localhost:8765`.
+        /// What to advertise, such as `ws://localhost:8765`: each the text of a [`lama_invite::Route`].
         urls: Vec<String>,
     },
     /// A WebSocket is open, on either side.
@@ -201,6 +214,8 @@ pub enum Output {
         ticket: Ticket,
         /// Where to.
         url: String,
+        /// Through the relay there: which key it must have, and whom to ring.
+        via: Option<Via>,
         /// Which addresses it may lead to; the host checks each one that the name resolves to.
         rules: DialRules,
     },

@@ -5,8 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use lama_identity::{
-    Cid, OneInstanceEndpoint, Reference, Signature, Signer, TypeTag, Unsigned, Versioned, cbor,
+    Cid, MAX_URL, OneInstanceEndpoint, Reference, Signature, Signer, TypeTag, Unsigned, Versioned, cbor,
 };
+use lama_invite::ROUTE_SEPARATOR;
 use lama_store::{Engine, Read, Reply as StoreReply, Store, StoreError, Write};
 
 use crate::api::{Event, WhichKey};
@@ -22,7 +23,11 @@ pub fn last_url<E: Engine>(store: &mut Store<E>) -> Result<Option<String>, Store
     let StoreReply::Settings(found) = store.ask(Read::Settings(ENDPOINT.into()))? else { return Ok(None) };
     let value = found.into_iter().find(|(key, _)| key == ENDPOINT);
     let decoded = value.and_then(|(_, value)| cbor::decode::<(Reference, String)>(&value).ok());
-    Ok(decoded.map(|(_, url)| url).filter(|url| !url.is_empty()))
+    let direct = |url: String| {
+        let mut routes = url.split(ROUTE_SEPARATOR);
+        routes.find(|route| !route.is_empty() && !route.contains('#')).map(String::from)
+    };
+    Ok(decoded.and_then(|(_, url)| direct(url)))
 }
 
 impl Node {
@@ -40,9 +45,25 @@ impl Node {
         self.publish();
     }
 
+    /// All routes in one line, best first, as far as they fit.
+    pub(crate) fn announced(&self) -> String {
+        let mut all = String::new();
+        for route in &self.listening {
+            let len = all.len() + usize::from(!all.is_empty()) + route.len();
+            if len > MAX_URL {
+                break;
+            }
+            if !all.is_empty() {
+                all.push(ROUTE_SEPARATOR);
+            }
+            all.push_str(route);
+        }
+        all
+    }
+
     /// Makes a version of where we listen, unless the newest says so already; one at a time.
     fn publish(&mut self) {
-        let url = self.listening.first().cloned().unwrap_or_default();
+        let url = self.announced();
         if self.endpoint_busy {
             return;
         }

@@ -27,7 +27,7 @@ impl Node {
         let now = self.clock.latest();
         let urls = self.listening.iter().take(MAX_ROUTES);
         let routes: Vec<Route> = urls
-            .map(|url| Route::direct(url).map_err(lama_invite::InviteError::BadUrl))
+            .map(|url| Route::parse(url).map_err(lama_invite::InviteError::BadUrl))
             .collect::<Result<_, _>>()?;
         if routes.is_empty() {
             return Err(NodeError::NotListening);

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lama_handshake::Via;
 use lama_identity::InstanceId;
 use lama_store::Stats;
 
@@ -50,6 +51,7 @@ impl Node {
             state,
             session: live.map(|live| live.id),
             dialled: link.is_some_and(|link| link.dialled()),
+            relayed: link.is_some_and(|link| link.via() != Via::Direct),
             url,
             last_seen: peer.seen,
             progress: live.map(Self::progress_of).unwrap_or_default(),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use lama_core::Ticket;
 use lama_handshake::Mode;
 use lama_identity::InstanceId;
-use lama_invite::Locator;
+use lama_invite::{Locator, Route, Via};
 
 use super::Timer;
 use crate::api::{DialError, Event, Output, PeerInfo};
@@ -25,7 +25,9 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Dial {
     pub(crate) purpose: Purpose,
+    /// The route as text.
     pub(crate) url: String,
+    pub(crate) via: Option<Via>,
 }
 
 impl Node {
@@ -90,11 +92,15 @@ impl Node {
         }
     }
 
-    /// Asks the host for a link.
-    pub(crate) fn dial(&mut self, purpose: Purpose, url: String, rules: lama_invite::DialRules) -> Ticket {
+    /// Asks the host for a link along a route.
+    pub(crate) fn dial(&mut self, purpose: Purpose, route: String, rules: lama_invite::DialRules) -> Ticket {
         let ticket = self.tickets.issue();
-        self.dials.insert(ticket, Dial { purpose, url: url.clone() });
-        self.out.push_back(Output::Dial { ticket, url, rules });
+        let parsed = Route::parse(&route).ok();
+        let via = parsed.as_ref().and_then(|route| route.via);
+        // What cannot be read is the host's to refuse.
+        let url = parsed.map_or_else(|| route.clone(), |route| route.url.as_str().into());
+        self.dials.insert(ticket, Dial { purpose, url: route, via });
+        self.out.push_back(Output::Dial { ticket, url, via, rules });
         ticket
     }
 

@@ -1,6 +1,6 @@
 //! The joiner's side: the intention is written down before anything is sent, and followed until it is decided.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -164,8 +164,8 @@ impl Node {
         invitation: &Invitation,
         rules: DialRules,
     ) {
-        let routes = invitation.dialable(rules).filter(|route| route.via.is_none());
-        let urls: Vec<String> = routes.map(|route| String::from(route.url.as_str())).collect();
+        let routes = invitation.dialable(rules);
+        let urls: Vec<String> = routes.map(|route| route.to_string()).collect();
         // The first named becomes the first tried.
         for url in urls.iter().rev() {
             self.learn_url(person, instance, url);
@@ -208,8 +208,8 @@ impl Node {
             let error = InviteError::Expired { exp, now: wall };
             return self.join_failed(locator, NodeError::Invite(error));
         }
-        let mut routes = join.invitation.dialable(join.rules).filter(|route| route.via.is_none());
-        let url = routes.nth(join.tried).map(|route| String::from(route.url.as_str()));
+        let mut routes = join.invitation.dialable(join.rules);
+        let url = routes.nth(join.tried).map(|route| route.to_string());
         drop(routes);
         let rules = join.rules;
         let Some(url) = url else {
@@ -237,7 +237,7 @@ impl Node {
         let Some(join) = self.joins.get_mut(&locator) else { return };
         join.dialling = false;
         join.tried = join.tried.saturating_add(1);
-        let routes = join.invitation.dialable(join.rules).filter(|route| route.via.is_none()).count();
+        let routes = join.invitation.dialable(join.rules).count();
         if join.tried < routes {
             return self.join_attempt(locator, Mode::Pairing);
         }

@@ -25,14 +25,15 @@ impl Node {
             return;
         };
         let purpose = dial.purpose;
-        let way = Way::Dialled { purpose, url: dial.url };
+        let via = dial.via.map_or(Via::Direct, |via| Via::Relay(via.route_id));
+        let way = Way::Dialled { purpose, url: dial.url, via };
         self.links.insert(id, Link::new(way, Stage::Closing, deadlines));
         self.timers.set(Timer::Link(id), Some(deadlines.due()));
         if self.phase == Phase::Stopping {
             return self.refuse(id, RefuseReason::Ended);
         }
         let mut out = BytesMut::new();
-        match self.begin(purpose, seed, &mut out) {
+        match self.begin(purpose, via, seed, &mut out) {
             Some(Ok(initiator)) => {
                 self.push_frame(id, out);
                 self.stage(id, Stage::Message2(Box::new(initiator)));
@@ -46,6 +47,7 @@ impl Node {
     fn begin(
         &self,
         purpose: Purpose,
+        via: Via,
         seed: Seed,
         out: &mut BytesMut,
     ) -> Option<Result<Initiator, HandshakeError>> {
@@ -58,15 +60,14 @@ impl Node {
                     Mode::Known => Access::Known,
                 };
                 let person = PinnedPerson { id: invitation.r_person_id(), pin: invitation.r_person_pin() };
-                let dial =
-                    HandshakeDial { instance: *invitation.r_static(), person, access, via: Via::Direct };
+                let dial = HandshakeDial { instance: *invitation.r_static(), person, access, via };
                 Some(Initiator::dial(&dial, seed, out))
             }
             Purpose::Peer(instance) => {
                 let contact = &self.book.person(&self.peers.get(&instance)?.person)?.contact;
                 let person = PinnedPerson { id: contact.id(), pin: contact.pin() };
                 let noise: NoisePublic = contact.instance(&instance)?.keys.encryption_key;
-                let dial = HandshakeDial { instance: noise, person, access: Access::Known, via: Via::Direct };
+                let dial = HandshakeDial { instance: noise, person, access: Access::Known, via };
                 Some(Initiator::dial(&dial, seed, out))
             }
         }

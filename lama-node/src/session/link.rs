@@ -9,7 +9,7 @@ use lama_core::{Instant, Seed};
 use lama_handshake::record::{AUTH_RECORD_LEN, MAX_RECORD};
 use lama_handshake::{
     AwaitAuth, AwaitMessage3, AwaitReady, Deadlines, Initiator, InitiatorSigning, InitiatorVerified, Proved,
-    ResponderSigning, ResponderVerified,
+    ResponderSigning, ResponderVerified, Via,
 };
 use lama_invite::{Locator, Source};
 
@@ -77,9 +77,9 @@ pub(crate) enum Turn {
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     /// We dialled.
-    Dialled { purpose: Purpose, url: String },
-    /// It came to the listener.
-    Accepted { source: Source },
+    Dialled { purpose: Purpose, url: String, via: Via },
+    /// It came to the listener, or through a relay.
+    Accepted { source: Source, via: Via },
 }
 
 /// One link.
@@ -149,6 +149,13 @@ impl Link {
         matches!(self.way, Way::Dialled { .. })
     }
 
+    /// Which way the handshake is bound to.
+    pub(crate) const fn via(&self) -> Via {
+        match &self.way {
+            Way::Dialled { via, .. } | Way::Accepted { via, .. } => *via,
+        }
+    }
+
     pub(crate) const fn url(&self) -> Option<&String> {
         match &self.way {
             Way::Dialled { url, .. } => Some(url),
@@ -214,14 +221,14 @@ impl Link {
 
 impl Node {
     /// A link from outside.
-    pub(crate) fn accepted(&mut self, id: LinkId, source: Source, seed: Seed) {
+    pub(crate) fn accepted(&mut self, id: LinkId, source: Source, via: Via, seed: Seed) {
         if let Err(reason) = self.limits.link_up(&self.config, source) {
             self.out.push_back(crate::api::Output::CloseLink { link: id });
             self.event(crate::api::Event::LinkRefused { link: id, reason });
             return;
         }
         let deadlines = Deadlines::start(&self.config.session, self.clock.latest().mono);
-        let link = Link::new(Way::Accepted { source }, Stage::Message1 { seed }, deadlines);
+        let link = Link::new(Way::Accepted { source, via }, Stage::Message1 { seed }, deadlines);
         self.timers.set(Timer::Link(id), Some(link.deadlines.due()));
         self.links.insert(id, link);
         if self.phase == crate::node::Phase::Stopping {
@@ -356,7 +363,7 @@ impl Node {
     pub(crate) fn uncount(&mut self, id: LinkId) {
         let now = self.clock.latest().mono;
         let Some(link) = self.links.get_mut(&id) else { return };
-        if let (true, Way::Accepted { source }) = (core::mem::take(&mut link.counted), link.way.clone()) {
+        if let (true, Way::Accepted { source, .. }) = (core::mem::take(&mut link.counted), link.way.clone()) {
             self.limits.link_done(&self.config, source, now);
         }
     }

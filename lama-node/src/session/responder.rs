@@ -11,7 +11,8 @@ use lama_handshake::{
 };
 use lama_identity::{NoisePublic, Signature};
 
-use super::{Stage, link::Way};
+use super::Stage;
+use super::link::{Link, Way};
 use crate::api::{Event, Group, LinkId, RefuseReason, WhichKey};
 use crate::hub::Effect;
 use crate::node::Node;
@@ -20,11 +21,12 @@ impl Node {
     /// Message 1. The order of work: length, magic, rate, table, and only then a key exchange.
     pub(super) fn message1(&mut self, id: LinkId, seed: Seed, frame: &[u8]) {
         let now = self.clock.latest();
-        let message = match Message1::read(frame, Via::Direct) {
+        let via = self.links.get(&id).map_or(Via::Direct, Link::via);
+        let message = match Message1::read(frame, via) {
             Ok(message) => message,
             Err(error) => return self.refuse_handshake(id, &error),
         };
-        if let Some(Way::Accepted { source }) = self.links.get(&id).map(|link| link.way.clone())
+        if let Some(Way::Accepted { source, .. }) = self.links.get(&id).map(|link| link.way.clone())
             && let Err(reason) = self.limits.msg1(&self.config, source, now.mono)
         {
             return self.refuse(id, reason);
@@ -91,7 +93,7 @@ impl Node {
     fn wrong_secret(&mut self, id: LinkId) {
         let now = self.clock.latest();
         let Some(link) = self.links.get(&id) else { return };
-        if let (Some(locator), Way::Accepted { source }) = (link.locator, &link.way) {
+        if let (Some(locator), Way::Accepted { source, .. }) = (link.locator, &link.way) {
             self.ledger.wrong_secret(now, &locator, *source);
         }
     }
@@ -202,9 +204,9 @@ impl Node {
         group: HandshakeGroup,
         pair: Option<PairKeyId>,
     ) -> Result<Introduction, HandshakeError> {
-        let url = self.listening.first().map_or("", |url| url.as_str());
+        let url = self.announced();
         let public = &self.identity.public;
-        let endpoint = public.endpoint(url).map_err(|_| HandshakeError::LocalInvalid)?;
+        let endpoint = public.endpoint(&url).map_err(|_| HandshakeError::LocalInvalid)?;
         let mut introduction = Introduction::new(public.clone(), endpoint, group, BootId(self.boot_id.0));
         introduction.pair_key = pair;
         // Pairing takes the person's own signature; whoever has not got the key is told so by the host.

@@ -1,0 +1,292 @@
+//! Behind relays: the client machine at work beside the loop. It registers, keeps spare connections, and hands a connection
+//! over to the loop when somebody rings; from there on that is a link like any other.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::{FutureExt as _, StreamExt as _};
+use lama_core::{Instant, Ticket};
+use lama_identity::SignSecret;
+use lama_invite::{DialRules, Source};
+use lama_relay::{Client, ClientConfig, ClientInput, ClientOutput, LinkId, RelayAddress};
+
+use crate::config::{Options, RelayHome};
+use crate::dial;
+use crate::event_loop::Arrival;
+use crate::gate::{Gate, GateConfig};
+use crate::link::Link;
+use crate::runtime::{Alarm as _, Runtime};
+use crate::upgrade::RELAY_SUBPROTOCOL;
+
+/// Strangers that one route lets in at a time (`security.md` 9): they all come from the relay's address.
+const STRANGERS: usize = 64;
+
+/// A connection to a relay that is not part of a call.
+struct Spare<R: Runtime> {
+    link: Link<R>,
+    /// When it is dropped, if it is being closed.
+    closing: Option<Instant>,
+}
+
+/// What a spare connection came to.
+enum Turn {
+    Waits,
+    /// The machine has something new to say.
+    Told,
+    Gone,
+}
+
+/// A future that ends after the loop does, or after `left`.
+pub(crate) struct BehindRelays<R: Runtime> {
+    runtime: R,
+    client: Client,
+    addresses: Vec<RelayAddress>,
+    keys: Vec<SignSecret>,
+    arrivals: mpsc::UnboundedSender<Arrival<R>>,
+    dials: mpsc::UnboundedSender<(Ticket, Option<Link<R>>)>,
+    dialled: mpsc::UnboundedReceiver<(Ticket, Option<Link<R>>)>,
+    options: Options,
+    left: Option<oneshot::Receiver<()>>,
+    gate: Gate,
+    links: BTreeMap<LinkId, Spare<R>>,
+    next_link: u64,
+    registered: Vec<bool>,
+    alarm: R::Alarm,
+    over: bool,
+}
+
+impl<R: Runtime> BehindRelays<R> {
+    /// `None`: the operating system gave no entropy.
+    pub(crate) fn new(
+        runtime: &R,
+        relays: Vec<RelayHome>,
+        arrivals: mpsc::UnboundedSender<Arrival<R>>,
+        options: &Options,
+        left: oneshot::Receiver<()>,
+    ) -> Option<Self> {
+        let list = relays.iter().map(|home| (home.address.clone(), *home.key.public())).collect();
+        let seed = runtime.entropy().ok()?;
+        let client = Client::new(ClientConfig::default(), list, seed, runtime.now());
+        let (dials, dialled) = mpsc::unbounded();
+        let gate = GateConfig { per_source: STRANGERS, total: 4 * STRANGERS, ..options.gate };
+        Some(Self {
+            runtime: runtime.clone(),
+            client,
+            registered: vec![false; relays.len()],
+            addresses: relays.iter().map(|home| home.address.clone()).collect(),
+            keys: relays.into_iter().map(|home| home.key).collect(),
+            arrivals,
+            dials,
+            dialled,
+            options: *options,
+            left: Some(left),
+            gate: Gate::new(gate),
+            links: BTreeMap::new(),
+            next_link: 0,
+            alarm: runtime.alarm(),
+            over: false,
+        })
+    }
+
+    fn tell(&mut self, input: ClientInput) {
+        if let Err(error) = self.client.handle(self.runtime.now(), input) {
+            tracing::error!(code = error.code(), "the client of the relays was misused");
+        }
+    }
+
+    fn outputs(&mut self) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.client.poll() {
+            busy = true;
+            match output {
+                ClientOutput::Dial { ticket, home } => self.dial(ticket, home),
+                ClientOutput::Sign { ticket, home, bytes } => {
+                    let signature = self.keys.get(home).map(|key| key.sign_input(&bytes));
+                    self.tell(ClientInput::Signed { ticket, signature });
+                }
+                ClientOutput::HandOver { link, home } => self.hand_over(link, home),
+                ClientOutput::Close { link } => {
+                    let until = self.runtime.now().mono + self.options.linger;
+                    if let Some(spare) = self.links.get_mut(&link) {
+                        spare.closing.get_or_insert(until);
+                    }
+                }
+                ClientOutput::Registered { home } => {
+                    tracing::info!(relay = %self.host(home), "registered at a relay");
+                    self.set(home, true);
+                }
+                ClientOutput::Lost { home, why, pause } => {
+                    let why = why.map_or("unreachable", |why| why.code());
+                    tracing::info!(relay = %self.host(home), why, ?pause, "a relay passes no calls on");
+                    self.set(home, false);
+                }
+                ClientOutput::Shared { home, links } => {
+                    let relay = self.host(home);
+                    tracing::warn!(%relay, links, "a copy of this instance is registered at the same relay");
+                }
+                ClientOutput::Stopped => self.over = true,
+            }
+        }
+        busy
+    }
+
+    fn host(&self, home: usize) -> String {
+        self.addresses.get(home).map(|address| address.url.to_string()).unwrap_or_default()
+    }
+
+    /// A route is told to others only while it works.
+    fn set(&mut self, home: usize, registered: bool) {
+        if let Some(one) = self.registered.get_mut(home) {
+            *one = registered;
+        }
+        let homes = self.client.homes().zip(&self.registered);
+        let routes = homes.filter(|(_, on)| **on).map(|(home, _)| home.route.to_string()).collect();
+        let _ = self.arrivals.unbounded_send(Arrival::Routes(routes));
+    }
+
+    fn dial(&mut self, ticket: Ticket, home: usize) {
+        let (Some(address), runtime) = (self.addresses.get(home).cloned(), self.runtime.clone()) else {
+            return;
+        };
+        let (dials, deadline) = (self.dials.clone(), self.options.dial_deadline);
+        // Its user named this relay: it may be wherever he says.
+        let rules = DialRules { lan: true, ..DialRules::default() };
+        self.runtime.spawn(async move {
+            let link =
+                dial::connect(&runtime, address.url.as_str(), RELAY_SUBPROTOCOL, rules, deadline).await;
+            let _ = dials.unbounded_send((ticket, link.ok()));
+        });
+    }
+
+    fn dialled(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut busy = false;
+        while let Poll::Ready(Some((ticket, link))) = self.dialled.poll_next_unpin(cx) {
+            busy = true;
+            let (Some(link), Ok(seed)) = (link, self.runtime.entropy()) else {
+                self.tell(ClientInput::DialFailed { ticket });
+                continue;
+            };
+            let id = LinkId(self.next_link);
+            self.next_link += 1;
+            self.links.insert(id, Spare { link, closing: None });
+            self.tell(ClientInput::LinkUp { ticket, link: id, exporter: None, seed });
+        }
+        busy
+    }
+
+    /// ACCEPT is in the link's buffer: the loop flushes it.
+    fn hand_over(&mut self, id: LinkId, home: usize) {
+        let Some(spare) = self.links.remove(&id) else { return };
+        let Some(via) = self.client.homes().nth(home).and_then(|home| home.route.via) else { return };
+        let source = Source::new(via.route_id.first_chunk().copied().unwrap_or_default());
+        match self.gate.admit(source, self.runtime.now().mono) {
+            Ok(permit) => {
+                let arrival = Arrival::Relayed { link: spare.link, permit, route: via.route_id };
+                let _ = self.arrivals.unbounded_send(arrival);
+            }
+            Err(full) => tracing::debug!(?full, "refused a call through a relay"),
+        }
+    }
+
+    fn serve(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut busy = false;
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            match self.serve_link(cx, id) {
+                Turn::Waits => {}
+                Turn::Told => busy = true,
+                Turn::Gone => {
+                    busy = true;
+                    self.links.remove(&id);
+                    self.tell(ClientInput::LinkDown { link: id });
+                }
+            }
+        }
+        busy
+    }
+
+    fn serve_link(&mut self, cx: &mut Context<'_>, id: LinkId) -> Turn {
+        let now = self.runtime.now();
+        let Some(spare) = self.links.get_mut(&id) else { return Turn::Waits };
+        if let Some(until) = spare.closing {
+            let closed = spare.link.poll_close(cx).is_ready() || until <= now.mono;
+            return if closed { Turn::Gone } else { Turn::Waits };
+        }
+        loop {
+            match spare.link.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Turn::Gone,
+                Poll::Pending => break,
+            }
+            let Some(frame) = self.client.poll_frame(id) else { break };
+            if spare.link.send(frame).is_err() {
+                return Turn::Gone;
+            }
+            if !self.client.holds(id) {
+                return Turn::Told;
+            }
+        }
+        if spare.link.is_unflushed() && matches!(spare.link.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Turn::Gone;
+        }
+        match spare.link.poll_recv(cx, Client::FRAME_LIMIT) {
+            Poll::Ready(Ok(frame)) => {
+                self.tell(ClientInput::Frame { link: id, frame });
+                Turn::Told
+            }
+            Poll::Ready(Err(_)) => Turn::Gone,
+            Poll::Pending => Turn::Waits,
+        }
+    }
+
+    fn timers(&mut self) -> bool {
+        let now = self.runtime.now();
+        let due = self.client.poll_timeout().is_some_and(|due| due <= now.mono);
+        if due && let Err(error) = self.client.handle_timeout(now) {
+            tracing::error!(code = error.code(), "the client of the relays was misused");
+        }
+        due
+    }
+
+    /// `false`: it rings already.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let closing = self.links.values().filter_map(|spare| spare.closing).min();
+        let Some(due) = [self.client.poll_timeout(), closing].into_iter().flatten().min() else {
+            return true;
+        };
+        self.alarm.set(due);
+        self.alarm.poll(cx).is_pending()
+    }
+}
+
+/// Nothing in it is pinned in place.
+impl<R: Runtime> Unpin for BehindRelays<R> {}
+
+impl<R: Runtime> Future for BehindRelays<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            if let Some(left) = &mut this.left
+                && left.poll_unpin(cx).is_ready()
+            {
+                this.left = None;
+                this.tell(ClientInput::Stop);
+            }
+            let mut busy = this.timers();
+            busy |= this.outputs();
+            busy |= this.dialled(cx);
+            busy |= this.serve(cx);
+            if this.over {
+                return Poll::Ready(());
+            }
+            if !busy && this.sleep(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
