@@ -366,6 +366,17 @@ pub(crate) struct Status {
     pub(crate) peers: Vec<Peer>,
 }
 
+/// Where a relay runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RelayAt {
+    pub(crate) running: bool,
+    /// What `lama run` is given so as to stand behind it.
+    pub(crate) option: String,
+    pub(crate) address: String,
+    /// The socket's own address.
+    pub(crate) listen: String,
+}
+
 /// What an integrity walk went through; all of it was sound.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checked {

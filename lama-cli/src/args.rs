@@ -1,9 +1,12 @@
 //! The command line, as `clap` reads it. Nothing secret is ever an argument: every user of a machine can read those.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lama_invite::RouteUrl;
+use lama_relay::RelayAddress;
 
 /// Two instances meet, come to trust each other and keep their data in sync.
 #[derive(Debug, Parser)]
@@ -86,6 +89,9 @@ pub(crate) enum Command {
     Revoke(Revoke),
     /// Run the instance: listen, connect to contacts, sync, serve other commands
     Run(Run),
+    /// A relay: through it instances are reached that nobody can dial
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// List contacts
     Contacts,
     /// Send a message to a contact
@@ -205,6 +211,34 @@ pub(crate) struct Run {
     /// Do not listen: connect to contacts only
     #[arg(long)]
     pub(crate) no_listen: bool,
+    /// Be reached through this relay, too, as `lama relay run` prints it; may be repeated, best first
+    #[arg(long, value_name = "ADDRESS", value_parser = RelayAddress::parse)]
+    pub(crate) relay: Vec<RelayAddress>,
+    /// End when standard input ends; for a program that starts this one
+    #[arg(long, hide = true)]
+    pub(crate) while_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayCommand {
+    /// Run a relay and print the option with which instances stand behind it; needs no instance here
+    Run(RelayRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayRun {
+    /// Where to listen; port 0 is any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8770")]
+    pub(crate) listen: SocketAddr,
+    /// The URL under which clients reach it [default: ws:// and where it listens]
+    #[arg(long, value_name = "URL", value_parser = RouteUrl::parse)]
+    pub(crate) url: Option<RouteUrl>,
+    /// The file with the relay's key; made if it is not there
+    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    pub(crate) key: Option<PathBuf>,
+    /// To try it out: a new key with every run, so that its address is good for this run only
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) dev: bool,
     /// End when standard input ends; for a program that starts this one
     #[arg(long, hide = true)]
     pub(crate) while_stdin: bool,

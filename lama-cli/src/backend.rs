@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lama_host::control::{Client, Line};
 use lama_host::{DataDir, HostError, Lock};
+use lama_relay::RelayAddress;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -39,7 +40,9 @@ impl Backend {
             match dir.lock() {
                 // Another command is at work, or an instance that does not serve yet.
                 Err(HostError::InUse(_)) => std::thread::sleep(LOCK_PAUSE),
-                lock => return Ok(Self::Local(start(global, &dir, lock?, network, Stop::on_signals())?)),
+                lock => {
+                    return Ok(Self::Local(start(global, &dir, lock?, network, &[], Stop::on_signals())?));
+                }
             }
         }
         Err(HostError::InUse(dir.path().to_path_buf()).into())
@@ -101,13 +104,15 @@ pub(crate) fn start(
     dir: &DataDir,
     lock: Lock,
     network: Network,
+    relays: &[RelayAddress],
     stop: Stop,
 ) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
     let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
     let (dir, enrolment) = (dir.clone(), keys.enrolment()?);
-    Start { dir, lock, id, identity, storage_key, enrolment, runtime: global.runtime, network, stop }.run()
+    let (runtime, relays) = (global.runtime, relays.to_vec());
+    Start { dir, lock, id, identity, storage_key, enrolment, runtime, network, relays, stop }.run()
 }
 
 fn remote(

@@ -16,7 +16,7 @@ use lama_net::Listen;
 use serde_json::json;
 
 use crate::api::{self, Request};
-use crate::args::{Check, Cli, Command, Global, Run, Send, Share, StoreCommand};
+use crate::args::{Check, Cli, Command, Global, RelayCommand, Run, Send, Share, StoreCommand};
 use crate::backend::{self, Backend};
 use crate::failure::{Exit, Failure};
 use crate::live::{Served, event_row, keeping};
@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{args, atrest, backup, demo, identity, render, text};
+use crate::{args, atrest, backup, demo, identity, relay, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
@@ -65,6 +65,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Invite(invite) => pairing::invite(global, invite, output),
         Command::Join(join) => pairing::join(global, join, output),
         Command::Run(run_args) => run(global, run_args, output),
+        Command::Relay(RelayCommand::Run(relay_args)) => relay::run(global, relay_args, output),
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
         Command::Get(get_args) => getting::get(global, get_args, output),
@@ -270,7 +271,7 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let stop = Stop::on_signals();
     let network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
     let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, network, stop.clone())?;
+    let running = backend::start(global, &dir, lock, network, &run.relay, stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
@@ -330,7 +331,13 @@ fn announce(status: &api::Status, run: &Run, output: Output) {
         });
     }
     let urls = if status.urls.is_empty() { "nothing".to_owned() } else { status.urls.join(", ") };
-    output.note(&format!("running on {}, listening on {urls}; Ctrl-C stops", status.runtime));
+    // Registering takes its time; it is told when that changes where the instance is reached.
+    let reached = |relay: &str| status.urls.iter().any(|url| url.starts_with(relay));
+    let relays = match run.relay.iter().filter(|relay| !reached(&relay.to_string())).count() {
+        0 => String::new(),
+        n => format!(", registering at {}", text::count(n as u64, "relay")),
+    };
+    output.note(&format!("running on {}, listening on {urls}{relays}; Ctrl-C stops", status.runtime));
 }
 
 /// 0: any port; a port: this one, or any if it is taken; none: the usual one.
@@ -353,7 +360,7 @@ pub(crate) fn ask_live<T: serde::de::DeserializeOwned>(
 }
 
 /// Stops when whoever started this program is gone.
-fn stop_with_stdin(stop: Stop) {
+pub(crate) fn stop_with_stdin(stop: Stop) {
     std::thread::spawn(move || {
         let mut nothing = [0; 64];
         while std::io::stdin().read(&mut nothing).is_ok_and(|read| read > 0) {}

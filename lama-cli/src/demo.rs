@@ -62,8 +62,14 @@ pub(crate) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
     say(&format!("{NODE} listens on {} (smol, process {})", node.urls.join(", "), node.process_id()));
     let dir = DataDir::open(&my_dir)?;
     let mine = Global { runtime: RuntimeName::Tokio, ..global.clone() };
-    let running =
-        backend::start(&mine, &dir, backend::lock(&dir)?, Network::Online(Listen::Nowhere), stop.clone())?;
+    let running = backend::start(
+        &mine,
+        &dir,
+        backend::lock(&dir)?,
+        Network::Online(Listen::Nowhere),
+        &[],
+        stop.clone(),
+    )?;
     say(&format!("{ME} runs (tokio, process {})", std::process::id()));
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     let stage = Stage { live: Arc::clone(&running.live), stop, output, folder };

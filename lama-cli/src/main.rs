@@ -20,6 +20,7 @@ mod live;
 mod meter;
 mod output;
 mod progress;
+mod relay;
 mod render;
 mod signal;
 mod start;

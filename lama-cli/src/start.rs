@@ -7,15 +7,16 @@ use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
 use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
 use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
+use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
 use smol::future::block_on;
 
 use crate::api::Id;
 use crate::args::RuntimeName;
-use crate::atrest;
 use crate::failure::{Exit, Failure};
 use crate::live::{Events, Live, Port};
 use crate::signal::Stop;
+use crate::{atrest, relay};
 
 /// A running instance and what ends with it.
 pub(crate) struct Running {
@@ -80,6 +81,7 @@ pub(crate) struct Start {
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
     pub(crate) network: Network,
+    pub(crate) relays: Vec<RelayAddress>,
     pub(crate) stop: Stop,
 }
 
@@ -91,6 +93,7 @@ impl Start {
             Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
             _ => Listen::Nowhere,
         };
+        let relays = relay::homes(&mut store, &self.relays)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let mut given = NodeIdentity::new(public, noise);
         given.person_key = person_keys.is_some();
@@ -107,7 +110,7 @@ impl Start {
             identity: given,
             signer: Box::new(signer),
             storage: Box::new(store),
-            relays: Vec::new(),
+            relays,
         };
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },

@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_tungstenite::WebSocketStream;
@@ -36,7 +37,9 @@ use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 use smol::{Async, Executor, Timer};
 
-pub use lama_net::{Events, Handle, Lagged, Listen, NetError, Options, Parts, Signer, Storage};
+pub use lama_net::{
+    Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer, Storage,
+};
 
 /// Runs a node on a thread of its own, with an executor of its own. It ends with [`Handle::shutdown`], or when the
 /// last [`Handle`] is dropped.
@@ -62,6 +65,19 @@ pub fn start(parts: Parts, options: Options) -> Result<(Handle, Events), NetErro
 /// As [`lama_net::prepare`].
 pub fn prepare(parts: Parts, options: Options) -> Result<(Handle, Events, EventLoop<Smol>), NetError> {
     lama_net::prepare(Smol::new(), parts, options)
+}
+
+/// Runs a relay on a thread of its own, with an executor of its own. The thread ends after [`RelayHandle::drain`].
+///
+/// # Errors
+/// [`NetError::Thread`].
+pub fn start_relay(parts: RelayParts) -> Result<(RelayHandle<Smol>, JoinHandle<()>), NetError> {
+    let executor = Arc::new(Executor::new());
+    let runtime = Smol { executor: Some(Arc::clone(&executor)), ..Smol::new() };
+    let (handle, relay) = lama_net::prepare_relay(runtime, parts);
+    let work = move || smol::block_on(executor.run(relay));
+    let thread = std::thread::Builder::new().name("lama-relay".to_owned()).spawn(work);
+    Ok((handle, thread.map_err(|error| NetError::Thread { kind: error.kind() })?))
 }
 
 /// The runtime, with the origin of its clock.

@@ -24,6 +24,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
@@ -34,7 +35,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-pub use lama_net::{Events, Handle, Lagged, Listen, NetError, Options, Parts, Signer, Storage};
+pub use lama_net::{
+    Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer, Storage,
+};
 
 /// Runs a node on a thread of its own, with a runtime of its own. It ends with [`Handle::shutdown`], or when the
 /// last [`Handle`] is dropped.
@@ -60,6 +63,20 @@ pub fn start(parts: Parts, options: Options) -> Result<(Handle, Events), NetErro
 /// As [`lama_net::prepare`].
 pub fn prepare(parts: Parts, options: Options) -> Result<(Handle, Events, EventLoop<Tokio>), NetError> {
     lama_net::prepare(Tokio::new(), parts, options)
+}
+
+/// Runs a relay on a thread of its own, with a runtime of its own. The thread ends after [`RelayHandle::drain`].
+///
+/// # Errors
+/// [`NetError::Thread`].
+pub fn start_relay(parts: RelayParts) -> Result<(RelayHandle<Tokio>, JoinHandle<()>), NetError> {
+    let failed = |error: io::Error| NetError::Thread { kind: error.kind() };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+    let (handle, relay) = lama_net::prepare_relay(Tokio::new(), parts);
+    let work = move || runtime.block_on(relay);
+    let thread = std::thread::Builder::new().name("lama-relay".to_owned()).spawn(work).map_err(failed)?;
+    Ok((handle, thread))
 }
 
 /// The runtime, with the origin of its clock.

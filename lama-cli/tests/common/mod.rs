@@ -88,9 +88,19 @@ impl Instance {
     }
 
     pub fn start_with(&self, args: &[&str]) -> Running {
+        self.serve(&[&["run"], args].concat())
+    }
+
+    /// Starts a relay on any free port and waits until it says where; needs no instance.
+    pub fn start_relay(&self, args: &[&str]) -> Running {
+        self.serve(&[&["relay", "run"], args].concat())
+    }
+
+    fn serve(&self, args: &[&str]) -> Running {
         let mut child = self
-            .command(&["--json", "run", "--while-stdin"])
+            .command(&["--json"])
             .args(args)
+            .arg("--while-stdin")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
