@@ -24,14 +24,26 @@ pub struct Config {
     /// Bytes that one message may take to fit into one record of the session below; many small objects share a
     /// message up to here, and a larger object has a message of its own. Default 65,500.
     pub room: usize,
-    /// Bytes of objects asked for in one scan; at most two such pages of each lane are held. Default 2 MiB.
+    /// Bytes of objects of each lane that are read ahead: no more are asked for while so many wait to be sent. Default
+    /// 2 MiB.
     pub page_bytes: usize,
-    /// Bytes of objects at which a batch is imported though another import is under way. Default 1 MiB.
+    /// Bytes of objects asked for in one scan, at most `page_bytes`: what someone waits for is read after the scan that
+    /// is under way. Default 512 KiB.
+    pub scan_bytes: usize,
+    /// Bytes of objects at which a batch is imported though another import is under way, and at which it ends with the
+    /// message that reaches it. Default 1 MiB.
     pub batch_bytes: usize,
-    /// Objects at which a batch is imported though another import is under way. Default 8,192.
+    /// Objects at which a batch is imported, and ends, in the same way. Default 8,192.
     pub batch_objects: usize,
     /// Imports under way at a time. Default 4.
     pub max_imports: usize,
+    /// How long after an [interactive](crate::Lane::Interactive) object came batches are small, and other objects are
+    /// imported one batch after the other, so that the next such object does not wait long. Default 2 s.
+    pub live: Duration,
+    /// Bytes at which a batch ends meanwhile. Default 256 KiB.
+    pub live_bytes: usize,
+    /// Objects at which a batch ends meanwhile. Default 512.
+    pub live_objects: usize,
     /// Bytes sent and not acknowledged; at most [`WINDOW_BYTES`], the default. A part is for interactive objects
     /// alone: [`RESERVE_BYTES`], or a quarter if that is less.
     pub send_bytes: usize,
@@ -50,9 +62,13 @@ impl Default for Config {
         Self {
             room: 65_500,
             page_bytes: 2 << 20,
+            scan_bytes: 512 << 10,
             batch_bytes: 1 << 20,
             batch_objects: 8_192,
             max_imports: 4,
+            live: Duration::from_secs(2),
+            live_bytes: 256 << 10,
+            live_objects: 512,
             send_bytes: WINDOW_BYTES,
             send_objects: WINDOW_OBJECTS,
             relay_delay: Duration::from_millis(200),
@@ -70,14 +86,23 @@ impl Config {
         (bytes.min(credit(urgent).0), objects.min(credit(urgent).1).max(1))
     }
 
+    /// Bytes and objects at which a batch is one, small if `live`.
+    pub(crate) const fn batch(&self, live: bool) -> (usize, usize) {
+        if live { (self.live_bytes, self.live_objects) } else { (self.batch_bytes, self.batch_objects) }
+    }
+
     /// The same limits, each brought into the range in which the machine works.
     pub(crate) fn clamped(self) -> Self {
         Self {
             room: self.room.clamp(1_024, MAX_OBJECT),
             page_bytes: self.page_bytes.clamp(1, WINDOW_BYTES),
+            scan_bytes: self.scan_bytes.min(self.page_bytes).clamp(1, WINDOW_BYTES),
             batch_bytes: self.batch_bytes.clamp(1, WINDOW_BYTES),
             batch_objects: self.batch_objects.clamp(1, WINDOW_OBJECTS),
             max_imports: self.max_imports.max(1),
+            live: self.live.min(Duration::from_secs(60)),
+            live_bytes: self.live_bytes.min(self.batch_bytes).clamp(1, WINDOW_BYTES),
+            live_objects: self.live_objects.min(self.batch_objects).clamp(1, WINDOW_OBJECTS),
             send_bytes: self.send_bytes.min(WINDOW_BYTES),
             send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
             relay_delay: self.relay_delay.min(Duration::from_secs(60)),

@@ -1,14 +1,15 @@
 //! The receiving half: objects are checked as they come, gathered into batches, imported, acknowledged in order.
 //!
 //! What someone waits for is gathered apart and imported at once. It depends on nothing else that came; what else
-//! came may depend on it, and is handed out after it.
+//! came may depend on it, and is handed out after it, in batches: the store works on one after the other, and what
+//! comes urgently waits for those that were handed out before. So they are small for a while after such a thing came.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
-use lama_core::Ticket;
+use lama_core::{Instant, Ticket};
 use lama_identity::Cid;
 
 use crate::config::credit;
@@ -39,12 +40,43 @@ impl Load {
     }
 }
 
-/// Objects that are to be imported together.
-#[derive(Debug, Default)]
-struct Gathered {
+/// One message that waits to be imported.
+#[derive(Debug)]
+struct Message {
     objects: Vec<(Cid, Bytes)>,
     load: Load,
+    covers: Lane,
+    upto: u64,
     /// Entries that lie ahead of what the whole log is taken over to, and a number below all of theirs.
+    ahead: Option<(u64, u64)>,
+}
+
+/// Messages that wait to be imported, in the order in which they came.
+#[derive(Debug, Default)]
+struct Gathered {
+    messages: VecDeque<Message>,
+    load: Load,
+}
+
+impl Gathered {
+    fn push(&mut self, message: Message) {
+        self.load.add(message.load);
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.load.subtract(message.load);
+        Some(message)
+    }
+}
+
+/// Objects that are to be imported together.
+#[derive(Debug)]
+pub(crate) struct Handout {
+    pub(crate) objects: Vec<(Cid, Bytes)>,
+    urgent: bool,
+    load: Load,
     ahead: Option<(u64, u64)>,
 }
 
@@ -81,6 +113,8 @@ pub(crate) struct Incoming {
     urgent: Gathered,
     rest: Gathered,
     imports: VecDeque<Import>,
+    /// When what someone waits for was handed out last.
+    live_at: Option<Instant>,
     /// Everything received and not acknowledged: what the credit bounds. What someone waits for, and the rest.
     unacked: [Load; 2],
     /// What is durable and not acknowledged, in the same way.
@@ -163,27 +197,26 @@ impl Incoming {
 
     /// Whether nothing that came waits to become durable.
     pub(crate) fn is_idle(&self) -> bool {
-        self.urgent.objects.is_empty() && self.rest.objects.is_empty() && self.imports.is_empty()
+        self.urgent.messages.is_empty() && self.rest.messages.is_empty() && self.imports.is_empty()
     }
 
     /// Takes an OBJECTS message. Gives up to where it reaches.
     pub(crate) fn objects(&mut self, label: Label, message: &Bytes) -> Result<u64, ChumError> {
         self.has_credit(label, message.len())?;
-        let mut object_bytes = 0_usize;
-        let gathered = if label.urgent { &mut self.urgent } else { &mut self.rest };
+        let (mut object_bytes, mut objects) = (0_usize, Vec::new());
         let header = read_objects(message, |id, object| {
             object_bytes = object_bytes.saturating_add(object.len());
-            gathered.objects.push((id, object));
+            objects.push((id, object));
         })?;
-        self.took(header, message.len(), object_bytes)
+        self.took(header, objects, message.len(), object_bytes)
     }
 
     /// Takes a GONE message. Gives up to where it reaches.
     pub(crate) fn gone(&mut self, label: Label, message: &[u8]) -> Result<u64, ChumError> {
         self.has_credit(label, message.len())?;
-        let gathered = if label.urgent { &mut self.urgent } else { &mut self.rest };
-        let header = read_gone(message, |id| gathered.objects.push((id, Bytes::new())))?;
-        self.took(header, message.len(), 0)
+        let mut objects = Vec::new();
+        let header = read_gone(message, |id| objects.push((id, Bytes::new())))?;
+        self.took(header, objects, message.len(), 0)
     }
 
     /// The credit is looked at first, so that a stream without end costs nothing beyond it.
@@ -195,7 +228,13 @@ impl Incoming {
     }
 
     /// Counts a message and moves on in the peer's log.
-    fn took(&mut self, header: ObjectsHeader, len: usize, object_bytes: usize) -> Result<u64, ChumError> {
+    fn took(
+        &mut self,
+        header: ObjectsHeader,
+        objects: Vec<(Cid, Bytes)>,
+        len: usize,
+        object_bytes: usize,
+    ) -> Result<u64, ChumError> {
         let ObjectsHeader { label: Label { covers, urgent }, upto, head, count } = header;
         let before = self.received.of(covers);
         if upto <= before {
@@ -209,12 +248,9 @@ impl Incoming {
         if self.unacked.iter().map(|load| load.objects).sum::<usize>() > credit(urgent).1 {
             return Err(ChumError::CreditExceeded);
         }
+        let ahead = (covers < Lane::LAST).then_some((before, count as u64));
         let gathered = if urgent { &mut self.urgent } else { &mut self.rest };
-        gathered.load.add(load);
-        if covers < Lane::LAST {
-            let (from, entries) = gathered.ahead.unwrap_or((before, 0));
-            gathered.ahead = Some((from.min(before), entries.saturating_add(count as u64)));
-        }
+        gathered.push(Message { objects, load, covers, upto, ahead });
         self.received.raise(covers, upto);
         self.head = head;
         Ok(upto)
@@ -233,28 +269,57 @@ impl Incoming {
         Ok(())
     }
 
-    /// The next objects to import, and whether someone waits for them: those at once, others if none of their kind
-    /// are being imported or there are many.
-    pub(crate) fn next_import(&mut self, config: &Config) -> Option<(bool, Vec<(Cid, Bytes)>)> {
+    /// The next objects to import: those that someone waits for at once, and all of them. Others in batches, if none
+    /// of their kind are being imported or there are many: small ones, one at a time, while someone may wait again.
+    pub(crate) fn next_import(&mut self, now: Instant, config: &Config) -> Option<Handout> {
         let running = |urgent: bool| self.imports.iter().filter(|import| import.urgent == urgent).count();
-        if !self.urgent.objects.is_empty() {
-            let now = running(true) < config.max_imports;
-            return now.then(|| (true, mem::take(&mut self.urgent.objects)));
+        if !self.urgent.messages.is_empty() {
+            if running(true) >= config.max_imports {
+                return None;
+            }
+            self.live_at = Some(now);
+            return Some(self.hand_out(true, (usize::MAX, usize::MAX)));
         }
-        let large = self.rest.load.object_bytes >= config.batch_bytes
-            || self.rest.objects.len() >= config.batch_objects;
-        let now = running(false) == 0 || (large && running(false) < config.max_imports);
-        (now && !self.rest.objects.is_empty()).then(|| (false, mem::take(&mut self.rest.objects)))
+        let live = self.live_at.is_some_and(|at| now.since(at) < config.live);
+        let batch = config.batch(live);
+        let more = !live && Self::is_batch(self.rest.load, batch) && running(false) < config.max_imports;
+        let hands = (running(false) == 0 || more) && !self.rest.messages.is_empty();
+        hands.then(|| self.hand_out(false, batch))
+    }
+
+    const fn is_batch(load: Load, (bytes, objects): (usize, usize)) -> bool {
+        load.object_bytes >= bytes || load.objects >= objects
+    }
+
+    /// Takes whole messages, and notes how far the log is handed out with them.
+    fn hand_out(&mut self, urgent: bool, batch: (usize, usize)) -> Handout {
+        let mut out = Handout { objects: Vec::new(), urgent, load: Load::default(), ahead: None };
+        let gathered = if urgent { &mut self.urgent } else { &mut self.rest };
+        while !Self::is_batch(out.load, batch)
+            && let Some(message) = gathered.pop()
+        {
+            out.objects.extend(message.objects);
+            out.load.add(message.load);
+            if let Some((before, entries)) = message.ahead {
+                let (from, sum) = out.ahead.unwrap_or((before, 0));
+                out.ahead = Some((from.min(before), sum.saturating_add(entries)));
+            }
+            // Everything that someone waits for and that came before it was handed out before it.
+            if !urgent {
+                self.handed.raise(message.covers, message.upto);
+            }
+        }
+        if self.rest.messages.is_empty() {
+            self.handed = self.received;
+        } else if self.urgent.messages.is_empty() {
+            self.handed.raise(Lane::Interactive, self.received.highest());
+        }
+        out
     }
 
     /// Notes the import that was asked for.
-    pub(crate) fn importing(&mut self, ticket: Ticket, urgent: bool) {
-        if self.rest.objects.is_empty() {
-            self.handed = self.received;
-        } else {
-            self.handed.raise(Lane::Interactive, self.received.highest());
-        }
-        let Gathered { load, ahead, .. } = mem::take(if urgent { &mut self.urgent } else { &mut self.rest });
+    pub(crate) fn importing(&mut self, ticket: Ticket, out: &Handout) {
+        let Handout { urgent, load, ahead, .. } = *out;
         self.imports.push_back(Import { ticket, urgent, upto: self.handed, load, ahead, done: false });
     }
 

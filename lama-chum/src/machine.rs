@@ -390,13 +390,13 @@ impl Chum {
             let ticket = self.tickets.issue();
             self.outgoing.scanning(ticket, wanted);
             let Wanted { after, lanes, whole } = wanted;
-            let max_bytes = self.config.page_bytes;
+            let max_bytes = self.config.scan_bytes;
             self.outputs.push_back(Output::Scan { ticket, after, lanes, max_bytes, whole });
         }
         if let Some(seqs) = self.outgoing.next_fetch(&self.config) {
             let ticket = self.tickets.issue();
             self.outgoing.fetching(ticket);
-            self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.page_bytes });
+            self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.scan_bytes });
         }
         self.import(epoch);
         self.hold();
@@ -420,9 +420,11 @@ impl Chum {
 
     /// Hands out what came.
     fn import(&mut self, epoch: Epoch) {
-        while let Some((urgent, objects)) = self.incoming.next_import(&self.config) {
+        let now = self.clock.latest().mono;
+        while let Some(out) = self.incoming.next_import(now, &self.config) {
             let ticket = self.tickets.issue();
-            self.incoming.importing(ticket, urgent);
+            self.incoming.importing(ticket, &out);
+            let objects = out.objects;
             let before = self.stored;
             self.stored = self.taken_over(epoch, self.incoming.handed());
             let Cursor { epoch, upto } = self.stored;

@@ -96,6 +96,60 @@ fn bulk_leaves_room_for_messages_in_a_window_that_is_full() {
     pair.assert_in_sync();
 }
 
+/// What the store was given when a message comes: never all that has gathered, and next to nothing once a message came.
+#[test]
+fn a_message_waits_in_the_store_for_a_few_batches_at_most() {
+    let config = Config {
+        batch_objects: 100,
+        max_imports: 2,
+        live_objects: 10,
+        room: 1_024,
+        scan_bytes: 4_000,
+        ..Config::default()
+    };
+    let mut a = View::new(1);
+    a.share((0..2_000).map(|n| object("bulk", n, 60)).collect());
+    let mut pair = Pair::new(config, a, View::new(2), 1 << 30, 5);
+    // Everything comes before the receiving store does anything.
+    let all_comes = |pair: &mut Pair| {
+        loop {
+            local(pair, 0);
+            while pair.step(Step::Poll(1)).unwrap() {}
+            let sent = pair.step(Step::Frame(0)).unwrap() | pair.step(Step::Frame(1)).unwrap();
+            if !(sent | pair.step(Step::Deliver(1)).unwrap() | pair.step(Step::Deliver(0)).unwrap()) {
+                break;
+            }
+        }
+    };
+    let imports = |pair: &Pair| -> Vec<usize> {
+        let len = |output: &Output| match output {
+            Output::Import { objects, .. } => Some(objects.len()),
+            _ => None,
+        };
+        pair.sides[1].jobs.iter().filter_map(len).collect()
+    };
+    all_comes(&mut pair);
+    // A message of 1,024 bytes takes less than twenty of them; the first one that came was handed out at once.
+    let given = imports(&pair);
+    assert_eq!(given.len(), 2, "{given:?}");
+    assert!(given[0] < 20 && (100..120).contains(&given[1]), "{given:?}");
+    for round in 0..20 {
+        say(&mut pair, 0, round);
+        all_comes(&mut pair);
+        let given = imports(&pair);
+        assert_eq!(given.last(), Some(&1), "{given:?}");
+        if round > 0 {
+            assert!(given.len() == 2 && given[0] < 30, "{given:?}");
+        }
+        while !imports(&pair).is_empty() && imports(&pair).contains(&1) {
+            pair.step(Step::Execute(1)).unwrap();
+        }
+        while pair.step(Step::Poll(1)).unwrap() {}
+    }
+    pair.settle().unwrap();
+    pair.assert_in_sync();
+}
+
 /// Random objects that link to random earlier ones, in random lanes, shared while the session runs: the store of the
 /// receiver would complain of the first part that is not there (`View::strict`).
 #[test]

@@ -73,9 +73,13 @@ pub fn tight() -> Config {
     Config {
         room: 1_024,
         page_bytes: 2_000,
+        scan_bytes: 1_200,
         batch_bytes: 1_500,
         batch_objects: 5,
         max_imports: 3,
+        live: core::time::Duration::from_millis(50),
+        live_bytes: 600,
+        live_objects: 2,
         send_bytes: 4_000,
         send_objects: 12,
         relay_delay: core::time::Duration::from_millis(20),
