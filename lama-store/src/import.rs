@@ -9,6 +9,8 @@ use crate::api::{Committed, Import, Object};
 use crate::engine::Engine;
 use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
 use crate::peer::Peer;
+use crate::revoke::Told;
+use crate::typed::is_indexed;
 use crate::typed::is_waited_for;
 use crate::{Store, StoreError};
 
@@ -323,6 +325,12 @@ impl<E: Engine> Store<E> {
         }
         let type_name = look(id, &record.bytes)?.type_name;
         self.appear(id, &record.bytes, type_name, record.source, report)?;
+        // While it waited, whoever brought it said that it is gone.
+        let Some(slot) = self.object(id)?.filter(|slot| !slot.has(Slot::OWN)) else { return Ok(true) };
+        let told = self.member(id, slot, view)?.is_some_and(|state| state & Slot::TOLD != 0);
+        if told && !self.is_brought(id, slot)? && !is_indexed(&record.bytes) {
+            self.entomb(&[*id], Told::AllBut(view), report)?;
+        }
         Ok(true)
     }
 
