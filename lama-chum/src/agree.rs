@@ -69,9 +69,11 @@ impl Agreement {
         self.theirs = self.theirs.take().filter(|claim| upto <= claim.own);
     }
 
-    /// Objects were sent, up to this entry of our log.
-    pub(crate) const fn objects_sent(&mut self, upto: u64) {
-        self.told = upto;
+    /// Objects were sent, up to this entry of our log; `whole`: up to here nothing is left. Beyond our last claim they
+    /// make the peer drop it.
+    pub(crate) fn objects_sent(&mut self, whole: u64, upto: u64) {
+        self.told = whole;
+        self.dropped |= self.ours.is_some_and(|ours| upto > ours.own);
     }
 
     /// The peer claims.

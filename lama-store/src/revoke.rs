@@ -253,7 +253,7 @@ impl<E: Engine> Store<E> {
             // Said before, or withdrawn here; or never brought by him: what is granted here is not his to take back.
             Some(state) if state & Slot::TOLD != 0 || state & Slot::CAME == 0 => return Ok(()),
             Some(_) => {
-                self.hush(view, id)?;
+                self.hush(view, id, slot)?;
                 self.enter(view, id, &mut slot, source, GONE | AGAIN)?;
             }
         }
@@ -267,13 +267,13 @@ impl<E: Engine> Store<E> {
         self.entomb(&[*id], Told::AllBut(view), report)
     }
 
-    /// What was granted and not sent yet is not sent any more.
-    fn hush(&mut self, view: u32, id: &Cid) -> Result<(), StoreError> {
-        let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
+    /// What was granted is not sent any more, also where it was under way when a session was cut: of what is read again
+    /// the id alone is told.
+    fn hush(&mut self, view: u32, id: &Cid, slot: Slot) -> Result<(), StoreError> {
         let mut changes = BTreeMap::new();
-        self.each_entry(view, sent.whole(), &mut |entry| {
-            let unsent = entry.seq > sent.of(entry.lane);
-            if unsent && entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
+        self.index_pages(view)?;
+        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+            if entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
             }
             Ok(true)
