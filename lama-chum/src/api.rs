@@ -51,6 +51,15 @@ pub enum Input {
         /// is 0.
         from: u64,
     },
+    /// Answers [`Output::News`].
+    News {
+        /// The step's ticket.
+        ticket: Ticket,
+        /// Sequence numbers after `after`, in order, of entries that change no set.
+        seqs: Vec<u64>,
+        /// The last sequence number that was looked at: above `after`.
+        next: u64,
+    },
     /// Answers [`Output::Import`]: everything in it is durable now, cursor included.
     Imported {
         /// The import's ticket.
@@ -152,6 +161,16 @@ pub enum Output {
         /// The last entry to look at.
         upto: u64,
         /// Look at no more entries than this in one step.
+        limit: usize,
+    },
+    /// Look for entries of the view log that change no set and did not come from the peer: that say that an object is
+    /// gone which the set holds, or to be had again. Answered by [`Input::News`] or [`Input::Failed`].
+    News {
+        /// Names this step.
+        ticket: Ticket,
+        /// Entries with higher sequence numbers are looked at, from the lowest on.
+        after: u64,
+        /// At most so many, and at least one.
         limit: usize,
     },
     /// Read these entries of the view log, which the peer lacks, whichever side they came from: answered by

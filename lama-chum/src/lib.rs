@@ -66,6 +66,7 @@ mod fingerprint;
 mod incoming;
 mod lane;
 mod machine;
+mod news;
 mod outgoing;
 pub mod recon;
 mod reconcile;

@@ -9,6 +9,7 @@ use lama_identity::Cid;
 
 use crate::agree::{Agreement, Verdict};
 use crate::incoming::Incoming;
+use crate::news::News;
 use crate::outgoing::{Outgoing, Wanted};
 use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
 use crate::relay::{Relay, Set};
@@ -40,6 +41,7 @@ pub struct Chum {
     agreement: Agreement,
     reconcile: Reconcile,
     relay: Relay,
+    news: News,
     /// Objects refused here, of which the peer is still to be told.
     refusals: VecDeque<Refused>,
     /// Objects that the peer has refused.
@@ -79,6 +81,8 @@ impl Chum {
             agreement: Agreement::default(),
             reconcile: Reconcile::new(pair, &config),
             relay: Relay::default(),
+            // What is not told may have happened.
+            news: News::at(head.seq, head.seq),
             config,
             refusals: VecDeque::new(),
             refused_there: 0,
@@ -91,7 +95,10 @@ impl Chum {
     /// whatever grows before it leaves.
     #[must_use]
     pub fn with_past(mut self, past: &Past) -> Self {
-        let ours = self.our_hello();
+        let mut ours = self.our_hello();
+        ours.news = past.news > past.acked;
+        self.hellos.ours = Some(ours);
+        self.news = News::at(past.news, ours.head.seq);
         // A sketch of another set would be worse than none.
         if past.sketch.count() == ours.head.count {
             self.reconcile.keep(ours.head.seq, past.sketch, speculates(&ours, past));
@@ -123,6 +130,15 @@ impl Chum {
                 }
                 let picks = self.reconcile.found(found, from)?;
                 self.pick(picks);
+            }
+            Input::News { ticket, seqs, next } => {
+                if !self.news.is_step(ticket) {
+                    return Err(ChumError::UnknownTicket(ticket));
+                }
+                if let Some((seqs, upto)) = self.news.found(&seqs, next)? {
+                    self.relay.release_all(upto);
+                    self.outgoing.pick(seqs, upto);
+                }
             }
             Input::Imported { ticket, outcome } => self.imported(ticket, outcome)?,
             Input::Failed { ticket, failure } => return Err(self.failed(ticket, failure)),
@@ -184,7 +200,7 @@ impl Chum {
     /// What our HELLO says, from now on.
     fn our_hello(&mut self) -> Hello {
         let (head, cursor) = (self.own, self.stored);
-        *self.hellos.ours.get_or_insert(Hello { head, cursor })
+        *self.hellos.ours.get_or_insert(Hello { head, cursor, news: false })
     }
 
     fn hello(&mut self, theirs: Hello) -> Result<(), ChumError> {
@@ -202,6 +218,13 @@ impl Chum {
         // Both sets are known: what is to be sent the peer lacks.
         self.relay.release_all(ours.head.seq);
         self.incoming.begin(receiving.from, theirs.head.seq);
+        if theirs.cursor.epoch == ours.head.epoch {
+            self.news.knows(theirs.cursor.upto.whole());
+        }
+        if sending.news {
+            self.outgoing.hold();
+            self.send(Vec::new(), ours.head.seq);
+        }
         if reconciles(&ours, &theirs) {
             self.outgoing.hold();
             if self.reconcile.begin(0) {
@@ -237,6 +260,7 @@ impl Chum {
         }
         if self.reconcile.theirs(recon)? {
             self.outgoing.hold();
+            self.news.drop_search();
         }
         self.incoming.begin_again(recon.snapshot);
         self.relay.begin_again();
@@ -295,11 +319,18 @@ impl Chum {
             Some(Picks::All { mut seqs, upto }) => {
                 seqs.sort_unstable();
                 seqs.dedup();
-                self.relay.release_all(upto);
-                self.outgoing.pick(seqs, upto);
+                self.send(seqs, upto);
             }
             // They come once more with all.
             Some(Picks::Early(_)) | None => {}
+        }
+    }
+
+    /// Sends these entries of the log, with what changes no set, and then the log after `upto`.
+    fn send(&mut self, seqs: Vec<u64>, upto: u64) {
+        if let Some((seqs, upto)) = self.news.join(seqs, upto) {
+            self.relay.release_all(upto);
+            self.outgoing.pick(seqs, upto);
         }
     }
 
@@ -355,13 +386,15 @@ impl Chum {
         let known = self.outgoing.is_scan(ticket)
             || self.incoming.is_import(ticket)
             || self.reconcile.is_scan(ticket)
-            || self.reconcile.is_find(ticket);
+            || self.reconcile.is_find(ticket)
+            || self.news.is_step(ticket);
         if known { ChumError::Store(failure) } else { ChumError::UnknownTicket(ticket) }
     }
 
     fn acked(&mut self, covers: Lane, upto: u64) -> Result<(), ChumError> {
         if self.outgoing.acknowledged(covers, upto)? {
             let upto = self.outgoing.acked();
+            self.news.knows(upto.whole());
             self.outputs.push_back(Output::Acked(Cursor { epoch: self.own.epoch, upto }));
         }
         Ok(())
@@ -386,6 +419,8 @@ impl Chum {
     fn go_on(&mut self) {
         let Some(theirs) = self.hellos.theirs else { return };
         let epoch = theirs.head.epoch;
+        // What the peer is known to have makes room for more.
+        self.hold();
         if let Some(wanted) = self.outgoing.next_scan(self.own.seq, &self.config) {
             let ticket = self.tickets.issue();
             self.outgoing.scanning(ticket, wanted);
@@ -399,7 +434,6 @@ impl Chum {
             self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.scan_bytes });
         }
         self.import(epoch);
-        self.hold();
         if self.incoming.advance() {
             let cursor = self.taken_over(epoch, self.incoming.durable());
             self.cursor(cursor);
@@ -410,6 +444,11 @@ impl Chum {
             let ticket = self.tickets.issue();
             self.reconcile.scanning(ticket);
             self.outputs.push_back(Output::Ids { ticket, after, limit });
+        }
+        if let Some((after, limit)) = self.news.next_step() {
+            let ticket = self.tickets.issue();
+            self.news.asking(ticket);
+            self.outputs.push_back(Output::News { ticket, after, limit });
         }
         if let Some(FindStep { key, shorts, upto, limit }) = self.reconcile.next_find() {
             let ticket = self.tickets.issue();
@@ -449,6 +488,7 @@ impl Chum {
             Some(Verdict::Unequal((ours, theirs))) => match self.reconcile.another() {
                 Some(round) => {
                     self.outgoing.hold();
+                    self.news.drop_search();
                     self.reconcile.begin(round);
                 }
                 None => self.event(Event::OutOfSync { ours, theirs }),
@@ -544,7 +584,7 @@ impl Chum {
             return true;
         }
         if self.outgoing.write(self.own.seq, self.relay.released(), &self.config, out) {
-            self.agreement.objects_sent(self.outgoing.sent().whole());
+            self.agreement.objects_sent(self.outgoing.sent().whole(), self.outgoing.told().highest());
             return true;
         }
         let idle = self.incoming.is_idle() && !self.reconcile.is_active();

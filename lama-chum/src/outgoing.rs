@@ -177,6 +177,11 @@ impl Outgoing {
         self.ahead.done(settled)
     }
 
+    /// How far the peer knows our log to be dealt with.
+    pub(crate) const fn told(&self) -> Positions {
+        self.told
+    }
+
     /// Whether the peer knows of some lanes that they are further than others: though nothing is left, its cursor would
     /// stay so.
     pub(crate) fn is_told_unevenly(&self) -> bool {
@@ -220,7 +225,8 @@ impl Outgoing {
 
     /// Notes the fetch that was asked for.
     pub(crate) fn fetching(&mut self, ticket: Ticket) {
-        let after = self.lanes.first().map_or(0, |queue| queue.scanned);
+        // Where lanes stand at different places, what one of them has is among what is fetched, and passed over.
+        let after = self.lanes.iter().map(|queue| queue.scanned).min().unwrap_or(0);
         self.scan = Some(Scan { ticket, after, lanes: Lanes::ALL });
     }
 
@@ -322,9 +328,12 @@ impl Outgoing {
     /// The peer has what others wrote up to here.
     pub(crate) fn known(&mut self, upto: u64) {
         let Some(queue) = self.lanes.get_mut(Lane::Relayed.index()).filter(|_| !self.held) else { return };
-        while queue.entries.front().is_some_and(|entry| entry.seq <= upto && !entry.gone) {
-            queue.pop();
-        }
+        let Queue { entries, bytes, .. } = queue;
+        entries.retain(|entry| {
+            let keep = entry.gone || entry.seq > upto;
+            *bytes -= if keep { 0 } else { entry.object.len() };
+            keep
+        });
         queue.settle();
     }
 
@@ -337,7 +346,8 @@ impl Outgoing {
         let mut limit = u64::MAX;
         for lane in Lane::ALL {
             let Some(queue) = self.lanes.get(lane.index()) else { break };
-            if lane == Lane::Relayed {
+            // That something is gone is told at once.
+            if lane == Lane::Relayed && queue.entries.front().is_some_and(|first| !first.gone) {
                 limit = limit.min(released);
             }
             if let Some(first) = queue.entries.front().filter(|first| first.seq <= limit) {

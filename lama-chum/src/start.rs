@@ -11,6 +11,8 @@ pub(crate) struct Start {
     pub(crate) from: Positions,
     /// Those that came from the receiver, too: it has lost them.
     pub(crate) whole: bool,
+    /// Only what changes no set is sent of what the log holds now.
+    pub(crate) news: bool,
 }
 
 /// Entries of which no lane was taken over yet, at both sides, above which both reconcile: what came to both through
@@ -22,16 +24,23 @@ const SHORT_TAIL: u64 = 64;
 ///
 /// | case | from | with what came from the receiver |
 /// |---|---|---|
-/// | counts and fingerprints are equal | the sender's head: nothing | - |
+/// | counts and fingerprints are equal, and the sender has no news | the sender's head: nothing | - |
+/// | they are equal, and it has | the receiver's cursor, if it is of the sender's epoch, else 0: what changes no set | - |
 /// | both cursors count | the receiver's cursor | no |
 /// | otherwise, one set being empty | 0 | yes |
 pub(crate) fn start(sender: &Hello, receiver: &Hello) -> Start {
     if equal(sender, receiver) {
-        Start { from: Positions::all(sender.head.seq), whole: false }
+        let known = receiver.cursor.epoch == sender.head.epoch;
+        let from = match (sender.news, known) {
+            (false, _) => Positions::all(sender.head.seq),
+            (true, true) => receiver.cursor.upto,
+            (true, false) => Positions::all(0),
+        };
+        Start { from, whole: false, news: sender.news }
     } else if tail(sender, receiver).is_some() {
-        Start { from: receiver.cursor.upto, whole: false }
+        Start { from: receiver.cursor.upto, whole: false, news: false }
     } else {
-        Start { from: Positions::all(0), whole: receiver.head.count == 0 }
+        Start { from: Positions::all(0), whole: receiver.head.count == 0, news: false }
     }
 }
 
@@ -87,6 +96,7 @@ mod tests {
         let fingerprint = Fingerprint([set; 16]);
         Hello {
             head: ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint },
+            news: false,
             cursor: Cursor::all([their_epoch; 8], upto),
         }
     }
@@ -97,6 +107,7 @@ mod tests {
             sketch: Sketch::default(),
             seen,
             agreed: agreed.map(|set| (9, Fingerprint([set; 16]))),
+            ..Past::default()
         };
         for (hello, past, expected, name) in [
             (hello(1, 9, 0, 0, 7), past(false, None), true, "never met"),
@@ -115,7 +126,8 @@ mod tests {
     #[test]
     fn every_case_of_the_table() {
         let case = |sender: Hello, receiver: Hello, from: u64, whole: bool, name: &str| {
-            assert_eq!(start(&sender, &receiver), Start { from: Positions::all(from), whole }, "{name}");
+            let expected = Start { from: Positions::all(from), whole, news: sender.news };
+            assert_eq!(start(&sender, &receiver), expected, "{name}");
         };
         let again = |ours: Hello, theirs: Hello, expected: bool, name: &str| {
             assert_eq!(reconciles(&ours, &theirs), expected, "{name}");
@@ -123,6 +135,16 @@ mod tests {
         };
         case(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), 9, false, "strangers with equal sets");
         again(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), false, "strangers with equal sets");
+        let news = |hello: Hello| Hello { news: true, ..hello };
+        case(
+            news(hello(1, 9, 0, 0, 7)),
+            hello(2, 9, 0, 0, 7),
+            0,
+            false,
+            "news for a stranger with an equal set",
+        );
+        case(news(hello(1, 9, 3, 2, 7)), hello(2, 9, 1, 6, 7), 6, false, "news behind the cursor");
+        case(hello(1, 9, 0, 0, 7), news(hello(2, 9, 0, 0, 7)), 9, false, "news of the other side");
         case(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), 0, true, "first contact of an empty set");
         again(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), false, "first contact of an empty set");
         again(hello(1, 9, 0, 0, 7), hello(2, 4, 0, 0, 8), true, "first contact");

@@ -56,6 +56,11 @@ pub struct Past {
     pub seen: bool,
     /// Count and fingerprint on which both ends last agreed, in whatever epoch.
     pub agreed: Option<(u64, Fingerprint)>,
+    /// The last entry of the log that changes no set and did not come from the instance: it says that an object is gone,
+    /// or to be had again. 0 if there is none that the instance has not acknowledged.
+    pub news: u64,
+    /// Up to where the instance has our log, as it acknowledged in this epoch; 0: nothing.
+    pub acked: u64,
 }
 
 /// How far one log has been taken over, durably: in each lane everything up to `upto` in that `epoch` of the peer's log.

@@ -58,7 +58,7 @@ fn at_least(sum: &Tally) {
     let runs = sum.runs;
     for (name, count, least) in [
         ("revoked on the way", sum.revoked_on_the_way, runs / 2),
-        ("revoked before", sum.revoked_before, runs / 4),
+        ("revoked before", sum.revoked_before, runs / 6),
         ("deleted", sum.deleted, runs / 3),
         ("restored", sum.restored, runs / 15),
         ("crashed", sum.crashes, runs / 2),

@@ -9,10 +9,10 @@ use lama_chum::{Entry, Lanes};
 use lama_identity::{Cid, InstanceId, PersonId};
 
 use crate::access::Near;
-use crate::api::{Found, Ids, Page, PeerHead, Read, Reply, Stats};
+use crate::api::{Found, Ids, News, Page, PeerHead, Read, Reply, Stats};
 use crate::engine::Engine;
 use crate::layout::{ID, Slot, kind, meta};
-use crate::view::{GONE, VOID};
+use crate::view::{AGAIN, GONE, VOID, ViewEntry};
 use crate::{Store, StoreError};
 
 /// Which entries a page is made of.
@@ -38,11 +38,14 @@ impl<E: Engine> Store<E> {
                 let after = seqs.first().map_or(0, |first| first.saturating_sub(1));
                 Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Chosen::Seqs(seqs))?)
             }
+            Read::News { person, instance, after, limit } => {
+                Reply::News(self.news(person, *instance, *after, *limit)?)
+            }
             Read::Ids { person, after, limit } => Reply::Ids(self.ids(person, *after, *limit)?),
             Read::Find { person, key, shorts, upto, limit } => {
                 Reply::Found(self.find(person, key, shorts, *upto, *limit)?)
             }
-            Read::Head { person, instance } => Reply::Head(self.peer_head(*person, *instance)),
+            Read::Head { person, instance } => Reply::Head(self.peer_head(*person, *instance)?),
             Read::Peers(person) => Reply::Peers(
                 self.hot
                     .peers
@@ -166,6 +169,30 @@ impl<E: Engine> Store<E> {
         Ok(page)
     }
 
+    fn news(
+        &self,
+        person: &PersonId,
+        instance: InstanceId,
+        after: u64,
+        limit: usize,
+    ) -> Result<News, StoreError> {
+        let (number, _) = self.peer(instance, Some(*person))?;
+        self.require_active(person)?;
+        let head =
+            self.hot.persons.get(person).and_then(|view| self.hot.views.get(view)).map_or(0, |log| log.seq);
+        let mut page = News { seqs: Vec::new(), next: after.saturating_add(limit.max(1) as u64).min(head) };
+        if let Some(view) = self.hot.persons.get(person) {
+            self.each_entry(*view, after, &mut |entry| {
+                let inside = entry.seq <= page.next;
+                if inside && is_news(&entry, number) {
+                    page.seqs.push(entry.seq);
+                }
+                Ok(inside)
+            })?;
+        }
+        Ok(page)
+    }
+
     fn ids(&self, person: &PersonId, after: u64, limit: usize) -> Result<Ids, StoreError> {
         self.require_active(person)?;
         let limit = limit.min(self.config.max_page_entries).max(1);
@@ -210,18 +237,34 @@ impl<E: Engine> Store<E> {
         Ok(Found { found, from })
     }
 
-    fn peer_head(&self, person: PersonId, instance: InstanceId) -> Option<Box<PeerHead>> {
-        let (number, peer) = self.peer(instance, Some(person)).ok()?;
+    fn peer_head(&self, person: PersonId, instance: InstanceId) -> Result<Option<Box<PeerHead>>, StoreError> {
+        let Ok((number, peer)) = self.peer(instance, Some(person)) else { return Ok(None) };
         let head = self.head(peer.view, number);
-        Some(Box::new(PeerHead {
+        Ok(Some(Box::new(PeerHead {
             head,
             received: peer.progress.received,
             acked: self.hot.acked(&peer.progress),
             sketch: peer.progress.sums.sketch.as_deref().copied().unwrap_or_default(),
             seen: peer.progress.is_seen(self.hot.epoch),
             agreed: peer.progress.agreed(),
+            news: self.last_news(peer.view, number, self.hot.acked(&peer.progress).whole())?,
             pair_key: peer.record.pair_key.clone(),
-        }))
+        })))
+    }
+
+    /// The last entry of a view that changes no set, if there is one after `acked` that an instance did not bring.
+    fn last_news(&self, view: u32, instance: u32, acked: u64) -> Result<u64, StoreError> {
+        let last = self.hot.views.get(&view).map_or(0, |log| log.news);
+        let (mut looked, mut found) = (0, false);
+        if last > acked {
+            self.each_entry(view, acked, &mut |entry| {
+                looked += 1;
+                // Where much is to be sent, it is not worth knowing.
+                found = is_news(&entry, instance) || looked > self.config.max_page_entries;
+                Ok(!found && entry.seq < last)
+            })?;
+        }
+        Ok(if found { last } else { 0 })
     }
 
     fn who_may_see(&self, id: &Cid) -> Result<Vec<PersonId>, StoreError> {
@@ -271,4 +314,9 @@ impl<E: Engine> Store<E> {
             epoch: self.hot.epoch,
         }
     }
+}
+
+/// Whether an entry changes no set, and the instance does not know what it says.
+fn is_news(entry: &ViewEntry, instance: u32) -> bool {
+    entry.has(AGAIN) && !entry.has(VOID) && entry.source != instance
 }

@@ -128,6 +128,8 @@ pub(crate) struct View {
     /// How far each lane was given to be sent, or is known to be at an instance of the person: what stands above can
     /// be taken back without a trace.
     pub(crate) sent: Positions,
+    /// The last entry that is [`AGAIN`].
+    pub(crate) news: u64,
     /// Those of them that are set aside.
     pub(crate) aside_objects: u64,
     /// Their bytes.
@@ -156,6 +158,7 @@ impl View {
             .num(self.sent.of(Lane::Blobs))
             .num(self.sent.of(Lane::Objects))
             .num(self.sent.of(Lane::Interactive))
+            .num(self.news)
             .0
     }
 
@@ -173,6 +176,8 @@ impl View {
             previous: Previous { place: num()?, source: reader.num32()? },
             ..Self::default()
         };
+        // What older records do not say may have happened.
+        view.news = view.seq;
         // A record of the first kind ends here: of what it has sent nothing is known, so nothing is taken back.
         if reader.0.is_empty() {
             view.sent = Positions::all(view.seq);
@@ -181,6 +186,9 @@ impl View {
         let mut num = || reader.num();
         (view.objects, view.refused, view.hour, view.hour_bytes) = (num()?, num()?, num()?, num()?);
         view.sent = read_positions(&mut reader)?;
+        if !reader.0.is_empty() {
+            view.news = reader.num()?;
+        }
         reader.end()?;
         Ok(view)
     }
@@ -223,6 +231,9 @@ impl View {
         }
         self.page_len = out.len() as u64;
         self.seq += 1;
+        if marks & AGAIN != 0 {
+            self.news = self.seq;
+        }
         self.count += u64::from(marks & (VOID | AGAIN) == 0);
     }
 }

@@ -171,9 +171,11 @@ class Sync:
         self._their_hello = message
         self._their_epoch, self._their_head = message[1:9], struct.unpack(">I", message[9:13])[0]
         self._their_claim = (self._their_head, message[25:45])
-        # Nothing was ever seen of each other. If both sets are equal, nothing is sent; if one is empty, everything.
+        # Nothing was ever seen of each other. If both sets are equal, nothing is sent but what changes no set (flag 2);
+        # if one is empty, everything.
         if self.in_sync:
-            self._their_lanes, self._mine = [self._their_head] * 4, []
+            self._their_lanes = [0 if message[0] & 2 else self._their_head] * 4
+            self._mine = []
         elif self._log and message[25:29] != bytes(4):
             key = recon.ShortKey(self._pair_key, 0, siphash13_64)
             self._round = recon.Round(key, 0, self._log)

@@ -14,6 +14,9 @@ pub const HELLO_LONG: usize = 57;
 /// Flag: the cursor of the other lanes follows.
 const LANES: u8 = 1;
 
+/// Flag: the log has entries that change no set, of which the other side may not know.
+const NEWS: u8 = 2;
+
 /// The version that this crate speaks.
 const VERSION: u8 = 1;
 
@@ -21,7 +24,7 @@ const VERSION: u8 = 1;
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last three fields are there; others are sent as 0 and ignored) |
+/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last three fields are there; 2: there is news, see [`Hello::news`]; others are sent as 0 and ignored) |
 /// | 1 | 8 | own epoch |
 /// | 9 | 4 | own head |
 /// | 13 | 8 | the other side's epoch as last seen; zero for none |
@@ -37,6 +40,9 @@ pub struct Hello {
     pub head: ViewHead,
     /// How far the other side's log has been taken over.
     pub cursor: Cursor,
+    /// The log has entries that the other side has not acknowledged and that change no set: though sets be equal, something
+    /// is to be sent.
+    pub news: bool,
 }
 
 impl Hello {
@@ -45,7 +51,7 @@ impl Hello {
         let whole = self.cursor.upto.whole();
         let lanes = self.cursor.upto != Positions::all(whole);
         out.reserve(HELLO_LONG);
-        out.put_u8((VERSION << 4) | if lanes { LANES } else { 0 });
+        out.put_u8((VERSION << 4) | if lanes { LANES } else { 0 } | if self.news { NEWS } else { 0 });
         out.put_slice(&self.head.epoch);
         out.put_slice(&be(self.head.seq));
         out.put_slice(&self.cursor.epoch);
@@ -77,6 +83,7 @@ impl Hello {
             return Err(wrong);
         }
         let mut hello = Self::fields(message).ok_or(wrong)?;
+        hello.news = first & NEWS != 0;
         if lanes {
             let at = |place: usize| u32_at(message, place).ok_or(wrong);
             let lanes = [at(53)?, at(49)?, at(45)?, hello.cursor.upto.whole()];
@@ -94,6 +101,6 @@ impl Hello {
             fingerprint: Fingerprint(array_at(message, 29)?),
         };
         let cursor = Cursor::all(array_at(message, 13)?, u32_at(message, 21)?);
-        Some(Self { head, cursor })
+        Some(Self { head, cursor, news: false })
     }
 }

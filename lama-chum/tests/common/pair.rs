@@ -78,6 +78,11 @@ impl Side {
                 let (ids, next) = self.view.ids(after, limit.min(self.ids_at_most));
                 Some(Input::Ids { ticket, ids, next })
             }
+            Output::News { ticket, after, limit } => {
+                let next = (after + limit as u64).min(self.view.log.len() as u64);
+                let seqs = self.view.news.range(after + 1..=next).copied().collect();
+                Some(Input::News { ticket, seqs, next })
+            }
             Output::Find { ticket, key, shorts, upto, limit } => {
                 let (found, from) = self.view.find(&key, &shorts, upto, limit.min(self.ids_at_most));
                 Some(Input::Found { ticket, found, from })

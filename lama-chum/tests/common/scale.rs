@@ -93,6 +93,10 @@ impl View {
                 let next = entries.last().map_or(0, |entry| entry.seq);
                 Some(Input::Page { ticket, entries, next, head: self.head })
             }
+            Output::News { ticket, after, limit } => {
+                let next = (after + limit as u64).min(self.log.len() as u64);
+                Some(Input::News { ticket, seqs: Vec::new(), next })
+            }
             Output::Find { ticket, key, shorts, upto, limit } => {
                 let from = upto.saturating_sub(limit as u64);
                 let stretch = &self.log[from as usize..upto as usize];

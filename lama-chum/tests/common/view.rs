@@ -17,6 +17,8 @@ pub struct View {
     pub log: Vec<(Cid, bool)>,
     /// Sequence numbers of entries that say an id is gone.
     pub tombstones: BTreeSet<u64>,
+    /// Those of them that change no set.
+    pub news: BTreeSet<u64>,
     pub objects: BTreeMap<Cid, Bytes>,
     pub members: BTreeSet<Cid>,
     pub head: ViewHead,
@@ -52,6 +54,7 @@ impl View {
         Self {
             log: Vec::new(),
             tombstones: BTreeSet::new(),
+            news: BTreeSet::new(),
             objects: BTreeMap::new(),
             members: BTreeSet::new(),
             waited: BTreeSet::new(),
@@ -77,7 +80,9 @@ impl View {
     pub fn past(&self) -> Past {
         let epoch = self.head.epoch;
         let seen = self.acked.epoch == epoch || self.agreed_in == epoch;
-        Past { sketch: self.sketch, seen, agreed: self.agreed }
+        let acked = if self.acked.epoch == epoch { self.acked.upto.whole() } else { 0 };
+        let news = self.news.last().copied().unwrap_or(0);
+        Past { sketch: self.sketch, seen, agreed: self.agreed, news, acked }
     }
 
     /// Counts an id that is new in the set.
@@ -145,12 +150,16 @@ impl View {
     /// Deletes an object that may have been sent: it stays in the set.
     pub fn delete(&mut self, id: Cid, from_peer: bool) -> ViewHead {
         self.objects.remove(&id);
-        if self.members.insert(id) {
+        let known = !self.members.insert(id);
+        if !known {
             self.count(&id);
         }
         self.log.push((id, from_peer));
         self.head.seq += 1;
         self.tombstones.insert(self.head.seq);
+        if known && !from_peer {
+            self.news.insert(self.head.seq);
+        }
         self.head
     }
 

@@ -80,6 +80,9 @@ impl Node {
             ChumOutput::Ids { ticket, after, limit } => {
                 self.read(Read::Ids { person, after, limit }, Effect::Chum { link: id, ticket });
             }
+            ChumOutput::News { ticket, after, limit } => {
+                self.read(Read::News { person, instance, after, limit }, Effect::Chum { link: id, ticket });
+            }
             ChumOutput::Find { ticket, key, shorts, upto, limit } => {
                 let read = Read::Find { person, key, shorts, upto, limit };
                 self.read(read, Effect::Chum { link: id, ticket });
@@ -162,6 +165,7 @@ impl Node {
                 Input::Page { ticket, entries: page.entries, next: page.next, head: page.head }
             }
             Some(Ok(Reply::Ids(page))) => Input::Ids { ticket, ids: page.ids, next: page.next },
+            Some(Ok(Reply::News(page))) => Input::News { ticket, seqs: page.seqs, next: page.next },
             Some(Ok(Reply::Found(page))) => Input::Found { ticket, found: page.found, from: page.from },
             Some(Ok(Reply::Committed(mut committed))) => {
                 let outcome = committed.import.take().unwrap_or_default();

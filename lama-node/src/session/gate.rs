@@ -338,7 +338,13 @@ impl Node {
             return self.store_ends(id, StoreError::Corrupt("no head of a view for a known instance"));
         };
         let key = lama_chum::PairKey::new(*head.pair_key.expose());
-        let past = Past { sketch: head.sketch, seen: head.seen, agreed: head.agreed };
+        let past = Past {
+            sketch: head.sketch,
+            seen: head.seen,
+            agreed: head.agreed,
+            news: head.news,
+            acked: head.acked.whole(),
+        };
         let chum = Chum::new(self.config.chum, head.head, head.received, key).with_past(&past);
         let active = self.link_is_active(id);
         let Some(link) = self.links.get_mut(&id) else { return };

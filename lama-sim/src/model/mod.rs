@@ -95,7 +95,9 @@ impl Plan {
             recent_entries: pick(&[5, 100_000]),
             ..StoreConfig::default()
         };
-        let chum = ChumConfig { short_bits: if pick(&[0, 0, 1]) == 1 { 16 } else { 64 }, ..chum };
+        let relay_delay = core::time::Duration::from_millis(pick(&[0, 20, 60]) as u64);
+        let chum =
+            ChumConfig { relay_delay, short_bits: if pick(&[0, 0, 1]) == 1 { 16 } else { 64 }, ..chum };
         let keeps_sketches = pick(&[0, 1, 1, 1]) == 1;
         let events = pick(&[12, 25, 40]) as u64;
         let shared = if hidden == Hidden::Open && pick(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]) == 0

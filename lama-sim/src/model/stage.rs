@@ -207,6 +207,7 @@ impl<'a> Stage<'a> {
             }
             for side in 0..2 {
                 let chance = chance >> (8 * side);
+                self.time(at, side);
                 self.outputs(at, side);
                 for _ in 0..chance & 3 {
                     self.work(at, side);
@@ -274,7 +275,13 @@ impl<'a> Stage<'a> {
             let head = self.replicas[me].head(self.cast, peer);
             cursors += u64::from(head.received.epoch == self.replicas[peer].store().epoch());
             let key = PairKey::new(*head.pair_key.expose());
-            let past = Past { sketch: head.sketch, seen: head.seen, agreed: head.agreed };
+            let past = Past {
+                sketch: head.sketch,
+                seen: head.seen,
+                agreed: head.agreed,
+                news: head.news,
+                acked: head.acked.whole(),
+            };
             let mut chum = Chum::new(self.plan.chum, head.head, head.received, key);
             // The store keeps its sketch of short ids in full length.
             if self.plan.chum.short_bits == 64 && self.plan.keeps_sketches {
@@ -299,6 +306,16 @@ impl<'a> Stage<'a> {
         if let Some(chum) = &mut wire.ends[side].chum {
             let done = chum.handle(now, input);
             assert!(done.is_ok(), "the session between {who:?} ends at end {side}: {done:?}");
+        }
+    }
+
+    /// Lets a machine know what time it is, if it waits for that.
+    fn time(&mut self, at: usize, side: usize) {
+        let now = self.now();
+        let Some(chum) = &mut self.wires[at].ends[side].chum else { return };
+        if chum.poll_timeout().is_some_and(|due| due <= now.mono) {
+            assert!(chum.handle_timeout(now).is_ok());
+            self.moved = self.tick;
         }
     }
 
@@ -332,6 +349,12 @@ impl<'a> Stage<'a> {
             Output::Ids { ticket, after, limit } => {
                 match self.replicas[me].ask(Read::Ids { person, after, limit }) {
                     Reply::Ids(ids) => Input::Ids { ticket, ids: ids.ids, next: ids.next },
+                    other => panic!("{other:?}"),
+                }
+            }
+            Output::News { ticket, after, limit } => {
+                match self.replicas[me].ask(Read::News { person, instance, after, limit }) {
+                    Reply::News(page) => Input::News { ticket, seqs: page.seqs, next: page.next },
                     other => panic!("{other:?}"),
                 }
             }

@@ -7,7 +7,7 @@ use lama_store::{EntryState, PageFrom, Read, Reply};
 
 use super::Who;
 use super::merge::{Entry, reading};
-use super::mind::What;
+use super::mind::{Held, What};
 use super::stage::Stage;
 
 /// Judges.
@@ -139,7 +139,7 @@ fn rights(stage: &mut Stage<'_>, from: Who, to: Who) {
         if !seen.may_see() || !seen.shown {
             continue;
         }
-        // What was said to be gone, and is granted again while the sets are equal, is not noticed.
+        // What was said to be gone and is granted again does not always come back.
         if taker.towards(from, id).told {
             unheard += 1;
             continue;
@@ -149,7 +149,9 @@ fn rights(stage: &mut Stage<'_>, from: Who, to: Who) {
             unheard += 1;
             continue;
         }
-        let fine = taker.held.get(id).is_some_and(|held| taker.is_visible(id) || (held.own && held.gone));
+        // What he has put there himself, or brought, he may have let go.
+        let let_go = |held: &Held| held.gone && (held.own || seen.came);
+        let fine = taker.held.get(id).is_some_and(|held| taker.is_visible(id) || let_go(held));
         assert!(fine, "{from} lets {to} see {id} ({seen:?}), who has {:?}", taker.held.get(id));
     }
     stage.tally.unheard += unheard;

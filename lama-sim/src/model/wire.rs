@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use lama_chum::{Chum, Cursor, Fingerprint, Output};
+use lama_core::Machine;
 use lama_identity::Cid;
 
 use super::Who;
@@ -86,6 +87,7 @@ impl Wire {
 
     /// Nobody reads, works or waits here.
     pub(super) fn is_quiet(&self) -> bool {
-        self.up && self.ends.iter().all(|end| end.jobs.is_empty() && end.inbox.is_empty())
+        let waits = |end: &End| end.chum.as_ref().is_some_and(|chum| chum.poll_timeout().is_some());
+        self.up && self.ends.iter().all(|end| end.jobs.is_empty() && end.inbox.is_empty() && !waits(end))
     }
 }

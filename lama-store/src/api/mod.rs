@@ -18,7 +18,7 @@ use lama_invite::TokenRecord;
 
 pub use read::{
     AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Explanation, Found,
-    GroupRow, Ids, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
+    GroupRow, Ids, News, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
 };
 pub use records::{PeerRecord, Quota, Secret32, TrustRecord};
 pub use write::{Import, Write};
@@ -51,6 +51,8 @@ pub enum Reply {
     Object(Option<Bytes>),
     /// For [`Read::Page`] and [`Read::Fetch`].
     Page(Page),
+    /// For [`Read::News`].
+    News(News),
     /// For [`Read::Ids`].
     Ids(Ids),
     /// For [`Read::Find`].

@@ -47,6 +47,18 @@ pub enum Read {
         /// Object bytes after which the page ends; it holds at least one entry if there is one.
         max_bytes: usize,
     },
+    /// Entries of a person's view log that change no set and did not come from one of his instances:
+    /// [`Reply::News`](crate::Reply::News).
+    News {
+        /// Whose view.
+        person: PersonId,
+        /// The instance from which they did not come.
+        instance: InstanceId,
+        /// Entries above are looked at.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
     /// The ids of a person's set with their sequence numbers, in the order of the log, for CHUM.
     Ids {
         /// Whose view.
@@ -174,6 +186,15 @@ pub struct Found {
     pub from: u64,
 }
 
+/// A step through a view log: what changes no set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// Sequence numbers of entries that say of an id in the set that it is gone, or to be had again.
+    pub seqs: Vec<u64>,
+    /// The last one that was looked at; the log's head where the log ends.
+    pub next: u64,
+}
+
 /// Heads and cursors between us and one instance of another person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerHead {
@@ -189,6 +210,9 @@ pub struct PeerHead {
     pub seen: bool,
     /// The set on which both ends last agreed, in whatever life: count and fingerprint.
     pub agreed: Option<(u64, Fingerprint)>,
+    /// The last entry of the view's log that changes no set; 0: there is none that the instance did not bring and has not
+    /// acknowledged.
+    pub news: u64,
     /// The pair key under which the head's fingerprint and sketch were made.
     pub pair_key: Secret32,
 }
