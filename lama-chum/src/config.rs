@@ -38,7 +38,8 @@ pub struct Config {
     /// Imports under way at a time. Default 4.
     pub max_imports: usize,
     /// How long after an [interactive](crate::Lane::Interactive) object came batches are small, and other objects are
-    /// imported one batch after the other, so that the next such object does not wait long. Default 2 s.
+    /// imported one batch after the other, so that the next such object does not wait long. Default 500 ms: what is
+    /// shared comes with rules that are interactive, too, and should be fast behind them.
     pub live: Duration,
     /// Bytes at which a batch ends meanwhile. Default 256 KiB.
     pub live_bytes: usize,
@@ -66,7 +67,7 @@ impl Default for Config {
             batch_bytes: 1 << 20,
             batch_objects: 8_192,
             max_imports: 4,
-            live: Duration::from_secs(2),
+            live: Duration::from_millis(500),
             live_bytes: 256 << 10,
             live_objects: 512,
             send_bytes: WINDOW_BYTES,
