@@ -444,3 +444,30 @@ fn setup_of(own: &NoiseSecret) -> lama_handshake::noise::Setup<'_> {
         psks: &[],
     }
 }
+
+/// Noise's own limit of a message (section 3 of its specification): 65,535 bytes, and not one more.
+#[test]
+fn a_noise_message_has_65535_bytes_at_most() {
+    use lama_handshake::noise::{HandshakeState, MAX_MESSAGE, Pattern, Setup};
+    let bob = bob();
+    let state = |initiator: bool| {
+        let setup = Setup {
+            pattern: Pattern::XK,
+            initiator,
+            prologue: b"",
+            local_static: (!initiator).then(|| bob.noise().public()),
+            remote_static: initiator.then(|| bob.noise().public()),
+            psks: &[],
+        };
+        let mut state = HandshakeState::new(&setup).unwrap();
+        state.set_ephemeral(NoiseSecret::from_seed(seed(40)));
+        state
+    };
+    let mut message = BytesMut::new();
+    let payload = vec![7; MAX_MESSAGE - 32 - 16];
+    state(true).write(None, &payload, &mut message).unwrap();
+    assert_eq!(message.len(), 65_535);
+    assert_eq!(state(false).read(Some(bob.noise()), &message).unwrap(), payload);
+    message.extend_from_slice(&[0]);
+    assert_eq!(state(false).read(Some(bob.noise()), &message), Err(HandshakeError::Unauthentic));
+}

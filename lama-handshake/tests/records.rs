@@ -77,6 +77,22 @@ fn record_length() {
     }
 }
 
+#[test]
+fn both_halves_count_and_an_ended_one_opens_nothing() {
+    let (mut sealer, mut opener) = halves();
+    for n in 0..3 {
+        assert_eq!((sealer.count(), opener.count()), (n, Some(n)));
+        let mut record = seal(&mut sealer, RecordType::Data, &[1]);
+        assert_eq!(opener.open(&mut record), Ok(RecordType::Data));
+    }
+    opener.end(HandshakeError::AfterClose);
+    assert_eq!(opener.count(), None);
+    let mut record = seal(&mut sealer, RecordType::Data, &[1]);
+    assert_eq!(opener.open(&mut record), Err(HandshakeError::AfterClose));
+    opener.end(HandshakeError::Truncated);
+    assert_eq!(opener.open(&mut record), Err(HandshakeError::AfterClose), "the first reason stays");
+}
+
 /// Damaged, cut by a bucket, repeated, left out, moved, or of another session: the same, and final.
 #[test]
 fn record_unauthentic() {
@@ -143,6 +159,10 @@ fn padding_not_zero() {
         plaintext[at] = 1;
         assert_eq!(open_raw(&plaintext), Err(HandshakeError::PaddingNotZero));
     }
+    // Two alike cancel out in no sum of them.
+    let mut plaintext = [0; 256];
+    (plaintext[0], plaintext[3], plaintext[20], plaintext[30]) = (3, 10, 7, 7);
+    assert_eq!(open_raw(&plaintext), Err(HandshakeError::PaddingNotZero));
     let mut plaintext = [0; 256];
     (plaintext[0], plaintext[3], plaintext[13]) = (3, 10, 1);
     assert_eq!(open_raw(&plaintext), Ok(RecordType::Data));

@@ -163,12 +163,6 @@ impl HandshakeState {
         self.message >= self.pattern.message_count()
     }
 
-    /// The peer's static key, once known.
-    #[must_use]
-    pub const fn remote_static(&self) -> Option<&NoisePublic> {
-        self.rs.as_ref()
-    }
-
     /// `Split()`.
     ///
     /// # Errors
