@@ -8,9 +8,7 @@ use lama_identity::{Cid, Codec};
 use crate::codec::Reader;
 use crate::engine::{Direction, Engine, Table};
 use crate::import::links_of;
-use crate::layout::{
-    IndexKey, Slot, UNUSED, id_at_end, id_bytes, kind, meta, pack_and_offset, place, read_id,
-};
+use crate::layout::{IndexKey, Slot, UNUSED, id_at_end, kind, pack_and_offset, place, read_id};
 use crate::peer::Sums;
 use crate::recent::read_row;
 use crate::view::VOID;
@@ -179,7 +177,7 @@ impl<E: Engine> Store<E> {
                 return damaged("an object has other links than the index says");
             }
             for link in &links {
-                if self.meta_get(&meta(kind::LINKED, &[&id_bytes(link), &id_bytes(&id)]))?.is_none() {
+                if !self.is_noted(&id, place, link)? {
                     return damaged("an object is not known to link to what it links to");
                 }
                 // What was deleted, refused or never given by its owner leaves a hole that is known.

@@ -11,7 +11,7 @@ use crate::check::Records;
 use crate::engine::copy::{COMMIT, copy_table};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::{Pack, page_key};
-use crate::layout::{IndexKey, Slot, id_at_end, kind, meta};
+use crate::layout::{IndexKey, Slot, kind, meta};
 use crate::opening::put_epoch;
 use crate::recent::read_row;
 use crate::revoke::tomb_row;
@@ -49,7 +49,8 @@ impl<E: Engine> Store<E> {
         copy_table(&self.engine, to, Table::Meta, &mut |key, value| {
             let left_out = match key.first() {
                 Some(&kind::VIEW) => true,
-                Some(&kind::LINKED) => self.object(&id_at_end(key)?)?.is_none_or(|slot| slot.has(Slot::GONE)),
+                // They name places: the next opening makes them anew.
+                Some(&kind::LINKED | &kind::LINKS_KNOWN) => true,
                 _ => key == stale,
             };
             Ok((!left_out).then(|| value.to_vec()))

@@ -81,7 +81,7 @@ impl<E: Engine> Store<E> {
             let (view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
             let light = self.light(id, &seen, bytes.len())?;
             let place = self.write_record(0, id.codec(), bytes);
-            self.note_links(id, &seen.links);
+            self.note_links(id, place, &seen.links)?;
             self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | light | state, view });
             self.appear(id, bytes, seen.type_name, 0, report)?;
             self.wake(id, report)?;
@@ -168,7 +168,7 @@ impl<E: Engine> Store<E> {
                 self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
             }
             slot.place = self.write_record(source, id.codec(), bytes);
-            self.note_links(id, &seen.links);
+            self.note_links(id, slot.place, &seen.links)?;
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
             slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
             slot.flags |= self.light(id, &seen, bytes.len())?;

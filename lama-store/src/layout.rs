@@ -114,7 +114,8 @@ pub(crate) mod kind {
     pub(crate) const DAY: u8 = b'd';
     /// View number u32 BE to the last entry whose age was looked at.
     pub(crate) const SWEPT: u8 = b'z';
-    /// Target of a content link and the object that holds the link, nothing.
+    /// Place u64 BE of the target of a content link and of the object that holds the link, nothing; their ids if the target
+    /// was not here.
     pub(crate) const LINKED: u8 = b'l';
     /// Nothing: there is a row for every content link.
     pub(crate) const LINKS_KNOWN: u8 = b'L';

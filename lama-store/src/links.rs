@@ -1,7 +1,9 @@
 //! Who links to what, and where in a view an object stands: what keeps the cost of taking back at what is taken back.
 //!
 //! Each content link has a row that leads from its target to the object that holds it; most objects have no links, and
-//! cost nothing. Where the entries of an object stand is found by the place of its record: entries are appended as
+//! cost nothing. Such a row consists of the places of both records: what is linked came shortly before, so rows that are
+//! written together stand together, where ids would be scattered over the whole table. Only a target that is not here
+//! is named by its id. Where the entries of an object stand is found by the place of its record: entries are appended as
 //! objects come or are granted, so the places on one page of a view lie close together, and the pages that can hold an
 //! object are few. The bounds of the pages are read once in the life of a store, when first something is taken back,
 //! and kept in memory (24 bytes for some 1,800 entries).
@@ -34,20 +36,50 @@ pub(crate) struct Spans {
 }
 
 impl<E: Engine> Store<E> {
-    /// Takes note of what an object links to.
-    pub(crate) fn note_links(&mut self, id: &Cid, links: &[Cid]) {
+    /// Takes note of what the object at a place links to.
+    pub(crate) fn note_links(&mut self, id: &Cid, place: u64, links: &[Cid]) -> Result<(), StoreError> {
         for link in links {
-            self.meta_put(meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]), Bytes::new());
+            let key = match self.place_of(link)? {
+                Some(target) => meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]),
+                None => meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]),
+            };
+            self.meta_put(key, Bytes::new());
         }
+        Ok(())
+    }
+
+    fn place_of(&self, id: &Cid) -> Result<Option<u64>, StoreError> {
+        Ok(self.object(id)?.map(|slot| slot.place).filter(|place| *place != Slot::NOWHERE))
+    }
+
+    /// Whether it is noted that the object at a place links to another: by place, or by its id if it was not here then.
+    pub(crate) fn is_noted(&self, id: &Cid, place: u64, link: &Cid) -> Result<bool, StoreError> {
+        if let Some(target) = self.place_of(link)?
+            && self.meta_get(&meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]))?.is_some()
+        {
+            return Ok(true);
+        }
+        Ok(self.meta_get(&meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]))?.is_some())
     }
 
     /// What links to an object.
     pub(crate) fn linked_from(&self, id: &Cid) -> Result<Vec<Cid>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut places) = (Vec::new(), Vec::new());
         self.each_meta(&meta(kind::LINKED, &[&id_bytes(id)]), &mut |key, _| {
             found.push(id_at_end(key)?);
             Ok(true)
         })?;
+        if let Some(target) = self.place_of(id)? {
+            self.each_meta(&meta(kind::LINKED, &[&target.to_be_bytes()]), &mut |key, _| {
+                // An id may begin with the same bytes: its row is longer.
+                places.extend(key.try_into().map(u64::from_be_bytes));
+                Ok(true)
+            })?;
+        }
+        for place in places {
+            let bytes = self.record(place)?.bytes;
+            found.push(Cid::of_object(&bytes));
+        }
         Ok(found)
     }
 
@@ -75,7 +107,7 @@ impl<E: Engine> Store<E> {
                         rules.push(found.id);
                     }
                     if !links.is_empty() {
-                        rows.push((found.id, links));
+                        rows.push((found.id, found.place, links));
                     }
                 }
                 if count >= AT_ONCE {
@@ -84,7 +116,9 @@ impl<E: Engine> Store<E> {
                 }
             }
             from = Some(records.place());
-            rows.iter().for_each(|(id, links)| self.note_links(id, links));
+            for (id, place, links) in &rows {
+                self.note_links(id, *place, links)?;
+            }
             self.flush()?;
             if ended {
                 break;

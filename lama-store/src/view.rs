@@ -344,7 +344,7 @@ mod tests {
         let closed = View { open: None, ..view };
         assert_eq!(View::from_bytes(&bytes), Ok(closed.clone()));
         // A record of format 2 has one number for all lanes.
-        let older = &bytes[..bytes.len() - 3];
+        let older = &bytes[..bytes.len() - 4];
         assert_eq!(View::from_bytes(older), Ok(View { sent: Positions::all(6), ..closed }));
     }
 
