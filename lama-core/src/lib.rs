@@ -41,12 +41,16 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+extern crate alloc;
+
 mod machine;
 mod seed;
 mod ticket;
 mod time;
+mod timers;
 
 pub use machine::Machine;
 pub use seed::Seed;
 pub use ticket::{Ticket, Tickets};
 pub use time::{Clock, Instant, Now, WallTime};
+pub use timers::Timers;

@@ -63,7 +63,6 @@ mod config;
 mod error;
 mod proof;
 mod server;
-mod timers;
 pub mod wire;
 
 pub use address::{AddressProblem, RelayAddress};

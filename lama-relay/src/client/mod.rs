@@ -9,10 +9,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets};
+use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets, Timers};
 use lama_identity::{SignPublic, Signature};
 
-use crate::timers::Timers;
 use crate::wire::{FromClient, FromRelay, HELLO_LEN};
 use crate::{ClientConfig, LinkId, RelayAddress, RelayError};
 use homes::Place;

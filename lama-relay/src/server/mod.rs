@@ -12,11 +12,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
-use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets};
+use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets, Timers};
 use lama_identity::{SignPublic, Signature};
 use lama_invite::Source;
 
-use crate::timers::Timers;
 use crate::wire::{FromClient, FromRelay, Hello, Terms};
 use crate::{Config, LinkId, RelayError, RouteId, signed_host};
 use link::{Fresh, Link, Owed, Stage};

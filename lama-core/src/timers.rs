@@ -2,11 +2,11 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use lama_core::Instant;
+use crate::Instant;
 
-/// All deadlines of a machine.
+/// All deadlines of a machine, each under a key of its own.
 #[derive(Debug)]
-pub(crate) struct Timers<K> {
+pub struct Timers<K> {
     by_key: BTreeMap<K, Instant>,
     by_time: BTreeSet<(Instant, K)>,
 }
@@ -19,7 +19,7 @@ impl<K> Default for Timers<K> {
 
 impl<K: Copy + Ord> Timers<K> {
     /// Sets, moves or clears (`None`) the deadline of a key.
-    pub(crate) fn set(&mut self, key: K, at: Option<Instant>) {
+    pub fn set(&mut self, key: K, at: Option<Instant>) {
         let before = match at {
             Some(at) => self.by_key.insert(key, at),
             None => self.by_key.remove(&key),
@@ -36,7 +36,7 @@ impl<K: Copy + Ord> Timers<K> {
     }
 
     /// Takes the earliest deadline that has come.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<K> {
+    pub fn pop(&mut self, now: Instant) -> Option<K> {
         let (at, key) = *self.by_time.first()?;
         if at > now {
             return None;
@@ -46,7 +46,28 @@ impl<K: Copy + Ord> Timers<K> {
     }
 
     /// The earliest deadline.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    #[test]
+    fn the_earliest_comes_first_and_a_moved_one_once() {
+        let at = |secs| Instant::from_origin(Duration::from_secs(secs));
+        let mut timers = Timers::default();
+        timers.set('a', Some(at(3)));
+        timers.set('b', Some(at(2)));
+        timers.set('b', Some(at(4)));
+        assert_eq!(timers.next(), Some(at(3)));
+        assert_eq!(timers.pop(at(2)), None);
+        assert_eq!(timers.pop(at(5)), Some('a'));
+        assert_eq!(timers.pop(at(5)), Some('b'));
+        assert_eq!((timers.pop(at(5)), timers.next()), (None, None));
     }
 }
