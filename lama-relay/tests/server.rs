@@ -51,6 +51,28 @@ fn a_call_is_rung_accepted_and_spliced_both_ways() {
     assert_eq!((world.server.stats().links, world.server.stats().splices), (0, 0));
 }
 
+/// What comes on a connection that was told of a call belongs to the caller: its other end hands the connection over with
+/// ACCEPT, before it can have read anything more.
+#[test]
+fn nothing_follows_the_word_of_a_call() {
+    let mut world = World::new(Config::default());
+    let key = key(1);
+    let callee = world.register(1, &key);
+    let caller = world.ring(2, route_of(&key));
+    assert_eq!(world.said(callee).last(), Some(&FromRelay::Incoming));
+    let told = world.said(callee).len();
+    let second = world.register(1, &key);
+    assert!(
+        world.said(second).iter().any(|frame| matches!(frame, FromRelay::Terms(terms) if terms.links == 2))
+    );
+    world.down(second);
+    world.pass(core::time::Duration::from_secs(3));
+    assert_eq!(world.said(callee).len(), told);
+    world.send(callee, FromClient::Accept.to_bytes());
+    world.send(caller, b"first");
+    assert_eq!(world.raw(callee, told + 1), [b"first".as_slice()]);
+}
+
 #[test]
 fn nothing_is_read_from_a_caller_before_the_call_is_accepted() {
     let mut world = World::new(Config::default());

@@ -113,11 +113,14 @@ impl Server {
         self.refuse(id, RelayError::Unavailable);
     }
 
-    /// Every holder of the route's key learns how many there are.
+    /// Every holder of the route's key learns how many there are; but for a connection that was told of a call: what comes
+    /// on it next belongs to the caller.
     fn tell_terms(&mut self, route: RouteId) {
         let links = self.routes.by_id.get(&route).map(|route| route.links.clone()).unwrap_or_default();
         for link in links {
-            self.owe(link, Owed::TERMS);
+            if matches!(self.links.get(&link).map(|link| &link.stage), Some(Stage::Idle(_))) {
+                self.owe(link, Owed::TERMS);
+            }
         }
     }
 
