@@ -460,6 +460,16 @@ fn close_says_what_was_sent() {
 }
 
 #[test]
+fn a_message_under_way_ends_with_the_goodbye_of_the_peer() {
+    let (mut a, mut b) = session(Mode::Known, &Config::default());
+    poll_message(&mut a, StreamId::BLOBS, &[1; 200_000]).unwrap();
+    assert!(a.is_pending(), "the rest of it");
+    b.close(CloseCode::Done);
+    assert_eq!(a.open(now(), poll(&mut b).unwrap()), Ok(Received::Closed(CloseCode::Done)));
+    assert_eq!(poll(&mut a), None);
+}
+
+#[test]
 fn close_mismatch() {
     for at in [4, 8, 12, 16] {
         let mut body = [0; 17];
