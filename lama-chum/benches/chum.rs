@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use lama_chum::{
-    Chum, Config, Cursor, Entry, Event, Fingerprinter, ImportOutcome, Input, Output, PairKey, ViewHead,
+    Chum, Config, Cursor, Entry, Event, Fingerprinter, ImportOutcome, Input, Lane, Output, PairKey, ViewHead,
 };
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, cbor};
@@ -55,7 +55,7 @@ impl View {
         self.log.push(Entry {
             seq: self.head.seq,
             id,
-            lane: lama_chum::Lane::Objects,
+            lane: Lane::Objects,
             source_is_peer,
             gone: false,
             object,
@@ -64,6 +64,10 @@ impl View {
 
     fn answer(&mut self, job: Output) -> Option<Input> {
         match job {
+            // All that is here is in the lane of objects.
+            Output::Scan { ticket, lanes, .. } if !lanes.contains(Lane::Objects) => {
+                Some(Input::Page { ticket, entries: Vec::new(), next: self.head.seq, head: self.head })
+            }
             Output::Scan { ticket, after, max_bytes, .. } => {
                 let mut bytes = 0;
                 let rest = self.log.get(after as usize..).unwrap();
