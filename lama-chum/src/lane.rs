@@ -4,7 +4,8 @@
 //! large, and what links to something overtakes nothing of it: an entry's lane is never before that of what it
 //! links to. So a place in a log is four numbers instead of one, the same four times if nothing was overtaken.
 //!
-//! What others wrote comes last: the peer may have it from them, and is asked before it is sent (`relay`).
+//! What others wrote comes last: the peer may have it from them, and is asked before it is sent (`relay`). So an own object
+//! that links to it may arrive first, and waits at the receiver.
 
 /// What an entry is, to those who wait. In the order in which entries leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

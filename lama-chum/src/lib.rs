@@ -34,7 +34,8 @@
 //!
 //! - **Nothing is lost.** An acknowledgement follows the durable import, and the cursor is durable with the
 //!   objects. Cut anywhere, the next session begins where the durable part ends, and sends nothing of it again.
-//! - **No hole is ever visible.** In the log children precede parents, and no [`Lane`] overtakes what its objects link to.
+//! - **No hole is ever visible.** In the log children precede parents, and no [`Lane`] overtakes what its objects link to,
+//!   but for what others wrote: until that has come, the receiver sets aside what links to it.
 //! - **Bulk never delays a message.** What someone waits for leaves before all else, has credit of its own, and is
 //!   stored at once at the other end.
 //! - **Memory is bounded.** A receiver holds at most what may be unacknowledged ([`WINDOW_BYTES`],
