@@ -51,7 +51,7 @@ fn over_our_link(size: usize) -> Duration {
             let runtime = Tokio::new();
             let listener = runtime.listener(socket).unwrap();
             let (mut wire, _) = runtime.accept(&listener).await.unwrap();
-            upgrade::accept(&mut wire, upgrade::PATH).await.unwrap();
+            upgrade::accept(&mut wire).await.unwrap();
             let mut link = Link::<Tokio>::new(wire, Role::Server);
             for _ in 0..MESSAGES {
                 let message = poll_fn(|cx| link.poll_recv(cx, MAX_MESSAGE)).await.unwrap();

@@ -8,6 +8,7 @@ use lama_relay::RelayAddress;
 
 use crate::gate::GateConfig;
 use crate::listen::Listen;
+use crate::site::Site;
 use crate::storage::Storage;
 
 /// Keeps the signing keys. It is asked on the loop's task: a signature takes some 13 µs.
@@ -34,6 +35,8 @@ pub struct Parts {
     pub storage: Box<dyn Storage>,
     /// The relays behind which it is reached, best first; none: it is dialled directly, or dials.
     pub relays: Vec<RelayHome>,
+    /// What browsers find at the port of the listener, and which sites' pages may connect to it.
+    pub site: Site,
 }
 
 /// A relay of this instance's list.
@@ -55,7 +58,14 @@ impl Parts {
             WhichKey::Instance => Some(instance.sign_input(bytes)),
         };
         let identity = NodeIdentity { person_key, ..NodeIdentity::new(public, noise) };
-        Self { config, identity, signer: Box::new(signer), storage: Box::new(storage), relays: Vec::new() }
+        Self {
+            config,
+            identity,
+            signer: Box::new(signer),
+            storage: Box::new(storage),
+            relays: Vec::new(),
+            site: Site::default(),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::link::Link;
 use crate::listen::{Bound, Door, Listen};
 use crate::peer::{Peer, Turn};
 use crate::runtime::{Alarm as _, Runtime};
+use crate::site::Site;
 use crate::storage::{Answer, StoreThread};
 use crate::wake::Woken;
 use crate::{NetError, dial};
@@ -126,6 +127,8 @@ pub fn prepare<R: Runtime>(
         gate: Gate::new(options.gate),
         arrivals: arrived,
         upgrade_deadline: options.upgrade_deadline,
+        site: parts.site,
+        browsers: Site::gate(),
     };
     let event_loop = EventLoop {
         runtime,

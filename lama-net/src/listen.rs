@@ -9,11 +9,13 @@ use futures_util::future::{Either, select};
 use lama_invite::Source;
 use tungstenite::protocol::Role;
 
+use crate::NetError;
 use crate::event_loop::Arrival;
 use crate::gate::Gate;
 use crate::link::Link;
 use crate::runtime::{Runtime, within};
-use crate::{NetError, upgrade};
+use crate::site::{self, Site};
+use crate::upgrade::{self, Asked};
 
 /// How often two families are tried to agree on a free port.
 const FREE_PORT_TRIES: usize = 16;
@@ -119,6 +121,9 @@ pub(crate) struct Door<R: Runtime> {
     pub(crate) gate: Gate,
     pub(crate) arrivals: mpsc::UnboundedSender<Arrival<R>>,
     pub(crate) upgrade_deadline: Duration,
+    pub(crate) site: Site,
+    /// Counts browsers that fetch files.
+    pub(crate) browsers: Gate,
 }
 
 impl<R: Runtime> Clone for Door<R> {
@@ -128,6 +133,8 @@ impl<R: Runtime> Clone for Door<R> {
             gate: self.gate.clone(),
             arrivals: self.arrivals.clone(),
             upgrade_deadline: self.upgrade_deadline,
+            site: self.site.clone(),
+            browsers: self.browsers.clone(),
         }
     }
 }
@@ -135,6 +142,7 @@ impl<R: Runtime> Clone for Door<R> {
 impl<R: Runtime> Door<R> {
     /// Accepts until the other end of `stop` is dropped; the socket is closed then.
     pub(crate) async fn keep(self, socket: TcpListener, mut stop: oneshot::Receiver<()>) {
+        let port = socket.local_addr().map_or(0, |address| address.port());
         let listener = match self.runtime.listener(socket) {
             Ok(listener) => listener,
             Err(error) => {
@@ -149,7 +157,7 @@ impl<R: Runtime> Door<R> {
                 Either::Right(_) => return,
             };
             match accepted {
-                Ok((wire, from)) => self.admit(wire, from),
+                Ok((wire, from)) => self.admit(wire, from, port),
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
                     let pause = self.runtime.now().mono + ACCEPT_PAUSE;
@@ -159,9 +167,10 @@ impl<R: Runtime> Door<R> {
         }
     }
 
-    fn admit(&self, mut wire: R::Wire, from: SocketAddr) {
+    fn admit(&self, mut wire: R::Wire, from: SocketAddr, port: u16) {
         let now = self.runtime.now().mono;
-        let permit = match self.gate.admit(Source::of_ip(from.ip()), now) {
+        let source = Source::of_ip(from.ip());
+        let permit = match self.gate.admit(source, now) {
             Ok(permit) => permit,
             Err(full) => {
                 tracing::debug!(?full, "refused a connection at the door");
@@ -170,11 +179,19 @@ impl<R: Runtime> Door<R> {
         };
         let door = self.clone();
         self.runtime.spawn(async move {
+            let place = door.site.at(port);
             let deadline = now + door.upgrade_deadline;
-            match within(&door.runtime, deadline, upgrade::accept(&mut wire, upgrade::PATH)).await {
-                Some(Ok(())) => {
+            match within(&door.runtime, deadline, upgrade::receive(&mut wire, &place)).await {
+                Some(Ok(Asked::WebSocket { .. })) => {
                     let link = Link::new(wire, Role::Server);
                     let _ = door.arrivals.unbounded_send(Arrival::Accepted { link, permit });
+                }
+                Some(Ok(Asked::Page(page))) => {
+                    // A browser that fetches a page takes no place from those who want to speak.
+                    drop(permit);
+                    if let Ok(_browser) = door.browsers.admit(source, door.runtime.now().mono) {
+                        site::serve(&door.runtime, &mut wire, &place, page, door.upgrade_deadline).await;
+                    }
                 }
                 Some(Err(error)) => tracing::debug!(%error, "refused an upgrade"),
                 None => tracing::debug!("an upgrade took too long"),

@@ -20,7 +20,7 @@ use tungstenite::protocol::Role;
 use crate::gate::{Gate, GateConfig, Permit};
 use crate::link::Link;
 use crate::runtime::{Alarm as _, Runtime, within};
-use crate::upgrade::{self, Asked, RELAY_SUBPROTOCOL};
+use crate::upgrade::{self, Asked, Open, RELAY_SUBPROTOCOL};
 use crate::wake::{LinkWaker, Woken};
 
 const PASSES: usize = 32;
@@ -452,13 +452,14 @@ impl<R: Runtime> Door<R> {
         let door = self.clone();
         self.runtime.spawn(async move {
             let until = now + door.deadline;
-            let asked = upgrade::receive(&mut wire, upgrade::PATH, RELAY_SUBPROTOCOL, PAGES);
-            match within(&door.runtime, until, asked).await {
+            let counter = Open { subprotocol: RELAY_SUBPROTOCOL, pages: PAGES };
+            match within(&door.runtime, until, upgrade::receive(&mut wire, &counter)).await {
                 Some(Ok(Asked::WebSocket { host })) => {
                     let link = Link::new(wire, Role::Server);
                     let _ = door.handle.calls.unbounded_send(Call::Accepted { link, permit, host });
                 }
                 Some(Ok(Asked::Page(page))) => {
+                    let page = PAGES.get(page).copied().unwrap_or_default();
                     let _ = within(&door.runtime, until, door.answer(&mut wire, page)).await;
                 }
                 Some(Err(error)) => tracing::debug!(%error, "refused an upgrade"),

@@ -42,6 +42,8 @@ pub enum UpgradeError {
     Subprotocol,
     /// The client spoke before it was answered.
     Early,
+    /// A page of another site asks.
+    Origin,
 }
 
 impl core::fmt::Display for UpgradeError {
@@ -54,6 +56,7 @@ impl core::fmt::Display for UpgradeError {
             Self::Field(name) => write!(f, "the field {name} is missing or wrong"),
             Self::Subprotocol => f.write_str("the subprotocol is not lama.1"),
             Self::Early => f.write_str("the client spoke before it was answered"),
+            Self::Origin => f.write_str("a page of another site asks; see --web-origin"),
         }
     }
 }
@@ -66,18 +69,18 @@ impl From<io::Error> for UpgradeError {
     }
 }
 
-/// Answers an upgrade for exactly `path` and [`SUBPROTOCOL`]. The caller brings the deadline.
+/// Answers an upgrade for exactly [`PATH`] and [`SUBPROTOCOL`], whoever asks. The caller brings the deadline.
 ///
 /// # Errors
 /// The rule that the request breaks; nothing was answered then.
-pub async fn accept<W: Wire>(wire: &mut W, path: &str) -> Result<(), UpgradeError> {
-    match receive(wire, path, SUBPROTOCOL, &[]).await? {
+pub async fn accept<W: Wire>(wire: &mut W) -> Result<(), UpgradeError> {
+    match receive(wire, &Open { subprotocol: SUBPROTOCOL, pages: &[] }).await? {
         Asked::WebSocket { .. } => Ok(()),
         Asked::Page(_) => Err(UpgradeError::Path),
     }
 }
 
-/// What came to a port at which a relay answers.
+/// What came to a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// An upgrade, which was answered; with the host as the client named it, without its port.
@@ -85,17 +88,46 @@ pub(crate) enum Asked {
         /// From the field `Host`.
         host: String,
     },
-    /// One of the pages, which is still to be answered.
-    Page(&'static str),
+    /// The page of that number, which is still to be answered.
+    Page(usize),
 }
 
-/// The same for another subprotocol, and for pages besides.
-pub(crate) async fn receive<W: Wire>(
-    wire: &mut W,
-    path: &str,
-    subprotocol: &str,
-    pages: &[&'static str],
-) -> Result<Asked, UpgradeError> {
+/// What is to be had at a port, and for whom.
+pub(crate) trait Counter {
+    /// The subprotocol of its WebSockets.
+    fn subprotocol(&self) -> &'static str;
+    /// The number of the page at a path, for who names the port by `host` (the whole field).
+    fn page(&self, path: &str, host: &[u8]) -> Option<usize>;
+    /// Whether a WebSocket may be opened by a page of `origin` (the whole field; no browser comes without one).
+    fn admits(&self, origin: &[u8], host: &[u8]) -> bool;
+}
+
+/// A port that is there for everybody.
+pub(crate) struct Open {
+    pub(crate) subprotocol: &'static str,
+    pub(crate) pages: &'static [&'static str],
+}
+
+impl Counter for Open {
+    fn subprotocol(&self) -> &'static str {
+        self.subprotocol
+    }
+
+    fn page(&self, path: &str, _: &[u8]) -> Option<usize> {
+        self.pages.iter().position(|page| *page == path)
+    }
+
+    fn admits(&self, _: &[u8], _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Answers an upgrade that is right in every point, or says which page is asked for. The caller brings the deadline.
+///
+/// # Errors
+/// The rule that the request breaks; nothing was answered then.
+pub(crate) async fn receive<W: Wire>(wire: &mut W, counter: &impl Counter) -> Result<Asked, UpgradeError> {
+    let subprotocol = counter.subprotocol();
     let (head, early) = read_head(wire).await?;
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -106,14 +138,23 @@ pub(crate) async fn receive<W: Wire>(
     if request.method != Some("GET") || request.version != Some(1) {
         return Err(UpgradeError::NotHttp);
     }
-    if let Some(page) = pages.iter().find(|page| request.path == Some(**page)) {
+    let path = request.path.unwrap_or_default();
+    let fields = Fields(request.headers);
+    let named = fields.one("Host").unwrap_or_default();
+    // A page may stand at the path of the WebSockets: what tells them apart is what the client wants to switch to.
+    if fields.all("Upgrade").next().is_none()
+        && early.is_empty()
+        && let Some(page) = counter.page(path, named)
+    {
         return Ok(Asked::Page(page));
     }
-    if request.path != Some(path) {
+    if path != PATH {
         return Err(UpgradeError::Path);
     }
-    let fields = Fields(request.headers);
     fields.switching()?;
+    if fields.all("Origin").next().is_some() && !counter.admits(fields.one("Origin")?, named) {
+        return Err(UpgradeError::Origin);
+    }
     if fields.one("Sec-WebSocket-Version")? != b"13" {
         return Err(UpgradeError::Field("Sec-WebSocket-Version"));
     }
@@ -132,13 +173,13 @@ pub(crate) async fn receive<W: Wire>(
          Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n",
         derive_accept_key(key)
     );
-    let host = host_of(fields.one("Host").unwrap_or_default());
+    let host = host_of(named);
     write_all(wire, answer.as_bytes()).await?;
     Ok(Asked::WebSocket { host })
 }
 
 /// The host of a `Host` field, without its port; an address of IPv6 stands in brackets.
-fn host_of(field: &[u8]) -> String {
+pub(crate) fn host_of(field: &[u8]) -> String {
     let text = String::from_utf8_lossy(field);
     let end = match text.rfind(']') {
         Some(bracket) => bracket + 1,
@@ -306,7 +347,7 @@ mod tests {
 
     fn try_accept(says: &str, step: usize) -> (Result<(), UpgradeError>, String) {
         let mut wire = Script { says: says.into(), step, heard: Vec::new(), guard: Guard::default() };
-        let result = accept(&mut wire, PATH).now_or_never().expect("never pending");
+        let result = accept(&mut wire).now_or_never().expect("never pending");
         (result, String::from_utf8(wire.heard).unwrap())
     }
 

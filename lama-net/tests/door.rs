@@ -13,7 +13,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use lama_net::{GateConfig, Listen, Options};
+use lama_net::{GateConfig, Listen, Options, Site, SiteFile};
 use support::{Host, OnSmol, OnTokio, Raw, Running, port_of};
 
 /// What is long enough for the loop to hang up, and short against every deadline of the node.
@@ -161,6 +161,96 @@ fn a_shutdown_closes_sockets_and_store<H: Host>() {
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
+fn with_site<H: Host>() -> Running<H> {
+    let file = |path: &str, body: String| SiteFile {
+        path: path.into(),
+        content_type: "text/plain",
+        body: body.into(),
+    };
+    let files = [file("/", "the page".into()), file("/big", "0123456789".repeat(100_000))];
+    let site = Site { files: files.into(), headers: "X-Test: yes\r\n", ..Site::default() };
+    Running::<H>::with_site("a@lama.test", site, options())
+}
+
+/// Asks for a file under a name of the port; the whole answer, or nothing.
+fn get(raw: &mut Raw, path: &str, host: &str) -> String {
+    use std::io::Read as _;
+    raw.write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+    let (mut answer, mut buf) = (Vec::new(), [0; 4096]);
+    loop {
+        match raw.0.read(&mut buf) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => answer.extend_from_slice(&buf[..read]),
+        }
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        if body.len() == length.parse::<usize>().unwrap() {
+            break;
+        }
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+fn a_browser_fetches_files_and_speaks_on_one_port<H: Host>() {
+    let node = with_site::<H>();
+    let host = format!("localhost:{}", node.port());
+    let mut raw = Raw::connect(node.port());
+    // One connection, several files.
+    let page = get(&mut raw, "/", &host);
+    assert!(
+        page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n"),
+        "{page}"
+    );
+    assert!(page.contains("\r\nX-Test: yes\r\n") && page.ends_with("\r\n\r\nthe page"), "{page}");
+    assert!(get(&mut raw, "/big", &host).ends_with("0123456789"));
+    assert_eq!(get(&mut raw, "/none", &host), "");
+    // And on another one, with the page's own origin, a WebSocket.
+    let with_origin = |request: String| {
+        let fields = format!("Host: {host}\r\nOrigin: http://{host}\r\n");
+        request.replace("Host: localhost\r\n", &fields)
+    };
+    assert_eq!(Raw::connect(node.port()).upgrade(with_origin), SWITCHING);
+}
+
+fn a_foreign_site_gets_nothing<H: Host>() {
+    let node = with_site::<H>();
+    let port = node.port();
+    for host in ["evil.example", &format!("evil.example:{port}"), "localhost:1", "localhost"] {
+        assert_eq!(get(&mut Raw::connect(port), "/", host), "", "{host}");
+    }
+    for (origin, host) in [
+        ("http://evil.example", format!("localhost:{port}")),
+        ("http://localhost:3000", format!("localhost:{port}")),
+        ("null", format!("localhost:{port}")),
+        // A name on the web that points here: its pages have its origin, and call this port by it.
+        (&*format!("http://evil.example:{port}"), format!("evil.example:{port}")),
+        (&*format!("http://localhost:{port}"), "evil.example".to_owned()),
+    ] {
+        let change = |request: String| {
+            request.replace("Host: localhost\r\n", &format!("Host: {host}\r\nOrigin: {origin}\r\n"))
+        };
+        let mut raw = Raw::connect(port);
+        assert_eq!(raw.upgrade(change), "", "{origin} {host}");
+        assert_eq!(raw.rest(PROMPT), Some(Vec::new()));
+    }
+}
+
+fn files_take_no_place_from_those_who_speak<H: Host>() {
+    let node = with_site::<H>();
+    let host = format!("localhost:{}", node.port());
+    // More than strangers from one source may be, all of them kept open by the browser.
+    let browsers: Vec<Raw> = (0..12)
+        .map(|_| {
+            let mut raw = Raw::connect(node.port());
+            assert!(get(&mut raw, "/", &host).ends_with("the page"));
+            raw
+        })
+        .collect();
+    assert_eq!(Raw::connect(node.port()).upgrade(|request| request), SWITCHING);
+    drop(browsers);
+}
+
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         mod tokio { $(#[test] fn $name() { super::$name::<super::OnTokio>() })+ }
@@ -177,4 +267,7 @@ on_both!(
     connections_come_at_a_rate,
     a_listener_moves_and_comes_back,
     a_shutdown_closes_sockets_and_store,
+    a_browser_fetches_files_and_speaks_on_one_port,
+    a_foreign_site_gets_nothing,
+    files_take_no_place_from_those_who_speak,
 );

@@ -112,7 +112,7 @@ pub fn bind() -> (TcpListener, String) {
 pub async fn accept_one<R: Runtime>(runtime: &R, socket: TcpListener) -> Link<R> {
     let listener = runtime.listener(socket).unwrap();
     let (mut wire, _) = runtime.accept(&listener).await.unwrap();
-    upgrade::accept(&mut wire, upgrade::PATH).await.unwrap();
+    upgrade::accept(&mut wire).await.unwrap();
     Link::new(wire, Role::Server)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lama_core::{Seed, WallTime};
 use lama_identity::{CertBody, Email, InstanceCert, InstanceId, LocalIdentity, PersonId};
-use lama_net::{Events, Handle, NetError, Options, Parts, RelayHome, Storage};
+use lama_net::{Events, Handle, NetError, Options, Parts, RelayHome, Site, Storage};
 use lama_node::{Command, Event, NodeError, Reply};
 use lama_store::{Memory, Opening, Redb, RedbOptions, StorageKey, Store};
 
@@ -102,20 +102,26 @@ impl<H: Host> Running<H> {
         Self::try_start(who, disk, options).unwrap()
     }
 
+    /// With files for browsers at its port, and a store in memory.
+    pub fn with_site(email: &str, site: Site, options: Options) -> Self {
+        let change = |parts: &mut Parts| parts.site = site;
+        Self::try_start_with(&Who::new(email, "desk"), &Disk::Memory, options, change).unwrap()
+    }
+
     /// Reached through relays, with a store in memory.
     pub fn start_behind(who: &Who, options: Options, relays: Vec<RelayHome>) -> Self {
-        Self::try_start_behind(who, &Disk::Memory, options, relays).unwrap()
+        Self::try_start_with(who, &Disk::Memory, options, |parts| parts.relays = relays).unwrap()
     }
 
     pub fn try_start(who: &Who, disk: &Disk, options: Options) -> Result<Self, NetError> {
-        Self::try_start_behind(who, disk, options, Vec::new())
+        Self::try_start_with(who, disk, options, |_| {})
     }
 
-    fn try_start_behind(
+    fn try_start_with(
         who: &Who,
         disk: &Disk,
         options: Options,
-        relays: Vec<RelayHome>,
+        change: impl FnOnce(&mut Parts),
     ) -> Result<Self, NetError> {
         let identity = who.identity();
         let (person, instance) = (identity.person_id(), identity.instance_id());
@@ -128,7 +134,7 @@ impl<H: Host> Running<H> {
             parts.identity.log.clone_from(&who.1);
             parts
         };
-        let parts = match disk {
+        let mut parts = match disk {
             Disk::Memory => {
                 let store = Store::open(Memory::default(), config, &key, seed(), Opening::Normal).unwrap();
                 parts(Box::new(store))
@@ -140,7 +146,8 @@ impl<H: Host> Running<H> {
                 parts(Box::new(Store::open(engine, config, &key, seed(), opening).unwrap()))
             }
         };
-        let (handle, events) = H::start(Parts { relays, ..parts }, options)?;
+        change(&mut parts);
+        let (handle, events) = H::start(parts, options)?;
         let status = |handle: &Handle| H::block_on(handle.command(Command::Status));
         let port = match status(&handle) {
             Ok(Reply::Status(status)) => port_of(&status.listening),
