@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lama_invite::RouteUrl;
 use lama_relay::RelayAddress;
 
+use crate::page::origin;
+
 /// Two instances meet, come to trust each other and keep their data in sync.
 #[derive(Debug, Parser)]
 #[command(name = "lama", version, max_term_width = 110, after_help = AFTER)]
@@ -214,9 +216,23 @@ pub(crate) struct Run {
     /// Be reached through this relay, too, as `lama relay run` prints it; may be repeated, best first
     #[arg(long, value_name = "ADDRESS", value_parser = RelayAddress::parse)]
     pub(crate) relay: Vec<RelayAddress>,
+    #[command(flatten)]
+    pub(crate) web: Web,
     /// End when standard input ends; for a program that starts this one
     #[arg(long, hide = true)]
     pub(crate) while_stdin: bool,
+}
+
+/// What browsers may do at the listener.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Web {
+    /// Serve a page at the listener's port that is an instance of its own in the browser, and print where it is
+    #[arg(long)]
+    pub(crate) web: bool,
+    /// Pages of this site may connect, too, such as https://lama.example of a proxy; may be repeated [default: only
+    /// pages of the listener's own port]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) web_origin: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

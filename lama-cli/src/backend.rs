@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lama_host::control::{Client, Line};
 use lama_host::{DataDir, HostError, Lock};
+use lama_net::Site;
 use lama_relay::RelayAddress;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -41,7 +42,15 @@ impl Backend {
                 // Another command is at work, or an instance that does not serve yet.
                 Err(HostError::InUse(_)) => std::thread::sleep(LOCK_PAUSE),
                 lock => {
-                    return Ok(Self::Local(start(global, &dir, lock?, network, &[], Stop::on_signals())?));
+                    return Ok(Self::Local(start(
+                        global,
+                        &dir,
+                        lock?,
+                        network,
+                        &[],
+                        Site::default(),
+                        Stop::on_signals(),
+                    )?));
                 }
             }
         }
@@ -105,6 +114,7 @@ pub(crate) fn start(
     lock: Lock,
     network: Network,
     relays: &[RelayAddress],
+    site: Site,
     stop: Stop,
 ) -> Result<Running, Failure> {
     let id: Id = identity::id(dir)?;
@@ -112,7 +122,7 @@ pub(crate) fn start(
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
     let (dir, enrolment) = (dir.clone(), keys.enrolment()?);
     let (runtime, relays) = (global.runtime, relays.to_vec());
-    Start { dir, lock, id, identity, storage_key, enrolment, runtime, network, relays, stop }.run()
+    Start { dir, lock, id, identity, storage_key, enrolment, runtime, network, relays, site, stop }.run()
 }
 
 fn remote(

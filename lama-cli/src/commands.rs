@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{args, atrest, backup, demo, identity, relay, render, text};
+use crate::{args, atrest, backup, demo, identity, page, relay, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
@@ -270,8 +270,9 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
     let stop = Stop::on_signals();
     let network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
+    let site = page::site(&run.web)?;
     let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, network, &run.relay, stop.clone())?;
+    let running = backend::start(global, &dir, lock, network, &run.relay, site, stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
@@ -280,6 +281,9 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let mut progress = Progress::new(output);
     let status: api::Status = ask_live(&running.live, Request::Status)?;
     announce(&status, run, output);
+    if run.web.web {
+        announce_page(&running.live, output)?;
+    }
     let (folders, looking) = keeping::start(Arc::clone(&running.live));
     while !stop.is_set() {
         for row in folders.try_iter() {
@@ -338,6 +342,20 @@ fn announce(status: &api::Status, run: &Run, output: Output) {
         n => format!(", registering at {}", text::count(n as u64, "relay")),
     };
     output.note(&format!("running on {}, listening on {urls}{relays}; Ctrl-C stops", status.runtime));
+}
+
+/// Says where the page is. The invitation in the URL is good once: whoever opens it first is the page.
+fn announce_page(live: &crate::live::Live, output: Output) -> Result<(), Failure> {
+    let url = page::url(live, None)?;
+    if output.is_json() {
+        output.json_line(&json!({ "page": { "url": url } }));
+        return Ok(());
+    }
+    let plain = url.split('#').next().unwrap_or_default();
+    output.note(&format!(
+        "the page, for one browser of this machine, within 15 minutes: {url}\nlater, in the same browser: {plain}"
+    ));
+    Ok(())
 }
 
 /// 0: any port; a port: this one, or any if it is taken; none: the usual one.

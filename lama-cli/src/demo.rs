@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use lama_host::control::Server;
 use lama_host::{DataDir, data_dir};
-use lama_net::Listen;
+use lama_net::{Listen, Site};
 use serde_json::Value;
 
 use crate::api::{self, Request};
@@ -68,6 +68,7 @@ pub(crate) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
         backend::lock(&dir)?,
         Network::Online(Listen::Nowhere),
         &[],
+        Site::default(),
         stop.clone(),
     )?;
     say(&format!("{ME} runs (tokio, process {})", std::process::id()));

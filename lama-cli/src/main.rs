@@ -19,6 +19,7 @@ mod identity;
 mod live;
 mod meter;
 mod output;
+mod page;
 mod progress;
 mod relay;
 mod render;

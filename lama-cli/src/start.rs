@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
-use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts};
+use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts, Site};
 use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
@@ -82,6 +82,7 @@ pub(crate) struct Start {
     pub(crate) runtime: RuntimeName,
     pub(crate) network: Network,
     pub(crate) relays: Vec<RelayAddress>,
+    pub(crate) site: Site,
     pub(crate) stop: Stop,
 }
 
@@ -111,6 +112,7 @@ impl Start {
             signer: Box::new(signer),
             storage: Box::new(store),
             relays,
+            site: self.site,
         };
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },
