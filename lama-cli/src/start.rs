@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
-use lama_net::{Events as Stream, Handle, Listen, NetError, Options, Parts, Site};
+use lama_net::{Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Site};
 use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
@@ -113,6 +113,7 @@ impl Start {
             storage: Box::new(store),
             relays,
             site: self.site,
+            dialer: Dialer::default(),
         };
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },

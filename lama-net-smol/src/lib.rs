@@ -24,7 +24,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -38,7 +38,8 @@ use smol::net::TcpStream;
 use smol::{Async, Executor, Timer};
 
 pub use lama_net::{
-    Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer, Storage,
+    Dialer, Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer,
+    Storage,
 };
 
 /// Runs a node on a thread of its own, with an executor of its own. It ends with [`Handle::shutdown`], or when the
@@ -177,11 +178,24 @@ impl Tcp {
 impl Wire for Tcp {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let Self { stream, guard } = self;
-        guard.read(buf, |room| Pin::new(stream).poll_read(cx, room))
+        guard.read(buf, |room| Pin::new(&mut *stream).poll_read(cx, room))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let Self { stream, guard } = self;
+        guard.write(buf, |bytes| Pin::new(&mut *stream).poll_write(cx, bytes))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, guard } = self;
+        ready!(guard.flush(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes)))?;
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, guard } = self;
+        ready!(guard.close(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes)))?;
+        Pin::new(stream).poll_close(cx)
     }
 
     fn guard(&mut self) -> &mut Guard {
@@ -196,16 +210,16 @@ impl AsyncRead for Tcp {
 }
 
 impl AsyncWrite for Tcp {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Wire::poll_write(self.get_mut(), cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Wire::poll_flush(self.get_mut(), cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Wire::poll_close(self.get_mut(), cx)
     }
 }
 

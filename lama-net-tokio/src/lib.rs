@@ -36,7 +36,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use lama_net::{
-    Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer, Storage,
+    Dialer, Events, Handle, Lagged, Listen, NetError, Options, Parts, RelayHandle, RelayParts, Signer,
+    Storage,
 };
 
 /// Runs a node on a thread of its own, with a runtime of its own. It ends with [`Handle::shutdown`], or when the
@@ -173,13 +174,26 @@ impl Wire for Tcp {
         let Self { stream, guard } = self;
         guard.read(buf, |room| {
             let mut room = ReadBuf::new(room);
-            ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
             Poll::Ready(Ok(room.filled().len()))
         })
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let Self { stream, guard } = self;
+        guard.write(buf, |bytes| Pin::new(&mut *stream).poll_write(cx, bytes))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, guard } = self;
+        ready!(guard.flush(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes)))?;
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, guard } = self;
+        ready!(guard.close(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes)))?;
+        Pin::new(stream).poll_shutdown(cx)
     }
 
     fn guard(&mut self) -> &mut Guard {
@@ -196,16 +210,16 @@ impl AsyncRead for Tcp {
 }
 
 impl AsyncWrite for Tcp {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Wire::poll_write(self.get_mut(), cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Wire::poll_flush(self.get_mut(), cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Wire::poll_close(self.get_mut(), cx)
     }
 }
 

@@ -19,7 +19,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use lama_core::{Seed, WallTime};
 use lama_identity::{Cid, Email, LocalIdentity, PersonId};
 use lama_invite::{DialRules, LAMA_BASE, Policy};
-use lama_net::{Events, Handle, Link, Listen, MAX_MESSAGE, Options, Parts, Runtime, dial, upgrade};
+use lama_net::{Dialer, Events, Handle, Link, Listen, MAX_MESSAGE, Options, Parts, Runtime, dial, upgrade};
 use lama_net_tokio::Tokio;
 use lama_node::{Command, Event, Reply};
 use lama_store::{Opening, Redb, RedbOptions, StorageKey, Store};
@@ -61,7 +61,9 @@ fn over_our_link(size: usize) -> Duration {
     });
     on_tokio(async {
         let runtime = Tokio::new();
-        let mut link = dial(&runtime, &url, DialRules::default(), Duration::from_secs(5)).await.unwrap();
+        let mut link = dial(&runtime, &Dialer::default(), &url, DialRules::default(), Duration::from_secs(5))
+            .await
+            .unwrap();
         let message = Bytes::from(vec![7; size]);
         let begun = Instant::now();
         let mut sent = 0;

@@ -14,7 +14,7 @@ use lama_invite::{DialRules, Source};
 use lama_relay::{Client, ClientConfig, ClientInput, ClientOutput, LinkId, RelayAddress};
 
 use crate::config::{Options, RelayHome};
-use crate::dial;
+use crate::dial::{self, Dialer};
 use crate::event_loop::Arrival;
 use crate::gate::{Gate, GateConfig};
 use crate::link::Link;
@@ -49,6 +49,7 @@ pub(crate) struct BehindRelays<R: Runtime> {
     dials: mpsc::UnboundedSender<(Ticket, Option<Link<R>>)>,
     dialled: mpsc::UnboundedReceiver<(Ticket, Option<Link<R>>)>,
     options: Options,
+    dialer: Dialer,
     left: Option<oneshot::Receiver<()>>,
     gate: Gate,
     links: BTreeMap<LinkId, Spare<R>>,
@@ -65,6 +66,7 @@ impl<R: Runtime> BehindRelays<R> {
         relays: Vec<RelayHome>,
         arrivals: mpsc::UnboundedSender<Arrival<R>>,
         options: &Options,
+        dialer: &Dialer,
         left: oneshot::Receiver<()>,
     ) -> Option<Self> {
         let list = relays.iter().map(|home| (home.address.clone(), *home.key.public())).collect();
@@ -82,6 +84,7 @@ impl<R: Runtime> BehindRelays<R> {
             dials,
             dialled,
             options: *options,
+            dialer: dialer.clone(),
             left: Some(left),
             gate: Gate::new(gate),
             links: BTreeMap::new(),
@@ -151,12 +154,13 @@ impl<R: Runtime> BehindRelays<R> {
         let (Some(address), runtime) = (self.addresses.get(home).cloned(), self.runtime.clone()) else {
             return;
         };
-        let (dials, deadline) = (self.dials.clone(), self.options.dial_deadline);
+        let (dials, deadline, dialer) = (self.dials.clone(), self.options.dial_deadline, self.dialer.clone());
         // Its user named this relay: it may be wherever he says.
         let rules = DialRules { lan: true, ..DialRules::default() };
         self.runtime.spawn(async move {
             let link =
-                dial::connect(&runtime, address.url.as_str(), RELAY_SUBPROTOCOL, rules, deadline).await;
+                dial::connect(&runtime, &dialer, address.url.as_str(), RELAY_SUBPROTOCOL, rules, deadline)
+                    .await;
             let _ = dials.unbounded_send((ticket, link.ok()));
         });
     }
@@ -171,8 +175,10 @@ impl<R: Runtime> BehindRelays<R> {
             };
             let id = LinkId(self.next_link);
             self.next_link += 1;
-            self.links.insert(id, Spare { link, closing: None });
-            self.tell(ClientInput::LinkUp { ticket, link: id, exporter: None, seed });
+            let mut spare = Spare { link, closing: None };
+            let exporter = spare.link.exporter();
+            self.links.insert(id, spare);
+            self.tell(ClientInput::LinkUp { ticket, link: id, exporter, seed });
         }
         busy
     }

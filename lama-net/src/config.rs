@@ -6,6 +6,7 @@ use lama_identity::{LocalIdentity, SignSecret, Signature};
 use lama_node::{NodeIdentity, WhichKey};
 use lama_relay::RelayAddress;
 
+use crate::dial::Dialer;
 use crate::gate::GateConfig;
 use crate::listen::Listen;
 use crate::site::Site;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub relays: Vec<RelayHome>,
     /// What browsers find at the port of the listener, and which sites' pages may connect to it.
     pub site: Site,
+    /// How it dials: whose certificates count.
+    pub dialer: Dialer,
 }
 
 /// A relay of this instance's list.
@@ -65,6 +68,7 @@ impl Parts {
             storage: Box::new(storage),
             relays: Vec::new(),
             site: Site::default(),
+            dialer: Dialer::default(),
         }
     }
 }

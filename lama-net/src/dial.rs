@@ -11,7 +11,8 @@ use lama_relay::{Called, Caller, RelayError};
 use tungstenite::protocol::Role;
 
 use crate::link::Link;
-use crate::runtime::{Runtime, within};
+use crate::runtime::{Runtime, Wire, within};
+use crate::tls::{self, TlsClient};
 use crate::upgrade::{self, UpgradeError};
 
 /// How long one address may take to answer, so that a dead family of addresses does not use up the whole time.
@@ -19,17 +20,25 @@ const ONE_ADDRESS: Duration = Duration::from_secs(3);
 /// Addresses of a name that are tried, at most.
 const MAX_ADDRESSES: usize = 8;
 
+/// How connections are opened. Cheap to clone; the default is what the operating system says.
+#[derive(Debug, Clone, Default)]
+pub struct Dialer {
+    /// Whose certificates count where a URL says `wss`.
+    pub tls: TlsClient,
+}
+
 /// Opens a WebSocket to `url` within `deadline`.
 ///
 /// # Errors
 /// Why nobody was reached.
 pub async fn dial<R: Runtime>(
     runtime: &R,
+    dialer: &Dialer,
     url: &str,
     rules: DialRules,
     deadline: Duration,
 ) -> Result<Link<R>, DialError> {
-    connect(runtime, url, upgrade::SUBPROTOCOL, rules, deadline).await
+    connect(runtime, dialer, url, upgrade::SUBPROTOCOL, rules, deadline).await
 }
 
 /// The same along a route: to a relay, and there to whom the route names. `None` is a direct one.
@@ -38,14 +47,15 @@ pub async fn dial<R: Runtime>(
 /// Why nobody was reached.
 pub async fn dial_route<R: Runtime>(
     runtime: &R,
+    dialer: &Dialer,
     url: &str,
     via: Option<&Via>,
     rules: DialRules,
     deadline: Duration,
 ) -> Result<Link<R>, DialError> {
-    let Some(via) = via else { return dial(runtime, url, rules, deadline).await };
+    let Some(via) = via else { return dial(runtime, dialer, url, rules, deadline).await };
     let until = runtime.now().mono + deadline;
-    let mut link = connect(runtime, url, upgrade::RELAY_SUBPROTOCOL, rules, deadline).await?;
+    let mut link = connect(runtime, dialer, url, upgrade::RELAY_SUBPROTOCOL, rules, deadline).await?;
     match within(runtime, until, ring(&mut link, via)).await {
         Some(Ok(())) => Ok(link),
         Some(Err(error)) => {
@@ -76,6 +86,7 @@ async fn ring<R: Runtime>(link: &mut Link<R>, via: &Via) -> Result<(), RelayErro
 /// Opens a WebSocket of a subprotocol.
 pub(crate) async fn connect<R: Runtime>(
     runtime: &R,
+    dialer: &Dialer,
     url: &str,
     subprotocol: &str,
     rules: DialRules,
@@ -85,21 +96,20 @@ pub(crate) async fn connect<R: Runtime>(
         tracing::debug!(%problem, "not an address that can be dialled");
         DialError::NotFound
     })?;
-    if url.is_tls() {
-        tracing::debug!("wss:// is not dialled by this version");
-        return Err(DialError::Tls);
-    }
     let until = runtime.now().mono + deadline;
-    within(runtime, until, open(runtime, &url, subprotocol, rules)).await.unwrap_or(Err(DialError::Timeout))
+    within(runtime, until, open(runtime, dialer, &url, subprotocol, rules))
+        .await
+        .unwrap_or(Err(DialError::Timeout))
 }
 
 async fn open<R: Runtime>(
     runtime: &R,
+    dialer: &Dialer,
     url: &RouteUrl,
     subprotocol: &str,
     rules: DialRules,
 ) -> Result<Link<R>, DialError> {
-    let mut last = DialError::NotFound;
+    let (mut last, mut answered) = (DialError::NotFound, None);
     for address in addresses(runtime, url).await?.into_iter().take(MAX_ADDRESSES) {
         if !rules.allows(classify_ip(address.ip())) {
             last = DialError::NotAllowed;
@@ -109,21 +119,33 @@ async fn open<R: Runtime>(
         match within(runtime, until, runtime.connect(address)).await {
             None => last = DialError::Timeout,
             Some(Err(error)) => last = dial_error(&error),
-            Some(Ok(mut wire)) => {
-                let (authority, path) = split(url);
-                match upgrade::request_for(&mut wire, authority, path, subprotocol).await {
-                    Ok(()) => return Ok(Link::new(wire, Role::Client)),
-                    // Closed at once is what a full or foreign listener does.
-                    Err(error) => {
-                        tracing::debug!(%error, "the upgrade was not granted");
-                        last =
-                            if error == UpgradeError::Lost { DialError::Other } else { DialError::NotLama };
-                    }
-                }
-            }
+            Some(Ok(mut wire)) => match speak(dialer, &mut wire, url, subprotocol).await {
+                Ok(()) => return Ok(Link::new(wire, Role::Client)),
+                Err(error) => answered = Some(error),
+            },
         }
     }
-    Err(last)
+    // What somebody answered says more than that nobody is at the other addresses.
+    Err(answered.unwrap_or(last))
+}
+
+/// From the connection to the WebSocket.
+async fn speak<W: Wire>(
+    dialer: &Dialer,
+    wire: &mut W,
+    url: &RouteUrl,
+    subprotocol: &str,
+) -> Result<(), DialError> {
+    if url.is_tls() {
+        let connection = dialer.tls.connection(url.host()).map_err(DialError::Tls)?;
+        tls::handshake(wire, connection).await.map_err(DialError::Tls)?;
+    }
+    let (authority, path) = split(url);
+    upgrade::request_for(wire, authority, path, subprotocol).await.map_err(|error| {
+        tracing::debug!(%error, "the upgrade was not granted");
+        // Closed at once is what a full or foreign listener does.
+        if error == UpgradeError::Lost { DialError::Other } else { DialError::NotLama }
+    })
 }
 
 /// Where the host is. `localhost` is never looked up: it is this machine, whatever a resolver thinks.

@@ -17,6 +17,7 @@ use lama_node::{
 
 use crate::behind::BehindRelays;
 use crate::config::{Options, Parts, RelayHome, Signer};
+use crate::dial::Dialer;
 use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
 use crate::link::Link;
@@ -77,6 +78,7 @@ pub struct EventLoop<R: Runtime> {
     /// Routes through relays, behind those.
     routes: Vec<String>,
     relays: Vec<RelayHome>,
+    dialer: Dialer,
     /// Dropping it leaves the relays.
     behind: Option<oneshot::Sender<()>>,
     /// What is bound before the first poll.
@@ -144,6 +146,7 @@ pub fn prepare<R: Runtime>(
         urls: Vec::new(),
         routes: Vec::new(),
         relays: parts.relays,
+        dialer: parts.dialer,
         behind: None,
         bound: Some(bound),
         subscribers: vec![subscriber],
@@ -288,7 +291,7 @@ impl<R: Runtime> EventLoop<R> {
     }
 
     fn dial(&mut self, ticket: Ticket, url: String, via: Option<Via>, rules: DialRules) {
-        let runtime = self.runtime.clone();
+        let (runtime, dialer) = (self.runtime.clone(), self.dialer.clone());
         let arrivals = self.door.arrivals.clone();
         let deadline = self.options.dial_deadline;
         if self.options.offline {
@@ -297,7 +300,7 @@ impl<R: Runtime> EventLoop<R> {
             return;
         }
         self.runtime.spawn(async move {
-            let result = dial::dial_route(&runtime, &url, via.as_ref(), rules, deadline).await;
+            let result = dial::dial_route(&runtime, &dialer, &url, via.as_ref(), rules, deadline).await;
             let _ = arrivals.unbounded_send(Arrival::Dialled { ticket, result });
         });
     }
@@ -462,9 +465,8 @@ impl<R: Runtime> EventLoop<R> {
         let (leave, left) = oneshot::channel();
         let (closes, closed) = oneshot::channel();
         let arrivals = self.door.arrivals.clone();
-        let Some(behind) = BehindRelays::new(&self.runtime, relays, arrivals, &self.options, left) else {
-            return self.stop(Err(NetError::NoEntropy));
-        };
+        let behind = BehindRelays::new(&self.runtime, relays, arrivals, &self.options, &self.dialer, left);
+        let Some(behind) = behind else { return self.stop(Err(NetError::NoEntropy)) };
         self.behind = Some(leave);
         self.closing.push(closed);
         self.runtime.spawn(async move {

@@ -5,11 +5,15 @@
 //! first, refuses a claim above the limit of the moment before the crate sees it, and never reads beyond the end
 //! of a frame. So the limit may change from one frame to the next, and at the end of any frame nothing is
 //! buffered, so that the socket can be put under a crate's stream with other settings.
+//!
+//! Where a route says `wss`, TLS lies below the guard again: all that passes here is what was meant.
 
 use std::io;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
+
+use crate::tls::Tls;
 
 /// What a control frame may carry (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
@@ -57,6 +61,8 @@ pub struct Guard {
     have: usize,
     remaining: u64,
     early: Bytes,
+    /// Between here and the socket.
+    tls: Option<Box<Tls>>,
 }
 
 impl Guard {
@@ -82,6 +88,53 @@ impl Guard {
         self.early = early;
     }
 
+    /// From now on everything goes through TLS.
+    pub(crate) fn encrypt(&mut self, tls: Box<Tls>) {
+        self.tls = Some(tls);
+    }
+
+    /// What only the two ends of the TLS connection know; `None` without one.
+    pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
+        self.tls.as_ref().and_then(|tls| tls.exporter())
+    }
+
+    /// Writes some of `buf` through `socket`. An adapter's write calls nothing else.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub fn write(
+        &mut self,
+        buf: &[u8],
+        mut socket: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.tls {
+            Some(tls) => tls.write(buf, &mut socket),
+            None => socket(buf),
+        }
+    }
+
+    /// Hands all that was written to `socket`. An adapter's flush calls it before it flushes the socket itself.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub fn flush(
+        &mut self,
+        mut socket: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        self.tls.as_mut().map_or(Poll::Ready(Ok(())), |tls| tls.flush(&mut socket))
+    }
+
+    /// Says goodbye where there is a word for it. An adapter's close calls it before it closes the socket itself.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub fn close(
+        &mut self,
+        mut socket: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        self.tls.as_mut().map_or(Poll::Ready(Ok(())), |tls| tls.close(&mut socket))
+    }
+
     /// Reads into `buf` through `socket`, as far as the guard allows. An adapter's read calls nothing else.
     ///
     /// # Errors
@@ -89,12 +142,16 @@ impl Guard {
     pub fn read(
         &mut self,
         buf: &mut [u8],
-        socket: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+        mut socket: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let room = self.wanted().min(buf.len());
         let Some(buf) = buf.get_mut(..room) else { return Poll::Ready(Ok(0)) };
         let read = if self.early.is_empty() {
-            match socket(buf) {
+            let read = match &mut self.tls {
+                Some(tls) => tls.read(buf, &mut socket),
+                None => socket(buf),
+            };
+            match read {
                 Poll::Ready(Ok(read)) => read,
                 other => return other,
             }

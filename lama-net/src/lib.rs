@@ -3,7 +3,7 @@
 //! This crate decides how bytes, time, entropy, signatures and storage reach a node: WebSockets bounded from the
 //! first byte, a store on a thread of its own with one commit for all that waits, and a [`Handle`] for
 //! applications. It refuses to know any rule of the protocol, and any runtime: `lama-net-tokio` and `lama-net-smol`
-//! implement [`Runtime`] in some 200 lines each.
+//! implement [`Runtime`] in some 200 lines each. TLS for `wss` is here, once for both.
 //!
 //! One pass of the loop: local outputs, due timers, finished jobs, new links, calls of applications; then each link
 //! on which something happened has a turn: frames out while it has room, frames in while the node wants them, a
@@ -43,11 +43,12 @@ mod relay;
 mod runtime;
 mod site;
 mod storage;
+mod tls;
 pub mod upgrade;
 mod wake;
 
 pub use config::{Options, Parts, RelayHome, Signer};
-pub use dial::{dial, dial_route};
+pub use dial::{Dialer, dial, dial_route};
 pub use error::NetError;
 pub use event_loop::{EventLoop, prepare};
 pub use gate::GateConfig;
@@ -59,3 +60,4 @@ pub use relay::{RelayHandle, RelayLoop, RelayParts, prepare_relay};
 pub use runtime::{Alarm, Runtime, Wire};
 pub use site::{Site, SiteFile};
 pub use storage::Storage;
+pub use tls::{CertificateFault, TlsClient, TlsFilesError, TlsServer, inspect_certificate};

@@ -49,6 +49,11 @@ impl<R: Runtime> Link<R> {
         Self { socket, role, small: true, moved: 0, unflushed: false }
     }
 
+    /// What only the two ends of its TLS connection know; `None`: it goes without TLS.
+    pub(crate) fn exporter(&mut self) -> Option<[u8; 32]> {
+        self.socket.as_mut().and_then(|socket| R::wire(socket).guard().exporter())
+    }
+
     /// Whether another message can be sent.
     ///
     /// # Errors

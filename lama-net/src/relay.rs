@@ -19,8 +19,9 @@ use tungstenite::protocol::Role;
 
 use crate::gate::{Gate, GateConfig, Permit};
 use crate::link::Link;
-use crate::runtime::{Alarm as _, Runtime, within};
-use crate::upgrade::{self, Asked, Open, RELAY_SUBPROTOCOL};
+use crate::runtime::{Alarm as _, Runtime, Wire as _, within};
+use crate::tls::TlsServer;
+use crate::upgrade::{self, Asked, Open, RELAY_SUBPROTOCOL, UpgradeError};
 use crate::wake::{LinkWaker, Woken};
 
 const PASSES: usize = 32;
@@ -41,6 +42,8 @@ pub struct RelayParts {
     pub hosts: Vec<String>,
     /// Bound listeners, set to non-blocking.
     pub listeners: Vec<TcpListener>,
+    /// Its certificate; `None`: it is spoken to without TLS, or TLS ends at a proxy before it.
+    pub tls: Option<TlsServer>,
     /// How many strangers may knock: 64 at a time from one address block, for many instances may live behind one.
     pub gate: GateConfig,
     /// From the accepted socket to the open WebSocket: 5 s.
@@ -61,7 +64,8 @@ impl RelayParts {
             ..GateConfig::default()
         };
         let (upgrade_deadline, linger) = (Duration::from_secs(5), Duration::from_secs(2));
-        Self { config: Config::default(), key, hosts, listeners, gate, upgrade_deadline, linger }
+        let config = Config::default();
+        Self { config, key, hosts, listeners, tls: None, gate, upgrade_deadline, linger }
     }
 }
 
@@ -146,6 +150,7 @@ pub fn prepare_relay<R: Runtime>(runtime: R, parts: RelayParts) -> (RelayHandle<
     let door = Door {
         runtime: runtime.clone(),
         gate: Gate::new(parts.gate),
+        tls: parts.tls,
         handle: handle.clone(),
         deadline: parts.upgrade_deadline,
     };
@@ -271,17 +276,17 @@ impl<R: Runtime> RelayLoop<R> {
         true
     }
 
-    fn link_up(&mut self, link: Link<R>, permit: Permit, host: String) {
+    fn link_up(&mut self, mut link: Link<R>, permit: Permit, host: String) {
         // Without entropy there is no fresh nonce: the link is dropped.
         let Ok(seed) = self.runtime.entropy() else { return };
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let (waker, flag) = self.woken.waker(WakeId(id.0));
-        let source = permit.source();
+        let (source, exporter) = (permit.source(), link.exporter());
         let mut peer = Peer { link, waker, flag, queued: false, closing: None, permit: Some(permit) };
         queue(&mut peer, id, &mut self.turn);
         self.links.insert(id, peer);
-        self.tell(ServerInput::LinkUp { link: id, source, host, exporter: None, seed });
+        self.tell(ServerInput::LinkUp { link: id, source, host, exporter, seed });
     }
 
     fn serve(&mut self) -> bool {
@@ -408,14 +413,15 @@ fn serve_link<R: Runtime>(peer: &mut Peer<R>, id: LinkId, server: &mut Server, r
 struct Door<R: Runtime> {
     runtime: R,
     gate: Gate,
+    tls: Option<TlsServer>,
     handle: RelayHandle<R>,
     deadline: Duration,
 }
 
 impl<R: Runtime> Clone for Door<R> {
     fn clone(&self) -> Self {
-        let (runtime, gate) = (self.runtime.clone(), self.gate.clone());
-        Self { runtime, gate, handle: self.handle.clone(), deadline: self.deadline }
+        let (runtime, gate, tls) = (self.runtime.clone(), self.gate.clone(), self.tls.clone());
+        Self { runtime, gate, tls, handle: self.handle.clone(), deadline: self.deadline }
     }
 }
 
@@ -452,8 +458,7 @@ impl<R: Runtime> Door<R> {
         let door = self.clone();
         self.runtime.spawn(async move {
             let until = now + door.deadline;
-            let counter = Open { subprotocol: RELAY_SUBPROTOCOL, pages: PAGES };
-            match within(&door.runtime, until, upgrade::receive(&mut wire, &counter)).await {
+            match within(&door.runtime, until, door.receive(&mut wire)).await {
                 Some(Ok(Asked::WebSocket { host })) => {
                     let link = Link::new(wire, Role::Server);
                     let _ = door.handle.calls.unbounded_send(Call::Accepted { link, permit, host });
@@ -468,6 +473,14 @@ impl<R: Runtime> Door<R> {
         });
     }
 
+    /// TLS where it ends here, then the request.
+    async fn receive(&self, wire: &mut R::Wire) -> Result<Asked, UpgradeError> {
+        if let Some(tls) = &self.tls {
+            tls.accept(wire).await.map_err(|_| UpgradeError::Lost)?;
+        }
+        upgrade::receive(wire, &Open { subprotocol: RELAY_SUBPROTOCOL, pages: PAGES }).await
+    }
+
     async fn answer(&self, wire: &mut R::Wire, page: &str) {
         let Some(stats) = self.handle.stats().await else { return };
         let (kind, body) = match page {
@@ -480,7 +493,9 @@ impl<R: Runtime> Door<R> {
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
-        let _ = upgrade::write_all(wire, answer.as_bytes()).await;
+        if upgrade::write_all(wire, answer.as_bytes()).await.is_ok() {
+            let _ = std::future::poll_fn(|cx| wire.poll_close(cx)).await;
+        }
     }
 }
 

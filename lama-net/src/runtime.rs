@@ -71,7 +71,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn wire(socket: &mut Self::WebSocket) -> &mut Self::Wire;
 }
 
-/// A TCP connection. Reads go through its guard ([`Guard::read`]).
+/// A TCP connection. Everything goes through its guard ([`Guard::read`], [`Guard::write`], [`Guard::flush`], [`Guard::close`]).
 pub trait Wire: Send + Unpin + 'static {
     /// Reads some bytes; none at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
@@ -79,7 +79,13 @@ pub trait Wire: Send + Unpin + 'static {
     /// Writes some bytes.
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// What watches the reads.
+    /// Hands all that was written to the operating system.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Says that nothing more is written.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// What all bytes go through, both ways.
     fn guard(&mut self) -> &mut Guard;
 }
 

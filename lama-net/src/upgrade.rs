@@ -305,6 +305,7 @@ pub(crate) async fn write_all<W: Wire>(wire: &mut W, mut bytes: &[u8]) -> Result
         }
         bytes = bytes.get(written..).unwrap_or_default();
     }
+    poll_fn(|cx| wire.poll_flush(cx)).await?;
     Ok(())
 }
 
@@ -335,6 +336,12 @@ mod tests {
         fn poll_write(&mut self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
             self.heard.extend_from_slice(buf);
             Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
         }
         fn guard(&mut self) -> &mut Guard {
             &mut self.guard

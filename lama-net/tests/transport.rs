@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use lama_invite::DialRules;
-use lama_net::{Link, MAX_MESSAGE, Runtime, dial};
+use lama_net::{Dialer, Link, MAX_MESSAGE, Runtime, dial};
 use lama_node::{DialError, LinkCause};
 use support::{Host, accept_one, aside, bind};
 
@@ -50,7 +50,7 @@ where
         })
     });
     B::block_on(async {
-        let link = dial(&B::runtime(), &url, DialRules::default(), SOON).await.unwrap();
+        let link = dial(&B::runtime(), &Dialer::default(), &url, DialRules::default(), SOON).await.unwrap();
         client(link).await;
     });
     serving.join().unwrap()
@@ -167,14 +167,17 @@ fn both_ends_write_at_once_without_standing_still<A: Host, B: Host>() {
 fn a_dial_says_why_nobody_was_reached<A: Host, B: Host>() {
     let try_dial = |url: String| {
         B::block_on(async move {
-            dial(&B::runtime(), &url, DialRules::default(), SOON).await.map(drop).unwrap_err()
+            dial(&B::runtime(), &Dialer::default(), &url, DialRules::default(), SOON)
+                .await
+                .map(drop)
+                .unwrap_err()
         })
     };
     let (socket, url) = bind();
     drop(socket);
     assert_eq!(try_dial(url), DialError::Refused);
     assert_eq!(try_dial("ws://10.1.2.3:1".into()), DialError::NotAllowed);
-    assert_eq!(try_dial("wss://localhost:1".into()), DialError::Tls);
+    assert_eq!(try_dial("wss://localhost:1".into()), DialError::Refused);
     // Something that speaks, but not this.
     let (socket, url) = bind();
     socket.set_nonblocking(false).unwrap();
@@ -189,7 +192,9 @@ fn a_dial_says_why_nobody_was_reached<A: Host, B: Host>() {
     // Something that says nothing at all.
     let (_socket, url) = bind();
     let waited = B::block_on(async move {
-        dial(&B::runtime(), &url, DialRules::default(), Duration::from_millis(300)).await.map(drop)
+        dial(&B::runtime(), &Dialer::default(), &url, DialRules::default(), Duration::from_millis(300))
+            .await
+            .map(drop)
     });
     assert_eq!(waited, Err(DialError::Timeout));
 }
@@ -198,7 +203,9 @@ fn localhost_is_this_machine<A: Host, B: Host>() {
     let (socket, url) = bind();
     let url = url.replace("127.0.0.1", "localhost");
     let serving = aside(move || A::block_on(async { drop(accept_one(&A::runtime(), socket).await) }));
-    B::block_on(async { drop(dial(&B::runtime(), &url, DialRules::default(), SOON).await.unwrap()) });
+    B::block_on(async {
+        drop(dial(&B::runtime(), &Dialer::default(), &url, DialRules::default(), SOON).await.unwrap())
+    });
     serving.join().unwrap();
 }
 

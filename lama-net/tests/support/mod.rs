@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, unused_imports)] // No test program needs all of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod authority;
 mod proxy;
+pub mod relay;
 mod running;
 
 use std::future::Future;

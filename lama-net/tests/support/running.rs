@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lama_core::{Seed, WallTime};
 use lama_identity::{CertBody, Email, InstanceCert, InstanceId, LocalIdentity, PersonId};
-use lama_net::{Events, Handle, NetError, Options, Parts, RelayHome, Site, Storage};
+use lama_net::{Dialer, Events, Handle, NetError, Options, Parts, RelayHome, Site, Storage};
 use lama_node::{Command, Event, NodeError, Reply};
 use lama_store::{Memory, Opening, Redb, RedbOptions, StorageKey, Store};
 
@@ -110,7 +110,13 @@ impl<H: Host> Running<H> {
 
     /// Reached through relays, with a store in memory.
     pub fn start_behind(who: &Who, options: Options, relays: Vec<RelayHome>) -> Self {
-        Self::try_start_with(who, &Disk::Memory, options, |parts| parts.relays = relays).unwrap()
+        Self::start_dialing(who, options, relays, Dialer::default())
+    }
+
+    /// The same with its own way of dialling.
+    pub fn start_dialing(who: &Who, options: Options, relays: Vec<RelayHome>, dialer: Dialer) -> Self {
+        let change = |parts: &mut Parts| (parts.relays, parts.dialer) = (relays, dialer);
+        Self::try_start_with(who, &Disk::Memory, options, change).unwrap()
     }
 
     pub fn try_start(who: &Who, disk: &Disk, options: Options) -> Result<Self, NetError> {

@@ -77,8 +77,8 @@ pub enum DialError {
     Unreachable,
     /// No answer in time.
     Timeout,
-    /// The TLS certificate is not valid.
-    Tls,
+    /// There is no TLS connection.
+    Tls(TlsFault),
     /// Something listens there that does not speak `lama.1` over WebSocket.
     NotLama,
     /// The name leads to an address that [`Output::Dial::rules`] forbid.
@@ -98,12 +98,64 @@ impl fmt::Display for DialError {
             Self::NotFound => "the name has no address",
             Self::Unreachable => "there is no way to that host",
             Self::Timeout => "nothing answered in time",
-            Self::Tls => "the server's TLS certificate is not valid",
+            Self::Tls(fault) => return fault.fmt(f),
             Self::NotLama => "what listens there does not speak LAMA",
             Self::NotAllowed => "the address lies in a network that is not dialled unasked",
             Self::Unavailable => "the relay is there, but the other side is not connected to it now",
             Self::Relay => "the relay has another key than the route names, or does not keep to the rules",
             Self::Other => "the connection could not be opened",
+        })
+    }
+}
+
+/// Why a TLS connection did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// Nobody whom this system trusts has signed the certificate.
+    UnknownIssuer,
+    /// The certificate was valid once.
+    Expired,
+    /// The certificate will be valid later.
+    NotYetValid,
+    /// The certificate is for another name.
+    WrongName,
+    /// Its issuer has revoked the certificate.
+    Revoked,
+    /// The certificate cannot be read, or breaks a rule for such ones.
+    BadCertificate,
+    /// What answers there does not speak TLS.
+    NotTls,
+    /// The other end and this one found no way to speak.
+    Refused,
+    /// The connection ended before it was one.
+    Lost,
+    /// This system has no certificates that it trusts.
+    NoRoots,
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIssuer => {
+                "nobody whom this system trusts has signed the server's TLS certificate, so it may be an impostor's; if the \
+                 server has a certificate authority of its own, add that to those that the system trusts"
+            }
+            Self::Expired => {
+                "the server's TLS certificate has expired; its operator has to renew it, unless the clock here is wrong"
+            }
+            Self::NotYetValid => "the server's TLS certificate is not valid yet; check the clock of this machine",
+            Self::WrongName => {
+                "the server's TLS certificate is for another name; check the address, or ask its operator"
+            }
+            Self::Revoked => "the server's TLS certificate was revoked; its operator has to get another one",
+            Self::BadCertificate => "the server's TLS certificate breaks the rules for such ones; tell its operator",
+            Self::NotTls => "what answers there does not speak TLS; perhaps the address should begin with ws://",
+            Self::Refused => "the server refused the TLS connection, or speaks no version of TLS that is known here",
+            Self::Lost => "the connection ended before TLS was agreed on; try again, and check what lies in between",
+            Self::NoRoots => {
+                "this system has no certificates that it trusts; install them (on Linux often the package ca-certificates)"
+            }
         })
     }
 }
