@@ -50,8 +50,8 @@
 //! Where no cursor counts, where both logs have grown long, and where two sets are found different though
 //! everything was exchanged, both ends find out first what either lacks: [`recon`] computes, the machine's rounds
 //! decide who says what. A host that keeps a sketch of its view ([`Chum::with_past`]) has its cells go out along with
-//! HELLO where that is of use, and no one reads a whole log for a small difference. What is found is sent in the
-//! order of the log like anything else. Not yet: objects that leave before every range is read.
+//! HELLO where that is of use, and no one reads a whole log for a small difference. What is found leaves as
+//! soon as its range has been read, if it links to nothing; the rest follows in the order of the log.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -64,6 +64,7 @@ pub mod blob;
 mod config;
 mod error;
 mod fingerprint;
+mod found;
 mod incoming;
 mod lane;
 mod machine;

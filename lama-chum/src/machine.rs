@@ -137,7 +137,7 @@ impl Chum {
                 }
                 if let Some((seqs, upto)) = self.news.found(&seqs, next)? {
                     self.relay.release_all(upto);
-                    self.outgoing.pick(seqs, upto);
+                    self.outgoing.found_all(seqs, upto);
                 }
             }
             Input::Imported { ticket, outcome } => self.imported(ticket, outcome)?,
@@ -228,7 +228,7 @@ impl Chum {
         if reconciles(&ours, &theirs) {
             self.outgoing.hold();
             if self.reconcile.begin(0) {
-                self.outgoing.begin(Positions::all(0), 0);
+                self.outgoing.begin_round();
             }
         } else {
             self.reconcile.skip();
@@ -282,7 +282,7 @@ impl Chum {
         let picks = match self.reconcile.ids(ids, next)? {
             Scanned::Part => None,
             Scanned::Said => {
-                self.outgoing.begin(Positions::all(0), 0);
+                self.outgoing.begin_round();
                 if self.reconcile.is_repeated() {
                     self.agreement.begin_again();
                 }
@@ -316,13 +316,12 @@ impl Chum {
     /// Reconciliation has found what the peer lacks.
     fn pick(&mut self, picks: Option<Picks>) {
         match picks {
-            Some(Picks::All { mut seqs, upto }) => {
-                seqs.sort_unstable();
-                seqs.dedup();
-                self.send(seqs, upto);
+            Some(Picks::All { seqs, upto }) => self.send(seqs, upto),
+            Some(Picks::Early { seqs, upto }) => {
+                self.relay.release_all(upto);
+                self.outgoing.found_some(seqs);
             }
-            // They come once more with all.
-            Some(Picks::Early(_)) | None => {}
+            None => {}
         }
     }
 
@@ -330,7 +329,7 @@ impl Chum {
     fn send(&mut self, seqs: Vec<u64>, upto: u64) {
         if let Some((seqs, upto)) = self.news.join(seqs, upto) {
             self.relay.release_all(upto);
-            self.outgoing.pick(seqs, upto);
+            self.outgoing.found_all(seqs, upto);
         }
     }
 

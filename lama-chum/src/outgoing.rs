@@ -11,12 +11,10 @@ use bytes::{Bytes, BytesMut};
 use lama_core::Ticket;
 use lama_identity::Cid;
 
+use crate::found::Found;
 use crate::lane::{Ahead, LANES, Lane, Lanes, Positions};
 use crate::wire::{self, Label, MAX_GONE, MAX_MESSAGE, OBJECTS_HEADER, ObjectsWriter, framed_len, gone_len};
 use crate::{ChumError, Config, Entry, MAX_OBJECT};
-
-/// Entries asked for in one fetch, at most.
-const FETCH: usize = 1_024;
 
 /// One message that is not acknowledged.
 #[derive(Debug, Clone, Copy)]
@@ -101,9 +99,8 @@ pub(crate) struct Outgoing {
     whole_upto: u64,
     /// Nothing is read or sent: what the peer lacks is being found out.
     held: bool,
-    /// Entries to send that reconciliation found, and the end of their snapshot: what follows it is scanned.
-    picks: VecDeque<u64>,
-    picks_upto: u64,
+    /// What reconciliation found, sent with positions of its own; the log is scanned from the end of its snapshot on.
+    found: Found,
     /// What is acknowledged beyond [`Outgoing::settled`].
     ahead: Ahead,
     /// Objects ever sent, and what of them is acknowledged.
@@ -125,6 +122,13 @@ impl Outgoing {
         self.last_object = from.whole();
         self.ahead = Ahead::default();
         self.whole_upto = whole_upto;
+        self.found = Found::default();
+    }
+
+    /// Begins with what reconciliation is going to find.
+    pub(crate) fn begin_round(&mut self) {
+        self.begin(Positions::all(0), 0);
+        self.found = Found::begin();
     }
 
     /// Stops reading and sending. What was read and not sent will be read again.
@@ -134,7 +138,7 @@ impl Outgoing {
             queue.entries.clear();
             queue.bytes = 0;
         }
-        self.picks.clear();
+        self.found = Found::default();
     }
 
     /// Whether nothing is being read, and everything that was sent is acknowledged.
@@ -142,21 +146,22 @@ impl Outgoing {
         self.scan.is_none() && self.lanes.iter().all(|queue| queue.flight.is_empty())
     }
 
-    /// Sends these entries, ascending, then the log after `upto`.
-    pub(crate) fn pick(&mut self, seqs: Vec<u64>, upto: u64) {
+    /// Sends these entries, as far as they link to nothing.
+    pub(crate) fn found_some(&mut self, seqs: Vec<u64>) {
+        self.found.some(seqs);
+    }
+
+    /// Sends these entries, as far as they were not sent yet, then the log after `upto`.
+    pub(crate) fn found_all(&mut self, seqs: Vec<u64>, upto: u64) {
         self.held = false;
-        self.picks = seqs.into();
-        self.picks_upto = upto;
-        if self.picks.is_empty() {
-            self.looked_at(Lanes::ALL, upto);
-        }
+        self.found.all(seqs, upto);
+        self.looked_at(Lanes::ALL, self.found.looked_at());
     }
 
     /// The entries to fetch next, if any.
-    pub(crate) fn next_fetch(&self, config: &Config) -> Option<Vec<u64>> {
+    pub(crate) fn next_fetch(&mut self, config: &Config) -> Option<Vec<u64>> {
         let room = self.lanes.iter().all(|queue| queue.bytes < config.page_bytes);
-        let wanted = !self.held && self.scan.is_none() && room && !self.picks.is_empty();
-        wanted.then(|| self.picks.iter().copied().take(FETCH).collect())
+        if room && self.scan.is_none() { self.found.next_fetch() } else { None }
     }
 
     /// Where the session's sending began.
@@ -207,7 +212,7 @@ impl Outgoing {
     /// being sent. The first lane that has room is looked after, and those behind it as far as they stand at the
     /// same place: as long as nothing is overtaken that is one scan for all.
     pub(crate) fn next_scan(&self, head: u64, config: &Config) -> Option<Wanted> {
-        if self.scan.is_some() || self.held || !self.picks.is_empty() {
+        if self.scan.is_some() || self.held || !self.found.is_read() {
             return None;
         }
         let room = |queue: &Queue| queue.scanned < head && queue.bytes < config.page_bytes;
@@ -238,11 +243,11 @@ impl Outgoing {
     /// Takes a page of a log that ends at `head`.
     pub(crate) fn page(&mut self, entries: Vec<Entry>, next: u64, head: u64) -> Result<(), ChumError> {
         let Some(Scan { after, lanes, .. }) = self.scan.take() else { return Err(ChumError::PageOutOfOrder) };
+        if self.found.is_fetching() {
+            return self.fetched(entries, next);
+        }
         if self.held {
             return Ok(());
-        }
-        if !self.picks.is_empty() {
-            return self.fetched(entries, after, next);
         }
         // No way forward though the log goes on: the next scan would be the same one again, for ever.
         if next < after || (next == after && after < head) || next > head {
@@ -289,22 +294,11 @@ impl Outgoing {
     }
 
     /// Takes entries that reconciliation found, up to `next`.
-    fn fetched(&mut self, entries: Vec<Entry>, after: u64, next: u64) -> Result<(), ChumError> {
-        let before = self.picks.len();
-        let mut last = after;
-        for entry in entries {
-            while self.picks.pop_front_if(|pick| *pick < entry.seq).is_some() {}
-            if entry.seq <= last || self.picks.pop_front_if(|pick| *pick == entry.seq).is_none() {
-                return Err(ChumError::PageOutOfOrder);
-            }
-            last = entry.seq;
+    fn fetched(&mut self, entries: Vec<Entry>, next: u64) -> Result<(), ChumError> {
+        for entry in self.found.fetched(entries, next)? {
             self.queue(entry)?;
         }
-        while self.picks.pop_front_if(|pick| *pick <= next).is_some() {}
-        if last > next || self.picks.len() == before {
-            return Err(ChumError::PageOutOfOrder);
-        }
-        self.looked_at(Lanes::ALL, if self.picks.is_empty() { self.picks_upto } else { next });
+        self.looked_at(Lanes::ALL, self.found.looked_at());
         Ok(())
     }
 
@@ -339,9 +333,6 @@ impl Outgoing {
 
     /// Writes one message if there is an object to send and credit for it. What others wrote is sent up to `released`.
     pub(crate) fn write(&mut self, head: u64, released: u64, config: &Config, out: &mut BytesMut) -> bool {
-        if self.held {
-            return false;
-        }
         // Up to here nothing of the lanes before is left.
         let mut limit = u64::MAX;
         for lane in Lane::ALL {
@@ -478,7 +469,8 @@ impl Outgoing {
                 self.ahead.add(flight.from, flight.objects as u64);
             }
         }
-        Ok(self.acked != before)
+        // Of what was found, a position says nothing of the log before all of it is there.
+        Ok(self.acked != before && self.found.is_of_log(self.acked.whole()))
     }
 
     /// How far the peer holds our log durably.

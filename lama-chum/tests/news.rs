@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::pair::Pair;
+use common::pair::{Pair, Step};
 use common::view::View;
 use common::{objects, tight};
-use lama_chum::wire::HELLO_LEN;
+use lama_chum::wire::{self, HELLO_LEN};
 use lama_chum::{Config, Cursor};
 use lama_identity::Cid;
 
@@ -71,4 +71,31 @@ fn it_is_told_with_what_reconciliation_finds() {
         let ([a, b], _) = session(a, b, 5, Config::default());
         assert!(is_told(&b, &ids[7]) && is_told(&a, &ids[9]));
     }
+}
+
+/// While ranges are still being told, objects of those before are acknowledged already, by their place in the order of
+/// sending. That is no place in the log: what was deleted at a lower number is told all the same.
+#[test]
+fn what_is_acknowledged_of_a_round_says_nothing_of_news() {
+    let ([mut a, mut b], ids) = acquainted(6, Config::default());
+    a.delete(ids[7], false);
+    let news = a.head.seq;
+    a.share(objects("here", 20_000, 0));
+    b.share(objects("there", 17_000, 0));
+    (b.head.epoch, b.cursor) = ([9; 8], Cursor::default());
+    let mut pair = Pair::new(Config::default(), a, b, 1, 6);
+    // The second list leaves when nothing else is left to do: behind the acknowledgement of what the first one told.
+    let first = |side| [Step::Poll(side), Step::Execute(side), Step::Deliver(side)];
+    let order = [first(0), first(1)].concat();
+    let mut acked = 0;
+    while order.iter().chain(&[Step::Frame(0), Step::Frame(1)]).any(|step| pair.step(*step).unwrap()) {
+        let lists = pair.sides[1].kinds[usize::from(wire::LIST)];
+        if lists == 1 {
+            acked = pair.sides[0].chum.progress().sent.objects;
+        }
+    }
+    pair.assert_in_sync();
+    assert_eq!(pair.sides[1].kinds[usize::from(wire::LIST)], 2);
+    assert!(acked > news, "{acked} acknowledged between the lists");
+    assert!(is_told(&pair.sides[1].view, &ids[7]));
 }

@@ -3,8 +3,10 @@
 
 mod common;
 
-use bytes::Bytes;
-use common::pair::Pair;
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use common::pair::{Pair, Step};
 use common::view::View;
 use common::{Rng, objects, tight};
 use lama_chum::{Config, Cursor, Event, Positions, wire};
@@ -200,12 +202,104 @@ fn a_large_difference_takes_less_than_22_bytes_each() {
     let shared = many() * 4;
     let d = shared / 10;
     let [a, b] = views(shared, d / 2, d / 2);
+    let logs = [a.log.len(), b.log.len()];
     let mut pair = Pair::new(Config::default(), a, b, 1 << 24, 1);
-    while pair.flight() {}
+    let cells =
+        |pair: &Pair| pair.sides.iter().map(|side| side.kind_bytes[usize::from(wire::CELLS)]).sum::<usize>();
+    let mut at_first = None;
+    while pair.flight() {
+        if (0..2).any(|side| pair.sides[side].view.log.len() > logs[side]) {
+            at_first.get_or_insert(cells(&pair));
+        }
+    }
     pair.assert_in_sync();
+    assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+    // The first objects come after the cells of one range of many.
+    let part = at_first.unwrap() as f64 / cells(&pair) as f64;
+    println!("the first objects came after {:.1} % of the cells", part * 100.0);
+    assert!(part < if d >= 100_000 { 0.012 } else { 0.17 }, "{part}");
     let each = overhead(&pair, size("a", d / 2) + size("b", d / 2)) as f64 / d as f64;
     println!("{d} of {shared}: {each:.1} bytes for each difference");
     assert!(each < 22.0, "{each}");
+}
+
+/// Objects that link to others, among thousands that are found range by range: the views look that no link is missing.
+#[test]
+fn what_is_found_early_links_to_nothing_that_comes_later() {
+    let mut views = [("a", View::new(1)), ("b", View::new(2))].map(|(author, mut view)| {
+        view.share(objects("shared", 38_000, 0));
+        let mut own: Vec<(Cid, Bytes)> = Vec::new();
+        for n in 0..2_200 {
+            let parts: Vec<Cid> = own.iter().rev().take(n % 3).map(|(id, _)| *id).collect();
+            own.push(common::object_with(author, n as u64, 0, &parts));
+        }
+        view.share(own);
+        view
+    });
+    // Some that both have, one of them as deleted.
+    let id = views[0].log[40_000].0;
+    views[0].delete(id, false);
+    views[0].strict = false;
+    let [a, b] = views;
+    let mut pair = Pair::new(Config::default(), a, b, 60_000, 5);
+    pair.settle().unwrap();
+    assert_eq!(pair.sides[1].view.members, pair.sides[0].view.members);
+    let kinds = |kind: u8| pair.sides.iter().map(|side| side.kinds[usize::from(kind)]).sum::<usize>();
+    assert!(kinds(wire::GOAL) == 1 && kinds(wire::WANT) > 2, "in several ranges");
+}
+
+/// When a message left, in milliseconds, and its first byte.
+type Left = (u64, u8);
+
+/// Runs a session over a link that carries so many bytes a millisecond each way and takes its time for each. Gives what
+/// left when, on either side.
+fn over_a_link(pair: &mut Pair, bytes_per_ms: usize, delay: u64) -> Vec<Left> {
+    let (mut left, mut free_at, mut idle) = (Vec::new(), [0_u64; 2], 0);
+    let mut under_way: [VecDeque<(u64, Bytes)>; 2] = Default::default();
+    for now in 0.. {
+        pair.steps = now;
+        let mut moved = under_way.iter().any(|messages| !messages.is_empty());
+        for side in 0..2 {
+            while under_way[side].front().is_some_and(|(due, _)| *due <= now) {
+                let (_, message) = under_way[side].pop_front().unwrap();
+                pair.sides[side].inbox_bytes += message.len();
+                pair.sides[side].inbox.push_back(message);
+            }
+            let steps = [Step::Deliver(side), Step::Poll(side), Step::Execute(side)];
+            while steps.iter().any(|step| pair.step(*step).unwrap()) {
+                moved = true;
+            }
+            let mut frame = BytesMut::new();
+            while free_at[side] <= now && pair.sides[side].chum.poll_frame(&mut frame) {
+                let frame = frame.split().freeze();
+                left.push((now, frame[0]));
+                free_at[side] = now.max(free_at[side]) + (frame.len() / bytes_per_ms) as u64;
+                under_way[1 - side].push_back((free_at[side] + delay, frame));
+            }
+        }
+        idle = if moved { 0 } else { idle + 1 };
+        if idle > 300 && free_at.iter().all(|free| *free < now) {
+            break;
+        }
+    }
+    left
+}
+
+/// First contact of large sets: half of 200,000 ids are had by one side only. On a line of 2 Mbit/s with 50 ms each way
+/// telling them takes more than a second, and objects leave in its first part.
+#[test]
+fn objects_leave_long_before_the_last_range_is_told() {
+    let all = 10 * many();
+    let [a, b] = views(all / 2, all / 4, all / 4);
+    let mut pair = Pair::new(Config::default(), a, b, usize::MAX, 1);
+    pair.sides.iter_mut().for_each(|side| side.ids_at_most = 1 << 20);
+    let left = over_a_link(&mut pair, 250, 50);
+    pair.assert_in_sync();
+    assert_eq!(pair.sides[0].view.repeated + pair.sides[1].view.repeated, 0);
+    let object = left.iter().find(|(_, kind)| kind & 0x37 == 0x01).unwrap().0;
+    let last = left.iter().rfind(|(_, kind)| [wire::LIST, wire::CELLS].contains(kind)).unwrap().0;
+    println!("the first object left after {object} ms, the last range after {last} ms");
+    assert!(last > 1_000 && object * 4 < last, "{object} {last}");
 }
 
 #[test]

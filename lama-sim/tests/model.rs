@@ -1,6 +1,7 @@
 //! Histories of replicas beside a reference model: what access allows is what arrives, whatever happens on the way.
 //!
-//! `LAMA_SEEDS` sets how many histories there are; `LAMA_SEED` plays a single one.
+//! `LAMA_SEEDS` sets how many histories there are; `LAMA_SEED` plays a single one, or with `LAMA_SEEDS` says which is the
+//! first.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +12,15 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// Plays histories on two threads and adds up what happened; `LAMA_SEED` plays one.
+/// Whether a single history is played.
+fn is_alone() -> bool {
+    number("LAMA_SEED").is_some() && number("LAMA_SEEDS").is_none()
+}
+
+/// Plays histories on two threads and adds up what happened.
 fn histories(usual: u64, each: impl Fn(&Cast, u64) -> Tally + Sync) -> Tally {
-    let (first, count) = match number("LAMA_SEED") {
-        Some(seed) => (seed, 1),
-        None => (0, number("LAMA_SEEDS").unwrap_or(usual)),
-    };
+    let first = number("LAMA_SEED").unwrap_or(0);
+    let count = if is_alone() { 1 } else { number("LAMA_SEEDS").unwrap_or(usual) };
     let next = AtomicU64::new(first);
     let worker = || {
         let (cast, mut sum) = (Cast::default(), Tally::default());
@@ -39,7 +43,7 @@ fn histories(usual: u64, each: impl Fn(&Cast, u64) -> Tally + Sync) -> Tally {
 #[test]
 fn replicas_converge_to_what_access_allows() {
     let sum = histories(700, |cast, seed| {
-        let plan = Plan { aloud: number("LAMA_SEED").is_some(), ..Plan::new(seed, Hidden::Open) };
+        let plan = Plan { aloud: is_alone(), ..Plan::new(seed, Hidden::Open) };
         let outcome = run(cast, plan);
         if seed % 16 == 0 {
             assert_eq!(outcome, run(cast, plan), "seed {seed} runs the same way twice");
@@ -52,7 +56,7 @@ fn replicas_converge_to_what_access_allows() {
 
 /// A run in which little goes wrong proves little.
 fn at_least(sum: &Tally) {
-    if number("LAMA_SEED").is_some() {
+    if is_alone() {
         return;
     }
     let runs = sum.runs;
@@ -80,7 +84,7 @@ fn at_least(sum: &Tally) {
 #[test]
 fn what_is_hidden_changes_no_message() {
     let sum = histories(200, |cast, seed| {
-        let aloud = number("LAMA_SEED").is_some();
+        let aloud = is_alone();
         let [with, without] = [Hidden::With, Hidden::Without]
             .map(|hidden| run(cast, Plan { aloud, ..Plan::new(seed, hidden) }));
         let line = |outcome: &Outcome| -> Vec<(u64, usize, usize)> {

@@ -3,9 +3,9 @@
 //! A round begins where both HELLOs say so, or where two sets are found different though everything was
 //! exchanged. Each side stops sending objects, waits until what it sent is acknowledged, and says RECON: in the
 //! round with which a session starts from the sketch that the host keeps, in others by reading the ids of its log.
-//! With both RECONs, the positions in both logs start again from 0: what one side sends from now on are those of its
-//! entries that the other lacks, in the order of its log, so that children precede parents and an acknowledgement
-//! of a position means what it always means.
+//! With both RECONs, positions start again from 0 on both sides: what one side sends from now on are those of its entries
+//! that the other lacks, with positions of their own up to the end of the snapshot (`found`). An acknowledgement says
+//! how far the log is taken over once it has reached that.
 //!
 //! Where the 32 cells of RECON tell everything, nobody reads the whole log: the host looks for the entries behind the
 //! few short ids, newest first. A table of all short ids is built only for more cells or a list, and freed after it.
@@ -39,8 +39,8 @@ const LAST_ROUND: u8 = 2;
 /// Entries to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Picks {
-    /// These, of a range that has been read, in no order; there will be more.
-    Early(Vec<u64>),
+    /// These, of a range that has been read, in no order, of the snapshot that ends at `upto`; there will be more.
+    Early { seqs: Vec<u64>, upto: u64 },
     /// These are all, in no order, of the snapshot that ends at `upto`.
     All { seqs: Vec<u64>, upto: u64 },
 }
@@ -296,13 +296,13 @@ impl Reconcile {
         while let Some(message) = early.pop_front() {
             let kind = message.first().copied().unwrap_or_default();
             match self.message(kind, &message)? {
-                Some(Picks::Early(seqs)) => some.extend(seqs),
+                Some(Picks::Early { seqs, .. }) => some.extend(seqs),
                 None => {}
                 // It holds those before, too.
                 all => return Ok(all),
             }
         }
-        Ok((!some.is_empty()).then_some(Picks::Early(some)))
+        Ok(self.early(some))
     }
 
     /// Takes CELLS, LIST, WANT, MARKS, MORE or GOAL. Our entries that the peer lacks, if that is known now.
@@ -392,7 +392,13 @@ impl Reconcile {
         if done {
             return Ok(self.end().map(|(upto, _)| Picks::All { seqs, upto }));
         }
-        Ok((!seqs.is_empty()).then_some(Picks::Early(seqs)))
+        Ok(self.early(seqs))
+    }
+
+    /// Some of our entries that the peer lacks, while others are still to be found.
+    fn early(&self, seqs: Vec<u64>) -> Option<Picks> {
+        let upto = self.round.as_ref()?.snapshot?;
+        (!seqs.is_empty()).then_some(Picks::Early { seqs, upto })
     }
 
     /// The round is over on our side: its table goes. Gives its snapshot and key.

@@ -39,6 +39,8 @@ pub struct Side {
     pub most_imports: usize,
     /// Messages sent, by their first byte.
     pub kinds: [usize; 256],
+    /// Their bytes.
+    pub kind_bytes: [usize; 256],
     /// Ids that the store gives in one page.
     pub ids_at_most: usize,
 }
@@ -56,6 +58,7 @@ impl Side {
             inbox_bytes: 0,
             most_imports: 0,
             kinds: [0; 256],
+            kind_bytes: [0; 256],
             ids_at_most: 7_000,
         }
     }
@@ -203,6 +206,7 @@ impl Pair {
                 }
                 self.note(side, "frame", &frame);
                 self.sides[side].kinds[usize::from(frame[0])] += 1;
+                self.sides[side].kind_bytes[usize::from(frame[0])] += frame.len();
                 self.sides[side].sent.frames += 1;
                 self.sides[side].sent.bytes += frame.len();
                 self.sides[side].sent.wire += sealed(frame.len());
