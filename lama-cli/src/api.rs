@@ -79,6 +79,11 @@ pub(crate) enum Request {
     RevokeInstance { which: String, reason: String },
     /// Answer: [`Status`].
     Status,
+    /// `{"type": "status", ...}` events, one at once and one whenever something has changed, until the other side hangs
+    /// up. Answer: [`Done`].
+    Watch,
+    /// Asks the connected instances of a contact, or the one that is named, for a sign of life. Answer: [`Pongs`].
+    Ping { peer: String },
     /// Walks the whole store. Answer: [`Checked`].
     Check,
     /// Ends the instance. Answer: [`Done`].
@@ -329,7 +334,7 @@ pub(crate) struct Quota {
 }
 
 /// A peer as the node sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) person: String,
     pub(crate) email: String,
@@ -353,10 +358,56 @@ pub(crate) struct Peer {
     pub(crate) round_trips_to_first_object: Option<u32>,
     /// Milliseconds since the Unix epoch.
     pub(crate) last_seen: Option<u64>,
+    /// What the peer's person calls it.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// Where it is reached; `null`: nowhere.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    /// How often it was dialled in vain since it was last reached.
+    #[serde(default)]
+    pub(crate) failures: u32,
+    /// Why it was not reached the last time, or why the last session ended: a stable code, and words.
+    #[serde(default)]
+    pub(crate) problem: Option<Problem>,
+    /// In so many milliseconds it is dialled again.
+    #[serde(default)]
+    pub(crate) again: Option<u64>,
+    /// Milliseconds of the last round trip to the program at the other end.
+    #[serde(default)]
+    pub(crate) round_trip: Option<f64>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// Signs of life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pongs {
+    pub(crate) pongs: Vec<Pong>,
+}
+
+/// An answer of one instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pong {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance: String,
+    pub(crate) name: String,
+    /// `direct` or `relay`.
+    pub(crate) path: String,
+    /// The route, where this side dialled.
+    pub(crate) url: Option<String>,
+    /// Milliseconds to the program at the other end and back.
+    pub(crate) round_trip: f64,
 }
 
 /// The instance as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) running: bool,
     pub(crate) runtime: String,

@@ -119,7 +119,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Instance(InstanceCommand),
     /// Show peers, path, what is to be sent and received, and state
-    Status,
+    Status(StatusArgs),
+    /// Ask the program at the other end for a sign of life, and show which way each answer took
+    Ping(Ping),
     /// The store at rest: check, compact, back up, restore
     #[command(subcommand)]
     Store(StoreCommand),
@@ -447,6 +449,22 @@ pub(crate) struct Import {
     /// Protect the restored keys by file permissions alone
     #[arg(long)]
     pub(crate) no_passphrase: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Stay, and show every change until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    /// Whom: e-mail, the beginning of the person's or instance's id, or the instance's name
+    pub(crate) peer: String,
+    /// How many times, a second apart
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) number: u32,
 }
 
 #[derive(Debug, Args)]

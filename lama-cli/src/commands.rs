@@ -3,6 +3,7 @@
 mod getting;
 mod instances;
 mod pairing;
+mod seeing;
 
 use std::io::Read;
 use std::path::Path;
@@ -68,6 +69,8 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Relay(RelayCommand::Run(relay_args)) => relay::run(global, relay_args, output),
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
+        Command::Status(status_args) => seeing::status(global, status_args, output),
+        Command::Ping(ping_args) => seeing::ping(global, ping_args, output),
         Command::Get(get_args) => getting::get(global, get_args, output),
         Command::Share(share_args) if share_args.stop => {
             let path = absolute(&share_args.path)?;
@@ -92,13 +95,6 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
         }
         Command::Contacts => {
             backend.ask(&Request::Contacts, &mut |_| {}).map(|list| output.answer(&list, render::contacts))
-        }
-        Command::Status => {
-            let running = matches!(backend, Backend::Remote(_));
-            backend.ask(&Request::Status, &mut |_| {}).map(|mut status: api::Status| {
-                status.running = running;
-                output.answer(&status, render::status);
-            })
         }
         Command::Log(log) => {
             let request = Request::Log {

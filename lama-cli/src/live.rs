@@ -8,6 +8,7 @@ mod limits;
 mod messages;
 mod people;
 mod rows;
+mod seeing;
 mod work;
 
 use std::path::PathBuf;

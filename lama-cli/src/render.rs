@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::api::{self, Contact, Contacts, Id, Messages, PendingList, Status};
+use crate::api::{self, Contact, Contacts, Id, Messages, Peer, PendingList, Status};
 use crate::args::Compact;
 use crate::text::{bytes, count, escape, message_name, table, time};
 
@@ -351,6 +351,7 @@ pub(crate) fn status(status: &Status) -> String {
                 peer.state.replace('_', " "),
                 peer.count.map_or_else(|| "-".to_owned(), |count| count.to_string()),
                 peer.fingerprint.clone().unwrap_or_else(|| "-".to_owned()),
+                why(peer),
             ]
         })
         .collect();
@@ -365,10 +366,37 @@ pub(crate) fn status(status: &Status) -> String {
             "STATE",
             "OBJECTS",
             "FINGERPRINT",
+            "WHY NOT",
         ];
         out.push_str(&table(&head, &rows));
     }
     out
+}
+
+/// Why a peer is not connected, and when it is dialled again.
+fn why(peer: &Peer) -> String {
+    let Some(problem) = peer.problem.as_ref().filter(|_| peer.path == "none") else { return String::new() };
+    let again = match peer.again {
+        Some(pause) => format!("; again in {} s", pause.div_ceil(1000)),
+        None => String::new(),
+    };
+    format!("{}{again}", escape(&problem.message))
+}
+
+/// A peer as one line, for where there is no table; nothing in it moves by itself.
+pub(crate) fn peer_line(peer: &Peer) -> String {
+    let number = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
+    let problem = peer.problem.as_ref().filter(|_| peer.path == "none");
+    let why = problem.map(|problem| format!(", {}", escape(&problem.message))).unwrap_or_default();
+    format!(
+        "{} {}: {}, {}, {} to send, {} to get{why}",
+        short(&peer.instance),
+        escape(&peer.email),
+        peer.path,
+        peer.state.replace('_', " "),
+        number(peer.to_send),
+        number(peer.to_receive),
+    )
 }
 
 /// An event of a running instance as a line; `None` for what people see elsewhere (progress) or not at all.

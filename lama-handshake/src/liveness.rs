@@ -90,6 +90,11 @@ impl Liveness {
         self.ping_due
     }
 
+    /// Whether a PING waits to be sent or answered.
+    pub(crate) const fn is_outstanding(&self) -> bool {
+        self.ping_due || self.answered < self.sent
+    }
+
     /// The body of the PING that is due.
     pub(crate) fn ping(&mut self, now: Instant) -> [u8; 8] {
         self.ping_due = false;

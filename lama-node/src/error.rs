@@ -112,6 +112,11 @@ pub enum NodeError {
         /// Who.
         person: PersonId,
     },
+    /// No session with the instance, or it ended before the answer came.
+    NotConnected {
+        /// Whose.
+        person: PersonId,
+    },
     /// The node does not listen, so nobody could join.
     NotListening,
     /// No channel of that id.
@@ -195,6 +200,7 @@ impl NodeError {
             Self::NotPending { .. } => "node.not-pending",
             Self::NothingToApprove { .. } => "node.nothing-to-approve",
             Self::NoRoute { .. } => "node.no-route",
+            Self::NotConnected { .. } => "node.not-connected",
             Self::NotListening => "node.not-listening",
             Self::NoSuchChannel => "node.no-such-channel",
             Self::NoSuchMessage { .. } => "node.no-such-message",
@@ -230,7 +236,7 @@ impl NodeError {
             | Self::Rejected { .. }
             | Self::Violation { .. }
             | Self::KeyChanged { .. } => Bucket::Peer,
-            Self::NotReached { .. } | Self::Interrupted => Bucket::Timeout,
+            Self::NotReached { .. } | Self::NotConnected { .. } | Self::Interrupted => Bucket::Timeout,
             Self::TextTooLong { .. } | Self::Busy { .. } => Bucket::Limit,
             Self::Store(_) | Self::Identity(_) | Self::KeyAbsent | Self::Stopped | Self::WrongIdentity => {
                 Bucket::Local
@@ -314,6 +320,11 @@ impl NodeError {
             Self::NoRoute { person } => write!(
                 f,
                 "no instance of {person} says where it listens; it has to connect to this one"
+            ),
+            Self::NotConnected { person } => write!(
+                f,
+                "there is no session with this instance of {person}, or it ended before the answer came; `lama status` \
+                 shows where it stands, `lama doctor` why"
             ),
             Self::NotListening => f.write_str(
                 "this instance does not listen, so nobody could join; start it with `lama run` and a free port",

@@ -5,7 +5,7 @@ use lama_identity::{Email, PersonId};
 use crate::failure::{Exit, Failure};
 
 /// The fewest characters of an id that name somebody.
-const SHORTEST: usize = 4;
+pub(super) const SHORTEST: usize = 4;
 
 /// Finds the one person among `known` (id and e-mail) that `text` names.
 pub(super) fn find<'a>(

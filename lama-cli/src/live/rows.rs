@@ -125,7 +125,21 @@ pub(super) fn peer(status: &PeerStatus) -> api::Peer {
         round_trips_to_authenticated: status.traffic.authenticated_after,
         round_trips_to_first_object: status.traffic.first_object_after,
         last_seen: status.last_seen.map(|time| time.0),
+        name: status.peer.instance_name.clone(),
+        url: Some(status.url.clone()).filter(|url| !url.is_empty()),
+        failures: status.failures,
+        problem: status
+            .problem
+            .as_ref()
+            .map(|fault| api::Problem { code: fault.code.to_owned(), message: fault.text.clone() }),
+        again: status.again.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        round_trip: status.round_trip.map(millis),
     }
+}
+
+/// Milliseconds with their fraction, to a microsecond.
+pub(super) fn millis(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// An event that a person or a program may want to see; `None` for what only a log wants.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, getting, instances, keeping, limits, messages, people, rows};
+use super::{Live, folders, getting, instances, keeping, limits, messages, people, rows, seeing};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -71,6 +71,8 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::CertifyInstance { request } => value(&instances::certify(live, &request)?),
         Request::RevokeInstance { which, reason } => value(&instances::revoke(live, &which, &reason)?),
         Request::Status => value(&status(live)?),
+        Request::Watch => seeing::watch(live, emit).map(|()| done(Reply::Done)),
+        Request::Ping { peer } => value(&seeing::ping(live, &peer)?),
         Request::Check => match live.call(Command::CheckStore)? {
             Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),
             other => Err(unexpected(&other)),
@@ -262,7 +264,7 @@ pub(super) fn contact(live: &Live, text: &str) -> Result<ContactInfo, Failure> {
     all.into_iter().find(|info| info.person == person).ok_or_else(|| Failure::usage("no such contact"))
 }
 
-fn status(live: &Live) -> Result<api::Status, Failure> {
+pub(super) fn status(live: &Live) -> Result<api::Status, Failure> {
     match live.call(Command::Status)? {
         Reply::Status(status) => Ok(api::Status {
             running: true,

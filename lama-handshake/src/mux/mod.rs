@@ -410,6 +410,12 @@ impl Mux {
         self.liveness.probe(self.now + self.config.step_timeout);
     }
 
+    /// Whether a PING waits to be sent or answered: while it does, [`Mux::round_trip`] is an older one's.
+    #[must_use]
+    pub const fn is_ping_outstanding(&self) -> bool {
+        self.liveness.is_outstanding()
+    }
+
     /// When [`Mux::handle_timeout`] wants to be called; `None` after the end.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use lama_core::{Seed, WallTime};
-use lama_identity::{ChannelId, Cid, NoisePublic, PersonId};
+use lama_identity::{ChannelId, Cid, InstanceId, NoisePublic, PersonId};
 use lama_invite::{DialRules, Locator, Policy};
 use lama_store::{Checked, PageFrom};
 use zeroize::Zeroizing;
@@ -156,6 +156,12 @@ pub enum Command {
         /// Whose.
         person: PersonId,
     },
+    /// Asks the program at the other end of a live session for a sign of life: [`Reply::Pong`] when its answer is here. No
+    /// relay and no proxy can answer for it. [`crate::NodeError::NotConnected`] if there is no session, or it ends before.
+    Ping {
+        /// Which instance.
+        instance: InstanceId,
+    },
     /// Why an object does not reach a person, or how far it has come: [`Reply::Explanation`].
     Explain {
         /// The object.
@@ -231,6 +237,7 @@ impl Command {
             Self::Shared { .. } => "shared",
             Self::Object { .. } => "object",
             Self::Connect { .. } => "connect",
+            Self::Ping { .. } => "ping",
             Self::Explain { .. } => "explain",
             Self::Quota { .. } => "quota",
             Self::DeleteObjects { .. } => "delete-objects",
@@ -297,6 +304,15 @@ pub enum Reply {
     SharedList(Vec<SharedInfo>),
     /// An object's bytes; `None`: not here.
     Object(Option<Bytes>),
+    /// An instance has answered.
+    Pong {
+        /// From when the question was put to when the answer was here, sealing and waiting for room in the link included.
+        round_trip: Duration,
+        /// Whether it went through a relay.
+        relayed: bool,
+        /// Along which route, if we dialled; `None`: the other side did.
+        url: Option<String>,
+    },
     /// Where an object stands with a person.
     Explanation(Box<lama_store::Explanation>),
     /// What is kept of a contact.
@@ -329,6 +345,7 @@ impl fmt::Debug for Reply {
             Self::SharedList(list) => f.debug_tuple("SharedList").field(list).finish(),
             Self::Object(None) => f.write_str("Object(None)"),
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
+            Self::Pong { round_trip, .. } => write!(f, "Pong({round_trip:?})"),
             Self::Explanation(told) => f.debug_tuple("Explanation").field(told).finish(),
             Self::Quota(row) => f.debug_tuple("Quota").field(row).finish(),
             Self::Instances(list) => f.debug_tuple("Instances").field(list).finish(),

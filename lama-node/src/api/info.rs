@@ -2,13 +2,14 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use lama_chum::{Fingerprint, Progress};
 use lama_core::WallTime;
 use lama_identity::{ChannelId, Cid, InstanceId, LogHead, NoisePublic, PersonId, PersonPin};
 use lama_invite::{Locator, Policy};
 
-use super::SessionId;
+use super::{Fault, SessionId};
 
 /// What a session is for at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -347,6 +348,12 @@ pub struct PeerStatus {
     pub traffic: Traffic,
     /// How often it was dialled in vain since it was last reached.
     pub failures: u32,
+    /// Why it was not reached the last time, or why the last session ended; `None` while a session is up.
+    pub problem: Option<Fault>,
+    /// In how long it is dialled again.
+    pub again: Option<Duration>,
+    /// The last round trip to the program at the other end, if one was measured in this session.
+    pub round_trip: Option<Duration>,
 }
 
 /// How things stand.

@@ -91,6 +91,25 @@ pub enum DialError {
     Other,
 }
 
+impl DialError {
+    /// A stable name, for logs, bindings and tables.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refused => "dial.refused",
+            Self::NotFound => "dial.not-found",
+            Self::Unreachable => "dial.unreachable",
+            Self::Timeout => "dial.timeout",
+            Self::Tls(_) => "dial.tls",
+            Self::NotLama => "dial.not-lama",
+            Self::NotAllowed => "dial.not-allowed",
+            Self::Unavailable => "dial.unavailable",
+            Self::Relay => "dial.relay",
+            Self::Other => "dial.other",
+        }
+    }
+}
+
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -52,6 +52,7 @@ impl Node {
             Command::Shared { with } => self.ask(reply, Read::AllAccessRules, Answer::Rules { with }),
             Command::Object { id } => self.ask(reply, Read::Object(id), Answer::Object),
             Command::Connect { person } => self.connect(reply, person),
+            Command::Ping { instance } => self.ping(reply, instance),
             Command::Explain { object, person } => {
                 self.ask(reply, Read::Explain { object, person }, Answer::Explain)
             }

@@ -58,6 +58,9 @@ impl Node {
             in_sync: peer.in_sync,
             traffic: link.map(|link| link.traffic).unwrap_or_default(),
             failures: peer.failures,
+            problem: peer.problem.clone(),
+            again: peer.again.map(|at| at.since(self.clock.latest().mono)),
+            round_trip: live.and_then(|live| live.mux.round_trip()),
         })
     }
 }

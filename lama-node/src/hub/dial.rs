@@ -9,7 +9,7 @@ use lama_identity::InstanceId;
 use lama_invite::{Locator, Route, Via};
 
 use super::Timer;
-use crate::api::{DialError, Event, Output, PeerInfo};
+use crate::api::{DialError, Event, Fault, Output, PeerInfo};
 use crate::node::{Node, Phase};
 
 /// What a dial is for.
@@ -109,6 +109,7 @@ impl Node {
         let Some(dial) = self.dials.remove(&ticket) else { return };
         match dial.purpose {
             Purpose::Peer(instance) => {
+                self.troubled(instance, Fault::new(cause.code(), &cause));
                 let failures = self.dial_lost(instance);
                 let peer = self.instance_info(&instance);
                 if self.phase == Phase::Running {
@@ -129,6 +130,13 @@ impl Node {
             self.dial_again(instance);
         }
         failures
+    }
+
+    /// Notes why an instance was not reached, or its session ended.
+    pub(crate) fn troubled(&mut self, instance: InstanceId, problem: Fault) {
+        if let Some(peer) = self.peers.get_mut(&instance) {
+            peer.problem = Some(problem);
+        }
     }
 
     /// How an instance of a contact is shown.

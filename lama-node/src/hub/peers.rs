@@ -9,7 +9,7 @@ use lama_store::{PeerRecord, Secret32};
 use serde::{Deserialize, Serialize};
 
 use super::Timer;
-use crate::api::LinkId;
+use crate::api::{Fault, LinkId};
 use crate::node::Node;
 
 /// What stands in the body of a [`PeerRecord`].
@@ -46,6 +46,8 @@ pub(crate) struct Peer {
     pub(crate) dialling: Option<Ticket>,
     /// Dials in vain since it was last reached.
     pub(crate) failures: u32,
+    /// Why it was not reached the last time, or why the last session ended.
+    pub(crate) problem: Option<Fault>,
     /// When it is dialled again.
     pub(crate) again: Option<Instant>,
     /// When both ends were last seen to hold the same.
@@ -69,6 +71,7 @@ impl Peer {
             session: None,
             dialling: None,
             failures: 0,
+            problem: None,
             again: None,
             in_sync: None,
             boots: [None; 2],

@@ -8,6 +8,7 @@ use lama_identity::{InstanceId, PersonId};
 use super::Stage;
 use super::link::Way;
 use super::live::{Gate, Live};
+use crate::NodeError;
 use crate::api::{EndReason, Event, Fault, LinkCause, LinkId, Output, RefuseReason};
 use crate::hub::{Known, Purpose, Timer};
 use crate::node::{Node, Phase};
@@ -33,6 +34,7 @@ impl Node {
         self.event(Event::LinkRefused { link: id, reason: reason.clone() });
         match way {
             Way::Dialled { purpose: Purpose::Peer(instance), .. } => {
+                self.troubled(instance, Fault::new(reason.code(), &reason));
                 self.dial_lost(instance);
             }
             Way::Dialled { purpose: Purpose::Join { locator, mode }, .. } => {
@@ -129,6 +131,7 @@ impl Node {
         live.chum = None;
         live.deadline = Some(give_up);
         let (session, info, synced) = (live.id, live.info.clone(), live.in_sync);
+        let pings = core::mem::take(&mut live.pings);
         if let Some(code) = code {
             live.mux.close(code);
         }
@@ -138,8 +141,14 @@ impl Node {
             }
             let clean = synced || matches!(reason, EndReason::Replaced | EndReason::Renewed);
             peer.failures = if clean { 0 } else { peer.failures.saturating_add(1) };
+            if peer.session.is_none() {
+                peer.problem = Some(Fault::new(reason.code(), &reason));
+            }
         }
-        let instance = info.instance;
+        let (instance, person) = (info.instance, info.person);
+        for ticket in pings {
+            self.reply(ticket, Err(NodeError::NotConnected { person }));
+        }
         self.event(Event::SessionEnded { session, peer: info, reason: reason.clone(), traffic });
         if code.is_some() {
             self.ready.insert(id);
@@ -258,6 +267,7 @@ impl Node {
         peer.session = Some(id);
         peer.dialling = peer.dialling.filter(|_| !dialled);
         peer.again = None;
+        peer.problem = None;
         peer.seen = Some(wall);
         let cloned = peer.booted(boot);
         self.timers.set(Timer::Peer(instance), None);
@@ -268,7 +278,7 @@ impl Node {
     }
 
     /// Whether the peer is there is known within one step's time, not only when it has been silent for long.
-    fn probe(&mut self, id: LinkId) {
+    pub(super) fn probe(&mut self, id: LinkId) {
         let now = self.clock.latest();
         if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) {
             live.mux.probe(now);

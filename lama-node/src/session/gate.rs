@@ -177,6 +177,7 @@ impl Node {
         let shown_head = self.links.get(&id).map_or(0, |link| link.shown_head);
         let log_head = peer.identity.log_head.seq;
         let live = Live {
+            pings: Vec::new(),
             id: session,
             mux,
             peer: Box::new(peer),

@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 use lama_chum::{Chum, Cursor, Fingerprint, Progress};
-use lama_core::{Instant, Machine as _};
+use lama_core::{Instant, Machine as _, Ticket};
 use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Receipt, Received, Role, StreamId};
 use lama_identity::PersonId;
 
@@ -81,6 +82,8 @@ pub(crate) struct Live {
     pub(crate) log: LogSide,
     /// Up to where our Auth showed our own log.
     pub(crate) shown_head: u64,
+    /// Commands that wait for a sign of life.
+    pub(crate) pings: Vec<Ticket>,
 }
 
 impl Live {
@@ -109,7 +112,7 @@ impl Node {
             return;
         }
         match live.mux.open(now, frame) {
-            Ok(Received::Nothing) => {}
+            Ok(Received::Nothing) => self.pong_came(id),
             Ok(Received::Ready) => self.acknowledged(id),
             Ok(Received::Message { stream, message, receipt }) => {
                 if stream == CHUM_STREAM {

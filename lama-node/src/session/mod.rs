@@ -6,6 +6,7 @@ mod gate;
 mod initiator;
 mod link;
 mod live;
+mod ping;
 mod responder;
 
 pub(crate) use chum::is_complete;

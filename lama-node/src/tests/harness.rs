@@ -27,7 +27,7 @@ pub(super) fn ms(ms: u64) -> Duration {
 }
 
 /// One way, for every frame.
-const DELAY: Duration = Duration::from_millis(10);
+pub(super) const DELAY: Duration = Duration::from_millis(10);
 const START: u64 = 1_800_000_000_000;
 
 pub(super) struct Actor {

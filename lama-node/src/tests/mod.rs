@@ -8,8 +8,9 @@ mod hostile;
 mod life;
 mod limits;
 mod pairing;
+mod ping;
 mod puppet;
 mod refusals;
 mod sync;
 
-use harness::{World, ms, secs};
+use harness::{DELAY, World, ms, secs};
