@@ -1,14 +1,16 @@
 //! The command line, as `clap` reads it. Nothing secret is ever an argument: every user of a machine can read those.
 
-use std::net::SocketAddr;
+mod relay;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lama_invite::RouteUrl;
 use lama_relay::RelayAddress;
 
 use crate::page::origin;
+
+pub(crate) use relay::{RelayCommand, RelayRun, RelaySetup};
 
 /// Two instances meet, come to trust each other and keep their data in sync.
 #[derive(Debug, Parser)]
@@ -25,7 +27,7 @@ Secrets come by environment, standard input or prompt: LAMA_PASSPHRASE or --pass
 standard input for an invitation.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no instance here, 4 refused by this machine, 5 keys locked, 6 refused by \
-the rules, 7 peer not reached, 8 timed out, 9 store damaged, 10 objects lost, 130 interrupted.";
+the rules, 7 peer not reached, 8 timed out, 9 store damaged, 10 objects lost, 11 a check warns, 12 a check found a fault, 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -235,31 +237,6 @@ pub(crate) struct Web {
     /// pages of the listener's own port]
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub(crate) web_origin: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RelayCommand {
-    /// Run a relay and print the option with which instances stand behind it; needs no instance here
-    Run(RelayRun),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RelayRun {
-    /// Where to listen; port 0 is any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8770")]
-    pub(crate) listen: SocketAddr,
-    /// The URL under which clients reach it [default: ws:// and where it listens]
-    #[arg(long, value_name = "URL", value_parser = RouteUrl::parse)]
-    pub(crate) url: Option<RouteUrl>,
-    /// The file with the relay's key; made if it is not there
-    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
-    pub(crate) key: Option<PathBuf>,
-    /// To try it out: a new key with every run, so that its address is good for this run only
-    #[arg(long, conflicts_with = "key")]
-    pub(crate) dev: bool,
-    /// End when standard input ends; for a program that starts this one
-    #[arg(long, hide = true)]
-    pub(crate) while_stdin: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use lama_net::Listen;
 use serde_json::json;
 
 use crate::api::{self, Request};
-use crate::args::{Check, Cli, Command, Global, RelayCommand, Run, Send, Share, StoreCommand};
+use crate::args::{Check, Cli, Command, Global, Run, Send, Share, StoreCommand};
 use crate::backend::{self, Backend};
 use crate::failure::{Exit, Failure};
 use crate::live::{Served, event_row, keeping};
@@ -66,7 +66,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Invite(invite) => pairing::invite(global, invite, output),
         Command::Join(join) => pairing::join(global, join, output),
         Command::Run(run_args) => run(global, run_args, output),
-        Command::Relay(RelayCommand::Run(relay_args)) => relay::run(global, relay_args, output),
+        Command::Relay(command) => relay::run(global, command, output),
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
         Command::Status(status_args) => seeing::status(global, status_args, output),

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     TimedOut,
     Damaged,
     Lost,
+    Warned,
+    Faulty,
     Interrupted,
 }
 
@@ -35,6 +37,8 @@ impl Exit {
             Self::TimedOut => 8,
             Self::Damaged => 9,
             Self::Lost => 10,
+            Self::Warned => 11,
+            Self::Faulty => 12,
             Self::Interrupted => 130,
         }
     }

@@ -44,6 +44,9 @@ pub struct RelayParts {
     pub listeners: Vec<TcpListener>,
     /// Its certificate; `None`: it is spoken to without TLS, or TLS ends at a proxy before it.
     pub tls: Option<TlsServer>,
+    /// Whether a proxy stands before it, so that everybody comes from one address: the limits of each address go by what the
+    /// proxy says in `X-Forwarded-For`. Nobody else may reach the listener then.
+    pub behind_proxy: bool,
     /// How many strangers may knock: 64 at a time from one address block, for many instances may live behind one.
     pub gate: GateConfig,
     /// From the accepted socket to the open WebSocket: 5 s.
@@ -65,12 +68,12 @@ impl RelayParts {
         };
         let (upgrade_deadline, linger) = (Duration::from_secs(5), Duration::from_secs(2));
         let config = Config::default();
-        Self { config, key, hosts, listeners, tls: None, gate, upgrade_deadline, linger }
+        Self { config, key, hosts, listeners, tls: None, behind_proxy: false, gate, upgrade_deadline, linger }
     }
 }
 
 enum Call<R: Runtime> {
-    Accepted { link: Link<R>, permit: Permit, host: String },
+    Accepted { link: Link<R>, permit: Permit, source: Source, host: String },
     Stats(oneshot::Sender<Stats>),
     Drain,
 }
@@ -147,10 +150,16 @@ pub fn prepare_relay<R: Runtime>(runtime: R, parts: RelayParts) -> (RelayHandle<
     let server = Server::new(parts.config, *parts.key.public(), &hosts);
     let (calls, waiting) = mpsc::unbounded();
     let handle = RelayHandle { calls };
+    let mut gate = parts.gate;
+    if parts.behind_proxy {
+        // The proxy's own address has all the places, and no rate.
+        (gate.per_source, gate.interval) = (gate.total, Duration::ZERO);
+    }
     let door = Door {
         runtime: runtime.clone(),
-        gate: Gate::new(parts.gate),
+        gate: Gate::new(gate),
         tls: parts.tls,
+        behind_proxy: parts.behind_proxy,
         handle: handle.clone(),
         deadline: parts.upgrade_deadline,
     };
@@ -262,7 +271,9 @@ impl<R: Runtime> RelayLoop<R> {
     fn calls(&mut self, cx: &mut Context<'_>) -> bool {
         for taken in 0..LINKS {
             match self.calls.poll_next_unpin(cx) {
-                Poll::Ready(Some(Call::Accepted { link, permit, host })) => self.link_up(link, permit, host),
+                Poll::Ready(Some(Call::Accepted { link, permit, source, host })) => {
+                    self.link_up(link, permit, source, host);
+                }
                 Poll::Ready(Some(Call::Stats(answer))) => {
                     let _ = answer.send(self.server.stats());
                 }
@@ -276,13 +287,13 @@ impl<R: Runtime> RelayLoop<R> {
         true
     }
 
-    fn link_up(&mut self, mut link: Link<R>, permit: Permit, host: String) {
+    fn link_up(&mut self, mut link: Link<R>, permit: Permit, source: Source, host: String) {
         // Without entropy there is no fresh nonce: the link is dropped.
         let Ok(seed) = self.runtime.entropy() else { return };
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let (waker, flag) = self.woken.waker(WakeId(id.0));
-        let (source, exporter) = (permit.source(), link.exporter());
+        let exporter = link.exporter();
         let mut peer = Peer { link, waker, flag, queued: false, closing: None, permit: Some(permit) };
         queue(&mut peer, id, &mut self.turn);
         self.links.insert(id, peer);
@@ -414,6 +425,7 @@ struct Door<R: Runtime> {
     runtime: R,
     gate: Gate,
     tls: Option<TlsServer>,
+    behind_proxy: bool,
     handle: RelayHandle<R>,
     deadline: Duration,
 }
@@ -421,7 +433,8 @@ struct Door<R: Runtime> {
 impl<R: Runtime> Clone for Door<R> {
     fn clone(&self) -> Self {
         let (runtime, gate, tls) = (self.runtime.clone(), self.gate.clone(), self.tls.clone());
-        Self { runtime, gate, tls, handle: self.handle.clone(), deadline: self.deadline }
+        let (behind_proxy, deadline) = (self.behind_proxy, self.deadline);
+        Self { runtime, gate, tls, behind_proxy, handle: self.handle.clone(), deadline }
     }
 }
 
@@ -459,9 +472,11 @@ impl<R: Runtime> Door<R> {
         self.runtime.spawn(async move {
             let until = now + door.deadline;
             match within(&door.runtime, until, door.receive(&mut wire)).await {
-                Some(Ok(Asked::WebSocket { host })) => {
+                Some(Ok(Asked::WebSocket { host, forwarded })) => {
                     let link = Link::new(wire, Role::Server);
-                    let _ = door.handle.calls.unbounded_send(Call::Accepted { link, permit, host });
+                    let named = forwarded.filter(|_| door.behind_proxy).map(Source::of_ip);
+                    let source = named.unwrap_or(source);
+                    let _ = door.handle.calls.unbounded_send(Call::Accepted { link, permit, source, host });
                 }
                 Some(Ok(Asked::Page(page))) => {
                     let page = PAGES.get(page).copied().unwrap_or_default();

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use tungstenite::handshake::client::generate_key;
@@ -87,6 +88,8 @@ pub(crate) enum Asked {
     WebSocket {
         /// From the field `Host`.
         host: String,
+        /// Whom a proxy names as its client: what stands last in `X-Forwarded-For`, for the others are hearsay.
+        forwarded: Option<IpAddr>,
     },
     /// The page of that number, which is still to be answered.
     Page(usize),
@@ -174,8 +177,14 @@ pub(crate) async fn receive<W: Wire>(wire: &mut W, counter: &impl Counter) -> Re
         derive_accept_key(key)
     );
     let host = host_of(named);
+    let forwarded = fields.elements("X-Forwarded-For").last().and_then(ip_of);
     write_all(wire, answer.as_bytes()).await?;
-    Ok(Asked::WebSocket { host })
+    Ok(Asked::WebSocket { host, forwarded })
+}
+
+fn ip_of(field: &[u8]) -> Option<IpAddr> {
+    let text = core::str::from_utf8(field).ok()?;
+    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// The host of a `Host` field, without its port; an address of IPv6 stands in brackets.
@@ -398,6 +407,27 @@ mod tests {
             let (result, heard) = try_accept(&says, 10_000);
             assert_eq!(result, Err(error), "{says}");
             assert_eq!(heard, "");
+        }
+    }
+
+    #[test]
+    fn a_proxy_names_its_client_last() {
+        for (fields, expected) in [
+            ("", None),
+            ("X-Forwarded-For: 192.0.2.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 192.0.2.1, 192.0.2.2\r\n", Some("192.0.2.2")),
+            ("X-Forwarded-For: 192.0.2.1\r\nx-forwarded-for: [2001:db8::1]\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: 192.0.2.1, unknown\r\n", None),
+        ] {
+            let says = GOOD.replace("Upgrade: websocket", &format!("{fields}Upgrade: websocket"));
+            let mut wire = Script { says: says.into(), step: 50, heard: Vec::new(), guard: Guard::default() };
+            let counter = Open { subprotocol: SUBPROTOCOL, pages: &[] };
+            let Ok(Asked::WebSocket { forwarded, .. }) =
+                receive(&mut wire, &counter).now_or_never().expect("never pending")
+            else {
+                panic!("refused");
+            };
+            assert_eq!(forwarded.map(|ip| ip.to_string()).as_deref(), expected);
         }
     }
 

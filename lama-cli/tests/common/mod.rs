@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// How long anything may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The certificate authorities that the system trusts, for instances beside this file.
+pub const ROOTS: &str = "roots.pem";
+
 /// A place for data directories, gone at the end of the test.
 pub struct Place(TempDir);
 
@@ -58,6 +61,11 @@ impl Instance {
             "LAMA_PORT",
         ] {
             command.env_remove(name);
+        }
+        // A test that makes certificates leaves its roots there.
+        let roots = self.dir.with_file_name(ROOTS);
+        if roots.exists() {
+            command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
         }
         command
             .arg("--data")
@@ -151,6 +159,11 @@ impl Running {
 
     pub fn url(&self) -> String {
         self.status["urls"][0].as_str().unwrap().to_owned()
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it politely.
