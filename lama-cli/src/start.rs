@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
-use lama_net::{Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Site};
+use lama_net::{Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, Site};
 use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
@@ -113,7 +113,7 @@ impl Start {
             storage: Box::new(store),
             relays,
             site: self.site,
-            dialer: Dialer::default(),
+            dialer: dialer(),
         };
         let options = match self.network {
             Network::Offline => Options { offline: true, ..Options::default() },
@@ -136,6 +136,12 @@ impl Start {
         };
         Ok(Running { live: Arc::new(live), handle, _lock: self.lock })
     }
+}
+
+/// Certificates as the system judges them, proxies as the environment names them.
+fn dialer() -> Dialer {
+    let proxies = Proxies::from_variables(|name| std::env::var(name).ok());
+    Dialer { proxies: Arc::new(proxies), ..Dialer::default() }
 }
 
 /// See [`Network::Usual`].

@@ -3,14 +3,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lama_invite::{DialRules, RouteUrl, Via, classify_ip};
-use lama_node::DialError;
+use lama_node::{DialError, ProxyFault};
 use lama_relay::{Called, Caller, RelayError};
 use tungstenite::protocol::Role;
 
 use crate::link::Link;
+use crate::proxy::{Proxies, Proxy, is_this_machine};
 use crate::runtime::{Runtime, Wire, within};
 use crate::tls::{self, TlsClient};
 use crate::upgrade::{self, UpgradeError};
@@ -25,6 +27,8 @@ const MAX_ADDRESSES: usize = 8;
 pub struct Dialer {
     /// Whose certificates count where a URL says `wss`.
     pub tls: TlsClient,
+    /// What stands between here and the rest; none unless that is said.
+    pub proxies: Arc<Proxies>,
 }
 
 /// Opens a WebSocket to `url` within `deadline`.
@@ -109,8 +113,13 @@ async fn open<R: Runtime>(
     subprotocol: &str,
     rules: DialRules,
 ) -> Result<Link<R>, DialError> {
+    if let Some(proxy) = dialer.proxies.proxy_for(url) {
+        let mut wire = through(runtime, proxy.map_err(DialError::Proxy)?, url, rules).await?;
+        speak(dialer, &mut wire, url, subprotocol).await?;
+        return Ok(Link::new(wire, Role::Client));
+    }
     let (mut last, mut answered) = (DialError::NotFound, None);
-    for address in addresses(runtime, url).await?.into_iter().take(MAX_ADDRESSES) {
+    for address in addresses(runtime, url.host(), url.port()).await?.into_iter().take(MAX_ADDRESSES) {
         if !rules.allows(classify_ip(address.ip())) {
             last = DialError::NotAllowed;
             continue;
@@ -127,6 +136,28 @@ async fn open<R: Runtime>(
     }
     // What somebody answered says more than that nobody is at the other addresses.
     Err(answered.unwrap_or(last))
+}
+
+/// A connection by way of a proxy. Its user named it: it may be wherever he says.
+async fn through<R: Runtime>(
+    runtime: &R,
+    proxy: &Proxy,
+    url: &RouteUrl,
+    rules: DialRules,
+) -> Result<R::Wire, DialError> {
+    if url.host().parse().is_ok_and(|ip| !rules.allows(classify_ip(ip))) {
+        return Err(DialError::NotAllowed);
+    }
+    let nobody = DialError::Proxy(ProxyFault::Unreached);
+    let found = addresses(runtime, &proxy.host, proxy.port).await.map_err(|_| nobody)?;
+    for address in found.into_iter().take(MAX_ADDRESSES) {
+        let until = runtime.now().mono + ONE_ADDRESS;
+        if let Some(Ok(mut wire)) = within(runtime, until, runtime.connect(address)).await {
+            proxy.connect(&mut wire, url).await.map_err(DialError::Proxy)?;
+            return Ok(wire);
+        }
+    }
+    Err(nobody)
 }
 
 /// From the connection to the WebSocket.
@@ -149,13 +180,12 @@ async fn speak<W: Wire>(
 }
 
 /// Where the host is. `localhost` is never looked up: it is this machine, whatever a resolver thinks.
-async fn addresses<R: Runtime>(runtime: &R, url: &RouteUrl) -> Result<Vec<SocketAddr>, DialError> {
-    let (host, port) = (url.host(), url.port());
+async fn addresses<R: Runtime>(runtime: &R, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    if host.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost")) {
+    if is_this_machine(host) {
         return Ok(local.map(|ip| SocketAddr::new(ip, port)).into());
     }
     runtime.resolve(host.to_owned(), port).await.map_err(|_| DialError::NotFound)

@@ -280,7 +280,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads up to the empty line: the head with it, and what came after it.
-async fn read_head<W: Wire>(wire: &mut W) -> Result<(Bytes, Bytes), UpgradeError> {
+pub(crate) async fn read_head<W: Wire>(wire: &mut W) -> Result<(Bytes, Bytes), UpgradeError> {
     let mut buf = BytesMut::zeroed(FIRST_BUFFER);
     let mut have = 0;
     loop {

@@ -30,7 +30,7 @@ use tungstenite::protocol::Role;
 const SOON: Duration = Duration::from_secs(10);
 
 fn trusting(authority: &Authority) -> Dialer {
-    Dialer { tls: authority.client() }
+    Dialer { tls: authority.client(), ..Dialer::default() }
 }
 
 /// A server with this certificate that serves one connection; how dialling it fares.

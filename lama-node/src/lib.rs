@@ -71,8 +71,8 @@ pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
     EntryInfo, EntryStanding, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState,
     LinkCause, LinkId, NodeIdentity, Origin, Output, OwnInstance, OwnInstances, PairingRole, PeerInfo,
-    PeerState, PeerStatus, PendingInfo, Reached, RefuseReason, Reply, SessionId, SharedInfo, Status,
-    TlsFault, Traffic, WaitsFor, WhichKey,
+    PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply, SessionId, SharedInfo,
+    Status, TlsFault, Traffic, WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;

@@ -59,6 +59,12 @@ impl Instance {
             "LAMA_INVITATION",
             "LAMA_NO_QR",
             "LAMA_PORT",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "http_proxy",
+            "HTTP_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
         ] {
             command.env_remove(name);
         }

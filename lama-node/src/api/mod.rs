@@ -79,6 +79,8 @@ pub enum DialError {
     Timeout,
     /// There is no TLS connection.
     Tls(TlsFault),
+    /// The proxy that stands between brings nobody there.
+    Proxy(ProxyFault),
     /// Something listens there that does not speak `lama.1` over WebSocket.
     NotLama,
     /// The name leads to an address that [`Output::Dial::rules`] forbid.
@@ -101,6 +103,7 @@ impl DialError {
             Self::Unreachable => "dial.unreachable",
             Self::Timeout => "dial.timeout",
             Self::Tls(_) => "dial.tls",
+            Self::Proxy(_) => "dial.proxy",
             Self::NotLama => "dial.not-lama",
             Self::NotAllowed => "dial.not-allowed",
             Self::Unavailable => "dial.unavailable",
@@ -118,11 +121,45 @@ impl fmt::Display for DialError {
             Self::Unreachable => "there is no way to that host",
             Self::Timeout => "nothing answered in time",
             Self::Tls(fault) => return fault.fmt(f),
+            Self::Proxy(fault) => return fault.fmt(f),
             Self::NotLama => "what listens there does not speak LAMA",
             Self::NotAllowed => "the address lies in a network that is not dialled unasked",
             Self::Unavailable => "the relay is there, but the other side is not connected to it now",
             Self::Relay => "the relay has another key than the route names, or does not keep to the rules",
             Self::Other => "the connection could not be opened",
+        })
+    }
+}
+
+/// Why a proxy brings nobody there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ProxyFault {
+    /// What is named as a proxy is none that can be used.
+    Unusable,
+    /// Nothing answers where the proxy should be.
+    Unreached,
+    /// It wants another password, or one at all.
+    Password,
+    /// It does not go there, or did not reach anybody.
+    Refused,
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unusable => {
+                "the proxy that the environment names cannot be used: it has to be an HTTP proxy, http://host:port; correct \
+                 HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name this host in NO_PROXY"
+            }
+            Self::Unreached => {
+                "the proxy that the environment names does not answer; correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name \
+                 this host in NO_PROXY"
+            }
+            Self::Password => "the proxy wants a name and a password; give them as http://name:password@host:port",
+            Self::Refused => {
+                "the proxy reached nobody there, or may not go there; ask who runs it, or name this host in NO_PROXY"
+            }
         })
     }
 }
