@@ -67,7 +67,7 @@ impl Chunks {
             return Err(HostError::BackupLocked);
         }
         let (salt, prefix) = rest.split_first_chunk::<32>().ok_or(HostError::BackupLocked)?;
-        let key = stretch(passphrase, salt, cost).ok_or(HostError::BackupLocked)?;
+        let key = stretch(passphrase.as_bytes(), salt, cost).ok_or(HostError::BackupLocked)?;
         let prefix = *prefix.first_chunk::<PREFIX>().ok_or(HostError::BackupLocked)?;
         Ok(Self { cipher: XChaCha20Poly1305::new((&*key).into()), header, prefix, next: 0 })
     }

@@ -37,6 +37,8 @@ mod enrol;
 mod error;
 mod exchange;
 mod fixed;
+#[cfg(feature = "keyfile")]
+pub mod keyfile;
 mod keys;
 mod local;
 mod log;

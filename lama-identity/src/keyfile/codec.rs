@@ -1,15 +1,15 @@
 //! The bytes of a key file. Every length is checked before anything is taken.
 
-use std::path::Path;
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Cost;
-use crate::error::LockedCause;
-use crate::{HostError, entropy};
+use super::{Cost, KeyFileError};
 
 const MAGIC: &[u8; 7] = b"LAMAKEY";
 const VERSION: u8 = 1;
@@ -55,11 +55,15 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    pub(super) fn seal(key: &[u8; 32], beside: &[u8], secret: &[u8]) -> Result<Self, HostError> {
-        let nonce = entropy::array()?;
+    pub(super) fn seal(
+        key: &[u8; 32],
+        nonce: [u8; 24],
+        beside: &[u8],
+        secret: &[u8],
+    ) -> Result<Self, KeyFileError> {
         let bytes = XChaCha20Poly1305::new(key.into())
             .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: beside })
-            .map_err(|_| HostError::TooMuch { what: "bytes in one secret", limit: u64::from(u32::MAX) })?;
+            .map_err(|_| KeyFileError::TooMuch { what: "bytes in one secret", limit: u64::from(u32::MAX) })?;
         Ok(Self { nonce, bytes })
     }
 
@@ -78,12 +82,12 @@ pub(super) struct Body {
     pub(super) secrets: Vec<(String, Sealed)>,
 }
 
-pub(super) fn encode(body: &Body) -> Result<Vec<u8>, HostError> {
+pub(super) fn encode(body: &Body) -> Result<Vec<u8>, KeyFileError> {
     let mut out = Vec::new();
     body.header.encode(&mut out);
     out.extend_from_slice(&body.master.nonce);
     out.extend_from_slice(&body.master.bytes);
-    let too_much = |what, limit| HostError::TooMuch { what, limit };
+    let too_much = |what, limit| KeyFileError::TooMuch { what, limit };
     out.push(u8::try_from(body.secrets.len()).map_err(|_| too_much("secrets in a key file", 255))?);
     for (id, sealed) in &body.secrets {
         out.push(u8::try_from(id.len()).map_err(|_| too_much("bytes in the name of a secret", 255))?);
@@ -99,12 +103,12 @@ pub(super) fn encode(body: &Body) -> Result<Vec<u8>, HostError> {
     Ok(out)
 }
 
-pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Body, HostError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Body, KeyFileError> {
     let version = bytes.get(MAGIC.len()).copied().unwrap_or(VERSION);
     if bytes.starts_with(MAGIC) && version > VERSION {
-        return Err(HostError::NewerVersion { path: path.to_path_buf(), version });
+        return Err(KeyFileError::Newer { version });
     }
-    parse(bytes).ok_or(HostError::Locked(LockedCause::Corrupt))
+    parse(bytes).ok_or(KeyFileError::Corrupt)
 }
 
 fn parse(bytes: &[u8]) -> Option<Body> {
