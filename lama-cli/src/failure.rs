@@ -78,6 +78,12 @@ impl Failure {
     }
 }
 
+impl From<lama_chum::blob::BlobError> for Failure {
+    fn from(error: lama_chum::blob::BlobError) -> Self {
+        HostError::from(error).into()
+    }
+}
+
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         // People are told less than logs: a wrong passphrase and a damaged file look the same to them.

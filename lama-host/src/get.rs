@@ -13,40 +13,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use lama_chum::blob::{BlobError, EntryKind, File, Folder, Reader, check_name, check_path};
+use lama_chum::blob::{BlobError, Item, Reader};
 use lama_identity::Cid;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::HostError;
-use crate::folder::Limits;
 
 /// How names of files begin that are not complete.
 const PART: &str = ".lama-part-";
-
-/// One file to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Relative to the destination, `/` between parts.
-    pub path: String,
-    /// Its content.
-    pub blob: Cid,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Whether it is a program.
-    pub executable: bool,
-}
-
-/// A shared file or folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Items {
-    /// What it is called.
-    pub name: String,
-    /// Whether it is a folder.
-    pub is_folder: bool,
-    /// Its files; one that is called `name` if it is a file.
-    pub files: Vec<Item>,
-}
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,52 +32,6 @@ pub struct Got {
     pub bytes: u64,
     /// Those of the files that were in place before.
     pub kept: u64,
-}
-
-/// Lists the files in `root`, within `limits`. `fetch` gives the bytes of an object.
-///
-/// # Errors
-/// [`HostError::Missing`], [`HostError::Blob`] for what is no file or folder or has a name that may not be,
-/// [`HostError::TooMuch`], or what `fetch` says.
-pub fn items<E: From<HostError>>(
-    root: Cid,
-    limits: Limits,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-) -> Result<Items, E> {
-    let object = need(root, fetch)?;
-    if let Ok(file) = File::read(&object) {
-        let File { name, size, executable, blob, .. } = file;
-        let files = vec![Item { path: name.clone(), blob, size, executable }];
-        return Ok(Items { name, is_folder: false, files });
-    }
-    let folder = Folder::read(&object).map_err(HostError::from)?;
-    let name = folder.name.clone();
-    check_name(&name).map_err(|error| HostError::from(BlobError::from(error)))?;
-    let mut files = Vec::new();
-    let mut open = vec![(folder, String::new())];
-    // Folders count too: a folder that holds the same one twice, again and again, would never end.
-    let mut seen = 0;
-    while let Some((folder, prefix)) = open.pop() {
-        for entry in folder.entries {
-            seen += 1;
-            if seen > limits.files {
-                return Err(
-                    HostError::TooMuch { what: "files in the folder", limit: limits.files as u64 }.into()
-                );
-            }
-            let path = format!("{prefix}{}", entry.name);
-            check_path(&path).map_err(|error| HostError::from(BlobError::from(error)))?;
-            if entry.kind == EntryKind::Folder {
-                let inner = Folder::read(&need(entry.target, fetch)?).map_err(HostError::from)?;
-                open.push((inner, path + "/"));
-            } else {
-                let executable = entry.kind == EntryKind::Program;
-                files.push(Item { path, blob: entry.target, size: entry.size, executable });
-            }
-        }
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Items { name, is_folder: true, files })
 }
 
 /// Refuses names that mean something to a program or a system, whatever lies in them.
@@ -165,38 +94,6 @@ pub fn get<E: From<HostError>>(
         got.bytes += item.size;
     }
     Ok(got)
-}
-
-/// Hands the bytes of `blob` from `start` up to before `end` (or its end) to `sink`, one chunk at a time; ends early where
-/// `sink` says `false`.
-///
-/// # Errors
-/// [`HostError::Missing`], [`HostError::Blob`], or what `fetch` and `sink` say.
-pub fn range<E: From<HostError>>(
-    blob: Cid,
-    start: u64,
-    end: Option<u64>,
-    fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E>,
-    sink: &mut dyn FnMut(&[u8]) -> Result<bool, E>,
-) -> Result<u64, E> {
-    let end = end.unwrap_or(u64::MAX);
-    let mut reader = Reader::starting_at(blob, start);
-    let mut given = 0;
-    while let Some(id) = reader.wanted() {
-        if reader.size().is_some() && reader.position() >= end {
-            break;
-        }
-        let Some(bytes) = reader.give(need(id, fetch)?).map_err(HostError::from)? else { continue };
-        let at = reader.position().saturating_sub(bytes.len() as u64);
-        let cut =
-            |offset: u64| usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
-        let part = bytes.get(cut(start)..cut(end)).unwrap_or_default();
-        given += part.len() as u64;
-        if !part.is_empty() && !sink(part)? {
-            break;
-        }
-    }
-    Ok(given)
 }
 
 /// How a place looks before anything is written.

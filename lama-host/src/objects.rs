@@ -35,7 +35,11 @@ pub struct Made {
 
 impl From<BlobError> for HostError {
     fn from(error: BlobError) -> Self {
-        Self::Blob(error)
+        match error {
+            BlobError::Missing { id } => Self::Missing(id),
+            BlobError::TooManyFiles { limit } => Self::TooMuch { what: "files in the folder", limit },
+            other => Self::Blob(other),
+        }
     }
 }
 
@@ -247,6 +251,8 @@ pub fn paths<E>(root: Cid, fetch: &mut dyn FnMut(Cid) -> Result<Option<Bytes>, E
 mod tests {
     use std::fs;
 
+    use lama_chum::blob;
+
     use super::*;
     use crate::folder::Limits;
     use crate::get;
@@ -281,7 +287,7 @@ mod tests {
 
         let into = temp.path().join("copy");
         let mut fetch = |id| Ok::<_, HostError>(store.get(&id).cloned());
-        let items = get::items(made.root, Limits::default(), &mut fetch).unwrap();
+        let items = blob::items(made.root, Limits::default().files, &mut fetch).unwrap();
         let got = get::get(&items.files, &into, false, &mut fetch).unwrap();
         assert_eq!((got.files, got.bytes, items.name.as_str()), (3, 700_010, "folder"));
         assert_eq!(fs::read(into.join("sub/deep/big")).unwrap(), vec![7; 700_000]);
@@ -318,13 +324,14 @@ mod tests {
         let made = file(&path, &mut keep(&mut store)).unwrap();
         let into = temp.path().join("copy");
         let mut fetch = |id| Ok::<_, HostError>(store.get(&id).cloned());
-        let items = get::items(made.root, Limits::default(), &mut fetch).unwrap();
+        let items = blob::items(made.root, Limits::default().files, &mut fetch).unwrap();
         assert!(!items.is_folder);
         get::get(&items.files, &into, false, &mut fetch).unwrap();
         assert_eq!(fs::read(into.join("a.txt")).unwrap(), b"hello");
         store.clear();
-        let gone =
-            get::items(made.root, Limits::default(), &mut |id| Ok::<_, HostError>(store.get(&id).cloned()));
+        let gone = blob::items(made.root, Limits::default().files, &mut |id| {
+            Ok::<_, HostError>(store.get(&id).cloned())
+        });
         assert_eq!(gone.unwrap_err().code(), "missing");
     }
 }

@@ -46,6 +46,18 @@ pub enum BlobError {
     },
     /// More entries in one folder than fit into an object.
     TooManyEntries,
+    /// More files than the caller takes.
+    TooManyFiles {
+        /// The limit.
+        limit: u64,
+    },
+
+    // It may come yet.
+    /// A part is not here.
+    Missing {
+        /// Which.
+        id: Cid,
+    },
 }
 
 impl BlobError {
@@ -64,6 +76,8 @@ impl BlobError {
             Self::Twice => "blob-twice",
             Self::TooLarge { .. } => "blob-too-large",
             Self::TooManyEntries => "blob-too-many-entries",
+            Self::TooManyFiles { .. } => "blob-too-many-files",
+            Self::Missing { .. } => "blob-missing",
         }
     }
 }
@@ -95,6 +109,12 @@ impl fmt::Display for BlobError {
             Self::Twice => f.write_str("a path is there twice, or lies inside a file; rename one of the two"),
             Self::TooLarge { limit } => write!(f, "the data has more than {limit} bytes; share it in parts"),
             Self::TooManyEntries => f.write_str("a folder has too many entries for one object; divide it up"),
+            Self::TooManyFiles { limit } => {
+                write!(f, "files in the folder: more than {limit}; share a smaller part")
+            }
+            Self::Missing { id } => {
+                write!(f, "the object {id} is not here; wait until the two are in sync, and try again")
+            }
         }
     }
 }
@@ -144,6 +164,8 @@ mod tests {
             BlobError::Twice,
             BlobError::TooLarge { limit: 9 },
             BlobError::TooManyEntries,
+            BlobError::TooManyFiles { limit: 9 },
+            BlobError::Missing { id: Cid::of_chunk(b"x") },
         ];
         let names: BTreeSet<&str> = all.iter().map(BlobError::code).collect();
         assert_eq!(names.len(), all.len());

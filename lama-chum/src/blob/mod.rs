@@ -41,6 +41,7 @@ mod folder;
 mod manifest;
 mod name;
 mod reader;
+mod tree;
 
 pub use chunker::{Chunker, Finished};
 pub use error::BlobError;
@@ -48,6 +49,7 @@ pub use folder::{Built, EntryKind, File, Folder, FolderBuilder, FolderEntry};
 pub use manifest::{Blob, FANOUT, MAX_BLOB};
 pub use name::{MAX_DEPTH, MAX_NAME, MAX_PATH, NameError, check_name, check_path};
 pub use reader::Reader;
+pub use tree::{Item, Items, items, range};
 
 use crate::MAX_OBJECT;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use data_encoding::BASE64;
-use lama_chum::blob::{File, Folder};
+use lama_chum::blob::{self, File, Folder, Item, Items};
 use lama_host::folder::Limits;
-use lama_host::get::{self, Item, Items};
+use lama_host::get;
 use lama_identity::{Access, Cid, Hlc, Object as _, PersonId, Versioned};
 use lama_node::{Command, Reply};
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ fn resolve(live: &Live, wanted: &Wanted) -> Result<Cid, Failure> {
 /// The files that are meant.
 fn items(live: &Live, wanted: &Wanted) -> Result<Items, Failure> {
     let root = resolve(live, wanted)?;
-    let mut items = get::items(root, Limits::default(), &mut |id| fetch(live, id))?;
+    let mut items = blob::items(root, Limits::default().files, &mut |id| fetch(live, id))?;
     if let Some(file) = wanted.file.as_deref().map(|file| file.trim_end_matches('/')) {
         let below = format!("{file}/");
         items.files.retain(|item| item.path == file || item.path.starts_with(&below));
@@ -171,7 +171,7 @@ pub(super) fn read(
         let text = format!("{} has {} files; choose one with --file", items.name, items.files.len());
         return Err(Failure::new(Exit::Usage, "several_files", text));
     };
-    let bytes = get::range(*blob, start, end, &mut |id| fetch(live, id), &mut |bytes| {
+    let bytes = blob::range(*blob, start, end, &mut |id| fetch(live, id), &mut |bytes| {
         Ok::<_, Failure>(emit(json!({ "data": BASE64.encode(bytes) })))
     })?;
     Ok(api::Saved { into: "-".to_owned(), files: 1, bytes, kept: 0 })

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use lama_chum::blob::{Chunker, FolderBuilder};
+use lama_chum::blob::{self, Chunker, FolderBuilder, Items};
 
 use super::*;
+use crate::folder::Limits;
 
 type Store = BTreeMap<Cid, Bytes>;
 
@@ -33,7 +34,7 @@ fn folder(store: &mut Store, files: &[(&str, &[u8])]) -> Cid {
 }
 
 fn list(store: &Store, root: Cid) -> Result<Items, HostError> {
-    items(root, Limits::default(), &mut |id| Ok(store.get(&id).cloned()))
+    blob::items(root, Limits::default().files, &mut |id| Ok(store.get(&id).cloned()))
 }
 
 fn write(store: &Store, root: Cid, into: &Path, force: bool) -> Result<Got, HostError> {
@@ -208,7 +209,7 @@ fn ranges_read_what_they_need_and_no_more() {
             fetched += 1;
             Ok::<_, HostError>(store.get(&id).cloned())
         };
-        let given = range(root, start, end, &mut fetch, &mut |bytes| {
+        let given = blob::range(root, start, end, &mut fetch, &mut |bytes| {
             read.extend_from_slice(bytes);
             Ok(true)
         });
