@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask <test|tidy|bench|ci|vectors|soak>`. A laptop and CI run the same.
+//! The developer's commands: `cargo xtask <test|tidy|bench|ci|bindings|vectors|soak>`. A laptop and CI run the same.
 //!
 //! This crate decides what "green" means and in which order it is found out: cheap checks first, each crate
 //! built once for each profile. It refuses to know the protocol: vectors, benches and tests live in the
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bindings;
 mod icount;
 mod run;
 mod soak;
@@ -20,7 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the demo, instruction budgets. --quick stops after the tests
+                      the JavaScript bindings, the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
+  bindings js         the package for JavaScript, in target/bindings/js; installs the target and what npm brings
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
                       what takes hours: storms (seeds), kills (rounds), ids (how many), blob (bytes), fuzz (seconds a target),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
+        ["bindings", "js"] => bindings::js(false),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => vectors::check(),
         [] | ["help" | "--help" | "-h"] => {

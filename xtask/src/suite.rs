@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::run::{self, Failure};
-use crate::{icount, tidy, vectors};
+use crate::{bindings, icount, tidy, vectors};
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
@@ -15,6 +15,7 @@ const REST: &[Step] = &[
     ("vectors", vectors::check),
     ("fuzz corpus", fuzz_corpus),
     ("Python client", python_client),
+    ("JavaScript bindings", bindings::test_js),
     ("demo", demo),
     ("instructions", icount::gate),
 ];

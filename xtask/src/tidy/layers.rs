@@ -6,7 +6,9 @@ use super::manifest::Workspace;
 /// The layers above the pure crates; the members of one line do not know each other.
 const UPPER: &[&[&str]] = &[
     &["lama-net", "lama-sim"],
-    &["lama-net-tokio", "lama-net-smol", "lama-host", "lama-ffi", "lama-wasm"],
+    &["lama-net-tokio", "lama-net-smol", "lama-host", "lama-bindings"],
+    // Each language's own; and what runs the generator of one of them.
+    &["lama-ffi", "lama-wasm", "lama-wasm-pack"],
     &["lama-cli"],
     &["xtask"],
 ];

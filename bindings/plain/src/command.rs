@@ -1,0 +1,254 @@
+//! What a program asks of its instance.
+
+use std::time::Duration;
+
+use lama_core::Seed;
+use lama_identity::{ChannelId, Cid, PersonId};
+use lama_invite::{DialRules, LinkOrigin, Locator, Policy};
+use lama_node::{ChannelRef, Command as Node, PageFrom};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::Problem;
+
+/// What a program asks of its instance; each is answered by one `reply` or `failed` output with its ticket. Persons,
+/// objects, messages and channels are named by the ids that the instance gave, in full.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Command {
+    /// Makes an invitation, good once. Reply `invited`. The instance must listen, or stand behind a relay.
+    Invite {
+        /// Whether a person has to approve whoever joins.
+        #[serde(default)]
+        confirm: bool,
+        /// How long it is good, in seconds; `None`: 15 minutes.
+        #[serde(default)]
+        lifetime: Option<u32>,
+        /// A name for the own list.
+        #[serde(default)]
+        label: String,
+        /// What the link begins with: a page's `https:` address; `None`: `lama://join`.
+        #[serde(default)]
+        base: Option<String>,
+    },
+    /// All invitations that are remembered. Reply `invitations`.
+    Invitations,
+    /// Takes an invitation back. Reply `done`.
+    RevokeInvitation {
+        /// Its name in the list.
+        locator: String,
+    },
+    /// Joins by an invitation. Reply `contact`, when both sides hold it; under `confirm` not before somebody approved.
+    Join {
+        /// The link.
+        link: String,
+        /// Whether the local network may be dialled.
+        #[serde(default)]
+        lan: bool,
+        /// Whether another program opened the link, so that it may lead anywhere; `false`: the user handed it over.
+        #[serde(default)]
+        opened: bool,
+    },
+    /// Pairings under way. Reply `pending`.
+    Pending,
+    /// Approves one. Reply `contact`.
+    Approve {
+        /// Who.
+        person: String,
+    },
+    /// Denies one, on either side. Reply `done`.
+    Deny {
+        /// Who.
+        person: String,
+    },
+    /// All contacts. Reply `contacts`.
+    Contacts,
+    /// Removes one here. Reply `done`.
+    RemoveContact {
+        /// Who.
+        person: String,
+    },
+    /// Writes a message. Reply `sent`, when it is durable here.
+    Send {
+        /// To whom.
+        to: String,
+        /// At most 64 KiB.
+        text: String,
+        /// In the channel of this name; `None`: `chat`.
+        #[serde(default)]
+        channel: Option<String>,
+    },
+    /// All channels. Reply `channels`.
+    Channels,
+    /// Messages of a channel, oldest first. Reply `messages`.
+    Log {
+        /// The channel's id, or...
+        #[serde(default)]
+        channel: Option<String>,
+        /// ...the person whose `chat` is meant.
+        #[serde(default)]
+        with: Option<String>,
+        /// Those right before this message; `None`, and nothing else named: the last ones.
+        #[serde(default)]
+        before: Option<String>,
+        /// Those that follow this message.
+        #[serde(default)]
+        after: Option<String>,
+        /// The unread ones that arrived first.
+        #[serde(default)]
+        unread: bool,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Puts another text in the place of an own message. Reply `sent`.
+    Edit {
+        /// The message.
+        message: String,
+        /// At most 64 KiB.
+        text: String,
+    },
+    /// Deletes an own message. Reply `sent`.
+    Delete {
+        /// The message.
+        message: String,
+    },
+    /// What arrived in a channel is read. Reply `done`.
+    MarkRead {
+        /// The channel's id.
+        channel: String,
+        /// Up to this arrival, as the list of channels says it.
+        upto: u64,
+    },
+    /// Lets contacts see a file or folder that was stored here. Reply `shared`, when it is durable here.
+    Share {
+        /// Its id.
+        root: String,
+        /// Contacts.
+        with: Vec<String>,
+        /// The text of a message that points to it, to each of them; `None`: no message.
+        #[serde(default)]
+        note: Option<String>,
+    },
+    /// The newest version of everything shared by us and with us, by name. Reply `sharedList`.
+    Shared,
+    /// Dials a contact now, whatever the backoff. Reply `done`.
+    Connect {
+        /// Who.
+        person: String,
+    },
+    /// Why an object does not reach a person, or how far it has come. Reply `explanation`.
+    Explain {
+        /// The object.
+        object: String,
+        /// The person.
+        person: String,
+    },
+    /// What is kept of a contact, and how much may be. Reply `quota`.
+    Quota {
+        /// Whose.
+        person: String,
+    },
+    /// The person's own instances. Reply `instances`.
+    Instances,
+    /// How things stand. Reply `status`.
+    Status,
+    /// Walks the whole store, which does nothing else meanwhile. Reply `storeChecked`.
+    CheckStore,
+    /// Ends all sessions in an authenticated way and closes the store. Reply `done`, then output `ended`.
+    Shutdown,
+}
+
+/// How an answer is to be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Telling {
+    /// What an invitation's link begins with.
+    pub(crate) base: Option<String>,
+}
+
+impl Command {
+    /// The same for a node.
+    pub(crate) fn into_node(self, seed: Seed) -> Result<(Node, Telling), Problem> {
+        let mut telling = Telling::default();
+        let command = match self {
+            Self::Invite { confirm, lifetime, label, base } => {
+                telling.base = base;
+                let policy = if confirm { Policy::Confirm } else { Policy::Auto };
+                let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds.into()));
+                Node::Invite { policy, lifetime, label, seed }
+            }
+            Self::Invitations => Node::Invitations,
+            Self::RevokeInvitation { locator } => {
+                let found = Locator::from_text(&locator);
+                Node::RevokeInvitation {
+                    locator: found.ok_or_else(|| Problem::argument("the invitation", "it is no locator"))?,
+                }
+            }
+            Self::Join { link, lan, opened } => {
+                let origin = if opened { LinkOrigin::Opened } else { LinkOrigin::Handed };
+                Node::Join { link: Zeroizing::new(link), rules: DialRules { lan, origin } }
+            }
+            Self::Pending => Node::Pending,
+            Self::Approve { person } => Node::Approve { person: of_person(&person)? },
+            Self::Deny { person } => Node::Deny { person: of_person(&person)? },
+            Self::Contacts => Node::Contacts,
+            Self::RemoveContact { person } => Node::RemoveContact { person: of_person(&person)? },
+            Self::Send { to, text, channel } => Node::Send { to: of_person(&to)?, channel, text },
+            Self::Channels => Node::Channels,
+            Self::Log { channel, with, before, after, unread, limit } => Node::Log {
+                channel: of_channel(channel.as_deref(), with.as_deref())?,
+                from: page(before.as_deref(), after.as_deref(), unread)?,
+                limit: limit as usize,
+            },
+            Self::Edit { message, text } => Node::Edit { entry: of_object(&message)?, text },
+            Self::Delete { message } => Node::Delete { entry: of_object(&message)? },
+            Self::MarkRead { channel, upto } => {
+                Node::MarkRead { channel: of_channel(Some(&channel), None)?, upto }
+            }
+            Self::Share { root, with, note } => Node::Share {
+                root: of_object(&root)?,
+                with: with.iter().map(|person| of_person(person)).collect::<Result<_, _>>()?,
+                note,
+            },
+            Self::Shared => Node::Shared { with: None },
+            Self::Connect { person } => Node::Connect { person: of_person(&person)? },
+            Self::Explain { object, person } => {
+                Node::Explain { object: of_object(&object)?, person: of_person(&person)? }
+            }
+            Self::Quota { person } => Node::Quota { person: of_person(&person)?, set: None },
+            Self::Instances => Node::Instances,
+            Self::Status => Node::Status,
+            Self::CheckStore => Node::CheckStore,
+            Self::Shutdown => Node::Shutdown,
+        };
+        Ok((command, telling))
+    }
+}
+
+pub(crate) fn of_person(text: &str) -> Result<PersonId, Problem> {
+    text.parse().map_err(|error| Problem::argument("the person", error))
+}
+
+pub(crate) fn of_object(text: &str) -> Result<Cid, Problem> {
+    text.parse().map_err(|error| Problem::argument("the object", error))
+}
+
+fn of_channel(id: Option<&str>, with: Option<&str>) -> Result<ChannelRef, Problem> {
+    match (id, with) {
+        (Some(id), None) => {
+            let id: ChannelId = id.parse().map_err(|error| Problem::argument("the channel", error))?;
+            Ok(ChannelRef::Id(id))
+        }
+        (None, Some(person)) => Ok(ChannelRef::With { person: of_person(person)?, name: None }),
+        _ => Err(Problem::argument("the channel", "exactly one of its id and its person must be there")),
+    }
+}
+
+fn page(before: Option<&str>, after: Option<&str>, unread: bool) -> Result<PageFrom, Problem> {
+    match (before, after, unread) {
+        (None, None, false) => Ok(PageFrom::Last),
+        (None, None, true) => Ok(PageFrom::Unread),
+        (Some(id), None, false) => Ok(PageFrom::Before(of_object(id)?)),
+        (None, Some(id), false) => Ok(PageFrom::After(of_object(id)?)),
+        _ => Err(Problem::argument("the page", "at most one of before, after and unread may be there")),
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask bindings js`: the package for JavaScript, from a fresh checkout to `target/bindings/js`.
+//!
+//! The sources are copied beside what is generated and compiled there, so nothing that is made lies among them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{self, Failure};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Bytes of the module, compressed by gzip: a whole node with its store, two thirds of it code that the compiler makes
+/// anew for each type.
+const BUDGET: u64 = 1100 * 1024;
+
+/// Where the package is put together.
+pub(crate) fn package() -> PathBuf {
+    run::target_dir().join("bindings/js")
+}
+
+/// Builds the package. `conformance`: with what only tests call.
+pub(crate) fn js(conformance: bool) -> Result<(), Failure> {
+    need_target()?;
+    need("node", "Node 20 or later (Debian: apt-get install nodejs npm)")?;
+    need("npm", "npm (Debian: apt-get install npm)")?;
+    let package = package();
+    copy_sources(&package)?;
+    install(&package)?;
+    let module = module(conformance)?;
+    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-wasm-pack"])?;
+    let pack = run::target_dir().join("debug/lama-wasm-pack");
+    run::run(text(&pack)?, &[text(&module)?, text(&package)?])?;
+    let packed = package.join("lama_bg.wasm");
+    optimise(&package, &packed)?;
+    let tsc = package.join("node_modules/.bin/tsc");
+    run::run(text(&tsc)?, &["--project", text(&package)?])?;
+    if conformance { Ok(()) } else { weigh(&packed) }
+}
+
+/// Builds the package with what only tests call, and runs the tests.
+pub(crate) fn test_js() -> Result<(), Failure> {
+    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
+    js(false)?;
+    let tests = package().join("test");
+    run::run("node", &["--test", text(&tests)?])
+}
+
+fn need_target() -> Result<(), Failure> {
+    let sysroot = run::read("rustc", &["--print", "sysroot"])?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib").exists() {
+        return Ok(());
+    }
+    run::run("rustup", &["target", "add", TARGET]).map_err(|_| {
+        format!("the Rust target {TARGET} is missing and rustup cannot add it: install it (Debian: apt-get install libstd-rust-dev-wasm32)")
+    })
+}
+
+fn need(program: &str, what: &str) -> Result<(), Failure> {
+    if run::works(program, &["--version"]) {
+        Ok(())
+    } else {
+        Err(format!("`{program}` is missing: install {what}"))
+    }
+}
+
+/// Everything in `bindings/js`, but for what is downloaded; what is gone there goes here too.
+fn copy_sources(package: &Path) -> Result<(), Failure> {
+    let from = run::root().join("bindings/js");
+    for dir in ["", "test"] {
+        let to = package.join(dir);
+        let error = |error| format!("cannot copy the sources to {}: {error}", to.display());
+        fs::create_dir_all(&to).map_err(error)?;
+        for old in fs::read_dir(&to).map_err(error)?.flatten().map(|entry| entry.path()) {
+            let made = old.extension().is_some_and(|end| end == "ts" || end == "js");
+            if old.is_file() && made {
+                fs::remove_file(&old).map_err(error)?;
+            }
+        }
+        for source in fs::read_dir(from.join(dir)).map_err(error)?.flatten().map(|entry| entry.path()) {
+            if let (true, Some(name)) = (source.is_file(), source.file_name()) {
+                fs::copy(&source, to.join(name)).map_err(error)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `npm ci`, unless just that is installed already.
+fn install(package: &Path) -> Result<(), Failure> {
+    let (lock, stamp) = (package.join("package-lock.json"), package.join("node_modules/.installed"));
+    let wanted = fs::read(&lock).map_err(|error| format!("cannot read {}: {error}", lock.display()))?;
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    run::run("npm", &["ci", "--prefix", text(package)?, "--ignore-scripts", "--no-audit", "--no-fund"])?;
+    fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
+}
+
+fn module(conformance: bool) -> Result<PathBuf, Failure> {
+    let mut args =
+        vec!["build", "--locked", "--package", "lama-wasm", "--profile", "wasm", "--target", TARGET];
+    if conformance {
+        args.extend(["--features", "conformance"]);
+    }
+    run::cargo(&args)?;
+    Ok(run::target_dir().join(TARGET).join("wasm/lama_wasm.wasm"))
+}
+
+/// Binaryen from npm: what distributions ship is too old for what the compiler writes.
+fn optimise(package: &Path, module: &Path) -> Result<(), Failure> {
+    let tool = package.join("node_modules/.bin/wasm-opt");
+    let (tool, module) = (text(&tool)?, text(module)?);
+    let features = [
+        "--enable-bulk-memory",
+        "--enable-nontrapping-float-to-int",
+        "--enable-sign-ext",
+        "--enable-mutable-globals",
+        "--enable-reference-types",
+        "--enable-multivalue",
+    ];
+    let mut args = vec!["-Os"];
+    args.extend(features);
+    args.extend([module, "-o", module]);
+    run::run(tool, &args)
+}
+
+fn weigh(module: &Path) -> Result<(), Failure> {
+    let plain = fs::metadata(module).map_err(|error| format!("{}: {error}", module.display()))?.len();
+    let script = "process.stdout.write(String(require('zlib').gzipSync(require('fs').readFileSync(process.argv[1]), { level: 9 }).length))";
+    let packed = run::read("node", &["-e", script, text(module)?])?;
+    let packed: u64 = packed.trim().parse().map_err(|_| "node did not say how large the module is")?;
+    println!("{}: {plain} bytes, {packed} compressed by gzip; the budget is {BUDGET}", module.display());
+    if packed <= BUDGET {
+        return Ok(());
+    }
+    Err(format!("the module has {packed} bytes compressed by gzip, and may have {BUDGET}"))
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| format!("the path {} is not UTF-8", path.display()))
+}
