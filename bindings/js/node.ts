@@ -240,6 +240,20 @@ function causeOf(error: NodeJS.ErrnoException): DialCause {
     case "EHOSTUNREACH":
     case "EADDRNOTAVAIL":
       return "unreachable";
+    case "CERT_HAS_EXPIRED":
+      return "expired";
+    case "CERT_NOT_YET_VALID":
+      return "notYetValid";
+    case "CERT_REVOKED":
+      return "revoked";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "wrongName";
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+      return "unknownIssuer";
     default:
       if (/CERT|TLS|SSL/.test(error.code ?? "")) return "tls";
       return /subprotocol|Unexpected server response|Invalid/.test(error.message) ? "notLama" : "other";

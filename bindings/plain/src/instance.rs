@@ -11,7 +11,7 @@ use lama_identity::{PersonId, SignSecret};
 use lama_invite::{HostClass, Source};
 use lama_node::{Command as NodeCommand, Output as NodeOutput, Reply as NodeReply};
 use lama_node::{
-    DialError, Event as NodeEvent, Input, LinkId, Node, NodeError, NodeIdentity, Origin, WhichKey,
+    DialError, Event as NodeEvent, Input, LinkId, Node, NodeError, NodeIdentity, Origin, TlsFault, WhichKey,
 };
 use lama_relay::RelayError;
 use lama_store::{Engine, Opening, Store};
@@ -76,7 +76,17 @@ pub enum DialCause {
     Unreachable,
     /// No answer in time.
     Timeout,
-    /// The TLS certificate is not valid.
+    /// TLS: nobody whom this system trusts has signed the certificate.
+    UnknownIssuer,
+    /// TLS: the certificate was valid once.
+    Expired,
+    /// TLS: the certificate will be valid later.
+    NotYetValid,
+    /// TLS: the certificate is for another name.
+    WrongName,
+    /// TLS: its issuer has revoked the certificate.
+    Revoked,
+    /// TLS: anything else.
     Tls,
     /// What listens there does not speak the subprotocol.
     NotLama,
@@ -93,7 +103,12 @@ impl DialCause {
             Self::NotFound => DialError::NotFound,
             Self::Unreachable => DialError::Unreachable,
             Self::Timeout => DialError::Timeout,
-            Self::Tls => DialError::Tls,
+            Self::UnknownIssuer => DialError::Tls(TlsFault::UnknownIssuer),
+            Self::Expired => DialError::Tls(TlsFault::Expired),
+            Self::NotYetValid => DialError::Tls(TlsFault::NotYetValid),
+            Self::WrongName => DialError::Tls(TlsFault::WrongName),
+            Self::Revoked => DialError::Tls(TlsFault::Revoked),
+            Self::Tls => DialError::Tls(TlsFault::Refused),
             Self::NotLama => DialError::NotLama,
             Self::NotAllowed => DialError::NotAllowed,
             Self::Other => DialError::Other,
