@@ -84,6 +84,20 @@ pub(crate) enum Request {
     Watch,
     /// Asks the connected instances of a contact, or the one that is named, for a sign of life. Answer: [`Pongs`].
     Ping { peer: String },
+    /// What is wrong, and what to do. Answer: [`Health`].
+    Health,
+    /// Answer: [`Done`].
+    Block { person: String },
+    /// Answer: [`Done`].
+    Unblock { person: String },
+    /// Answer: [`BlockedList`].
+    Blocked,
+    /// Answer: [`Routes`].
+    Routes,
+    /// Switches routes on or off: those of a person, of an instance, or one. Answer: [`Routes`].
+    SetRoute { which: String, on: bool },
+    /// The network has changed. Answer: [`Done`].
+    Wake,
     /// Walks the whole store. Answer: [`Checked`].
     Check,
     /// Ends the instance. Answer: [`Done`].
@@ -378,6 +392,66 @@ pub(crate) struct Peer {
     pub(crate) round_trip: Option<f64>,
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// The worst of all: `good`, `warning` or `error`.
+    pub(crate) severity: String,
+    /// The worst first.
+    pub(crate) items: Vec<HealthItem>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HealthItem {
+    pub(crate) code: String,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    /// `good`, `warning` or `error`.
+    pub(crate) severity: String,
+    /// Empty where nothing has to be done.
+    pub(crate) remedy: String,
+    /// Whom it is about, if it is about a contact.
+    pub(crate) person: Option<String>,
+}
+
+/// Who is blocked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlockedList {
+    pub(crate) blocked: Vec<BlockedPerson>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlockedPerson {
+    pub(crate) person: String,
+    /// `null` for whoever is no contact.
+    pub(crate) email: Option<String>,
+}
+
+/// Routes to instances of contacts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Routes {
+    pub(crate) routes: Vec<Route>,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Route {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance: String,
+    pub(crate) name: String,
+    pub(crate) route: String,
+    /// `direct` or `relay`.
+    pub(crate) path: String,
+    pub(crate) on: bool,
+    /// What switches it off: `person`, `instance` or `route`.
+    pub(crate) off_by: Option<String>,
+    /// Whether a session that was dialled here goes along it.
+    pub(crate) in_use: bool,
+}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Problem {
@@ -415,6 +489,9 @@ pub(crate) struct Status {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     pub(crate) peers: Vec<Peer>,
+    /// Whether this machine seems to have no network.
+    #[serde(default)]
+    pub(crate) offline: bool,
 }
 
 /// Where a relay runs.

@@ -124,6 +124,15 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Ask the program at the other end for a sign of life, and show which way each answer took
     Ping(Ping),
+    /// Look at everything that can be wrong, and say what to do; the exit code is the worst that was found
+    Doctor,
+    /// End all sessions with a person and have none until `unblock`; the person is told nothing
+    Block(Block),
+    /// Let a blocked person connect again
+    Unblock(Person),
+    /// The ways to instances of contacts: list them, switch some on or off
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// The store at rest: check, compact, back up, restore
     #[command(subcommand)]
     Store(StoreCommand),
@@ -433,6 +442,29 @@ pub(crate) struct StatusArgs {
     /// Stay, and show every change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Block {
+    /// E-mail, or the beginning of a contact's id [default: list who is blocked]
+    pub(crate) person: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// List them, and whether they are dialled
+    List,
+    /// Dial them again
+    Enable(Which),
+    /// Do not dial them; whoever is reached by them may still dial this side
+    Disable(Which),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// A person (e-mail or the beginning of the id), an instance (its name or the beginning of its id), or a route as
+    /// `lama route list` shows it
+    pub(crate) which: String,
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{args, atrest, backup, demo, identity, page, relay, render, text};
+use crate::{args, atrest, backup, demo, doctor, identity, page, relay, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
@@ -70,6 +70,15 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
         Command::Status(status_args) => seeing::status(global, status_args, output),
+        Command::Doctor => doctor::run(global, output),
+        Command::Block(who) => seeing::block(global, who, output),
+        Command::Unblock(who) => {
+            let mut backend = Backend::open(global, Network::Offline)?;
+            let unblocked = done(&mut backend, &Request::Unblock { person: who.person.clone() }, output);
+            let closed = backend.close();
+            unblocked.and(closed)
+        }
+        Command::Route(command) => seeing::route(global, command, output),
         Command::Ping(ping_args) => seeing::ping(global, ping_args, output),
         Command::Get(get_args) => getting::get(global, get_args, output),
         Command::Share(share_args) if share_args.stop => {

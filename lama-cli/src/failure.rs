@@ -64,6 +64,11 @@ impl Failure {
         Self::new(Exit::Usage, "usage", message)
     }
 
+    /// Everything is said already; only the exit code is missing.
+    pub(crate) fn said(exit: Exit) -> Self {
+        Self::new(exit, "", "")
+    }
+
     pub(crate) fn interrupted() -> Self {
         Self::new(
             Exit::Interrupted,

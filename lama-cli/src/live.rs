@@ -2,6 +2,7 @@
 
 mod folders;
 mod getting;
+mod health;
 mod instances;
 pub(crate) mod keeping;
 mod limits;
@@ -61,6 +62,14 @@ pub(crate) struct Live {
     pub(crate) port: Box<dyn Port>,
     pub(crate) events: Events,
     pub(crate) runtime: &'static str,
+    /// Whether it listens and dials, or only works with the store.
+    pub(crate) online: bool,
+    /// The relays that it was told to stand behind.
+    pub(crate) relays: Vec<String>,
+    /// Whether the process before did not end in good order.
+    pub(crate) unclean: bool,
+    /// The port at which it listened last.
+    pub(crate) last_port: Option<u16>,
     /// The data directory: never part of what is shared.
     pub(crate) data: PathBuf,
     /// Set when somebody asks the instance to end.

@@ -14,6 +14,7 @@ mod backend;
 mod backup;
 mod commands;
 mod demo;
+mod doctor;
 mod failure;
 mod identity;
 mod live;
@@ -56,7 +57,9 @@ fn main() -> ExitCode {
     match outcome.unwrap_or_else(|panic| Err(broken(panic.as_ref()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output.failure(&failure);
+            if !failure.code.is_empty() {
+                output.failure(&failure);
+            }
             ExitCode::from(failure.exit.number())
         }
     }

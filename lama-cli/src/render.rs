@@ -331,7 +331,13 @@ pub(crate) fn shared_list(list: &api::SharedList) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut out = format!(
         "{} on {}; {} ({}) here\n",
-        if status.urls.is_empty() { "not listening".to_owned() } else { status.urls.join(", ") },
+        if status.offline {
+            "offline".to_owned()
+        } else if status.urls.is_empty() {
+            "not listening".to_owned()
+        } else {
+            status.urls.join(", ")
+        },
         status.runtime,
         count(status.objects, "object"),
         bytes(status.bytes),
@@ -371,6 +377,30 @@ pub(crate) fn status(status: &Status) -> String {
         out.push_str(&table(&head, &rows));
     }
     out
+}
+
+/// Routes to instances of contacts.
+pub(crate) fn routes(list: &api::Routes) -> String {
+    let row = |route: &api::Route| {
+        let on = match (&route.off_by, route.in_use) {
+            (Some(by), _) => format!("off ({by})"),
+            (None, true) => "in use".to_owned(),
+            (None, false) => "on".to_owned(),
+        };
+        vec![
+            short(&route.instance).to_owned(),
+            escape(&route.email),
+            escape(&route.name),
+            route.path.clone(),
+            on,
+            escape(&route.route),
+        ]
+    };
+    let rows: Vec<Vec<String>> = list.routes.iter().map(row).collect();
+    if rows.is_empty() {
+        return "no contact says where it is reached\n".to_owned();
+    }
+    table(&["PEER", "PERSON", "INSTANCE", "PATH", "DIALLED", "ROUTE"], &rows)
 }
 
 /// Why a peer is not connected, and when it is dialled again.

@@ -1,5 +1,6 @@
 //! Starting an instance in this process: store, keys, sockets, on the runtime that the user chose.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -22,13 +23,20 @@ use crate::{atrest, relay};
 pub(crate) struct Running {
     pub(crate) live: Arc<Live>,
     handle: Handle,
+    /// Here as long as the instance is at work; what still lies there when one starts was left by one that was killed.
+    at_work: PathBuf,
     _lock: Lock,
 }
+
+/// The name of that file.
+const AT_WORK: &str = "at-work";
 
 impl Running {
     /// Ends all sessions in an authenticated way, closes the store, and waits for both.
     pub(crate) fn shut_down(self) -> Result<(), Failure> {
-        Ok(block_on(self.handle.shutdown())?)
+        block_on(self.handle.shutdown())?;
+        let _ = std::fs::remove_file(&self.at_work);
+        Ok(())
     }
 }
 
@@ -89,11 +97,17 @@ pub(crate) struct Start {
 impl Start {
     /// Opens the store, binds the sockets and runs the node on a thread of its own.
     pub(crate) fn run(self) -> Result<Running, Failure> {
+        let at_work = self.dir.path().join(AT_WORK);
+        let unclean = at_work.exists();
         let mut store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
         let usual = match self.network {
             Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
             _ => Listen::Nowhere,
         };
+        let last_port =
+            lama_node::last_url(&mut store).map_err(NodeError::from)?.and_then(|url| local_port(&url));
+        // A process that ends without a word leaves it behind; that is all it is for.
+        let _ = std::fs::write(&at_work, []);
         let relays = relay::homes(&mut store, &self.relays)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let mut given = NodeIdentity::new(public, noise);
@@ -132,9 +146,13 @@ impl Start {
             events: hub,
             runtime: self.runtime.as_str(),
             stop: self.stop,
+            online: self.network != Network::Offline,
+            relays: self.relays.iter().map(ToString::to_string).collect(),
+            unclean,
+            last_port,
             data: self.dir.path().to_path_buf(),
         };
-        Ok(Running { live: Arc::new(live), handle, _lock: self.lock })
+        Ok(Running { live: Arc::new(live), handle, at_work, _lock: self.lock })
     }
 }
 

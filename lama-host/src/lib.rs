@@ -32,6 +32,7 @@ pub mod files;
 pub mod folder;
 pub mod get;
 pub mod keyfile;
+pub mod machine;
 pub mod objects;
 pub mod passphrase;
 pub mod process;

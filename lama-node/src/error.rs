@@ -7,7 +7,7 @@ use lama_identity::{Cid, IdentityError, PersonId, PersonPin};
 use lama_invite::InviteError;
 use lama_store::StoreError;
 
-use crate::api::DialError;
+use crate::api::{DialError, Fault};
 
 /// Which part went wrong, for hosts that treat the parts differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,13 @@ pub enum NodeError {
         /// Whose.
         person: PersonId,
     },
+    /// No instance has proved itself at a route.
+    NoAnswer {
+        /// Where.
+        route: String,
+        /// What was in the way.
+        why: Fault,
+    },
     /// The node does not listen, so nobody could join.
     NotListening,
     /// No channel of that id.
@@ -201,6 +208,7 @@ impl NodeError {
             Self::NothingToApprove { .. } => "node.nothing-to-approve",
             Self::NoRoute { .. } => "node.no-route",
             Self::NotConnected { .. } => "node.not-connected",
+            Self::NoAnswer { .. } => "node.no-answer",
             Self::NotListening => "node.not-listening",
             Self::NoSuchChannel => "node.no-such-channel",
             Self::NoSuchMessage { .. } => "node.no-such-message",
@@ -236,7 +244,10 @@ impl NodeError {
             | Self::Rejected { .. }
             | Self::Violation { .. }
             | Self::KeyChanged { .. } => Bucket::Peer,
-            Self::NotReached { .. } | Self::NotConnected { .. } | Self::Interrupted => Bucket::Timeout,
+            Self::NotReached { .. }
+            | Self::NoAnswer { .. }
+            | Self::NotConnected { .. }
+            | Self::Interrupted => Bucket::Timeout,
             Self::TextTooLong { .. } | Self::Busy { .. } => Bucket::Limit,
             Self::Store(_) | Self::Identity(_) | Self::KeyAbsent | Self::Stopped | Self::WrongIdentity => {
                 Bucket::Local
@@ -326,6 +337,10 @@ impl NodeError {
                 "there is no session with this instance of {person}, or it ended before the answer came; `lama status` \
                  shows where it stands, `lama doctor` why"
             ),
+            Self::NoAnswer { route, why } => {
+                let route = route.split('#').next().unwrap_or_default();
+                write!(f, "the instance did not answer at {route}: {} ({})", why.text, why.code)
+            }
             Self::NotListening => f.write_str(
                 "this instance does not listen, so nobody could join; start it with `lama run` and a free port",
             ),

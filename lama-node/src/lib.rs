@@ -69,10 +69,10 @@ mod tests;
 
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
-    EntryInfo, EntryStanding, Event, Fault, Group, Input, InstanceInfo, InvitationInfo, InvitationState,
-    LinkCause, LinkId, NodeIdentity, Origin, Output, OwnInstance, OwnInstances, PairingRole, PeerInfo,
-    PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply, SessionId, SharedInfo,
-    Status, TlsFault, Traffic, WaitsFor, WhichKey,
+    EntryInfo, EntryStanding, Event, Fault, Group, HealthItem, Input, InstanceInfo, InvitationInfo,
+    InvitationState, LinkCause, LinkId, NodeIdentity, Origin, Output, OwnInstance, OwnInstances, PairingRole,
+    PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply, RouteInfo,
+    RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault, Traffic, WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;

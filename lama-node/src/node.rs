@@ -11,9 +11,9 @@ use lama_identity::{ChannelId, Hlc, InstanceId, PersonId};
 use lama_invite::{Ledger, Locator};
 use lama_store::StoreError;
 
-use crate::api::{Command, Event, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply};
+use crate::api::{Command, Event, HealthItem, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply};
 use crate::app::{Posting, Shutdown};
-use crate::hub::{Book, Denied, Dial, Effect, Limits, Peer, Rng, Timer, Timers};
+use crate::hub::{Book, Denied, Dial, Effect, Limits, Peer, Probes, Rng, RoutesOff, Timer, Timers};
 use crate::log::Logs;
 use crate::pairing::Join;
 use crate::session::Link;
@@ -52,6 +52,11 @@ pub struct Node {
     pub(crate) limits: Limits,
     pub(crate) book: Book,
     pub(crate) denied: BTreeMap<[u8; 32], Denied>,
+    /// Persons who get no session.
+    pub(crate) blocked: BTreeSet<PersonId>,
+    pub(crate) routes_off: RoutesOff,
+    /// What must not be missed, since the start.
+    pub(crate) alarms: BTreeMap<(&'static str, Option<PersonId>), HealthItem>,
     pub(crate) logs: Logs,
     /// An entry of our own log is on its way into the store.
     pub(crate) issuing: bool,
@@ -62,6 +67,7 @@ pub struct Node {
     pub(crate) joins: BTreeMap<Locator, Join>,
     pub(crate) peers: BTreeMap<InstanceId, Peer>,
     pub(crate) dials: BTreeMap<Ticket, Dial>,
+    pub(crate) probes: Probes,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ready: BTreeSet<LinkId>,
     pub(crate) sessions: u64,
@@ -108,6 +114,9 @@ impl Node {
             limits: Limits::default(),
             book: Book::default(),
             denied: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            routes_off: RoutesOff::default(),
+            alarms: BTreeMap::new(),
             logs: Logs::default(),
             issuing: false,
             names: BTreeMap::new(),
@@ -116,6 +125,7 @@ impl Node {
             joins: BTreeMap::new(),
             peers: BTreeMap::new(),
             dials: BTreeMap::new(),
+            probes: Probes::new(),
             links: BTreeMap::new(),
             ready: BTreeSet::new(),
             sessions: 0,
@@ -297,6 +307,7 @@ impl Node {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        self.note_alarm(&event);
         self.out.push_back(Output::Event(event));
     }
 

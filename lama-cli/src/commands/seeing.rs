@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::api::{self, Request};
-use crate::args::{Global, Ping, StatusArgs};
+use crate::args::{Block, Global, Ping, RouteCommand, StatusArgs};
 use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -113,4 +113,34 @@ fn pong(pong: &api::Pong) -> String {
         pong.round_trip,
         pong.path
     )
+}
+
+/// Blocks somebody, or lists who is.
+pub(super) fn block(global: &Global, who: &Block, output: Output) -> Result<(), Failure> {
+    let mut backend = Backend::open(global, Network::Offline)?;
+    let asked = match &who.person {
+        Some(person) => super::done(&mut backend, &Request::Block { person: person.clone() }, output),
+        None => backend.ask(&Request::Blocked, &mut |_| {}).map(|list: api::BlockedList| {
+            output.answer(&list, |list| {
+                let name = |row: &api::BlockedPerson| row.email.as_ref().unwrap_or(&row.person).clone();
+                list.blocked.iter().map(|row| format!("{}\n", escape(&name(row)))).collect()
+            });
+        }),
+    };
+    let closed = backend.close();
+    asked.and(closed)
+}
+
+/// Lists routes, or switches some.
+pub(super) fn route(global: &Global, command: &RouteCommand, output: Output) -> Result<(), Failure> {
+    let request = match command {
+        RouteCommand::List => Request::Routes,
+        RouteCommand::Enable(which) => Request::SetRoute { which: which.which.clone(), on: true },
+        RouteCommand::Disable(which) => Request::SetRoute { which: which.which.clone(), on: false },
+    };
+    let mut backend = Backend::open(global, Network::Offline)?;
+    let asked = backend.ask(&request, &mut |_| {});
+    let asked = asked.map(|list: api::Routes| output.answer(&list, render::routes));
+    let closed = backend.close();
+    asked.and(closed)
 }

@@ -110,6 +110,8 @@ pub(super) fn peer(status: &PeerStatus) -> api::Peer {
             PeerState::Connecting => "connecting",
             PeerState::Waiting => "waiting",
             PeerState::Unreachable => "unreachable",
+            PeerState::Blocked => "blocked",
+            PeerState::Off => "off",
             _ => "other",
         }
         .to_owned(),

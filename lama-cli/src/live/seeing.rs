@@ -3,7 +3,8 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use lama_node::{Command, PeerStatus, Reply};
+use lama_identity::{Email, Person, PersonId};
+use lama_node::{Command, PeerStatus, Reply, RouteScope};
 use serde_json::{Value, json};
 
 use super::rows::millis;
@@ -131,4 +132,90 @@ fn connect(live: &Live, text: &str, rows: &[PeerStatus]) -> Result<Vec<PeerStatu
             "no instance of {text} is connected: {why}; see that it runs, `lama doctor` says what is wrong here"
         ),
     ))
+}
+
+/// A contact, or whoever has this e-mail address.
+pub(super) fn anybody(live: &Live, text: &str) -> Result<PersonId, Failure> {
+    match super::work::contact(live, text) {
+        Ok(contact) => Ok(contact.person),
+        Err(failure) => match text.parse::<Email>() {
+            Ok(email) => Ok(Person::new(email).id()),
+            Err(_) => Err(failure),
+        },
+    }
+}
+
+/// Who is blocked and named so.
+pub(super) fn blocked_person(live: &Live, text: &str) -> Result<PersonId, Failure> {
+    if let Ok(email) = text.parse::<Email>() {
+        return Ok(Person::new(email).id());
+    }
+    let list = match live.call(Command::Blocked)? {
+        Reply::Blocked(list) => list,
+        other => return Err(unexpected(&other)),
+    };
+    people::find(text, list.iter().map(|(person, _)| (*person, "")), "those who are blocked")
+}
+
+pub(super) fn blocked(live: &Live) -> Result<api::BlockedList, Failure> {
+    match live.call(Command::Blocked)? {
+        Reply::Blocked(list) => {
+            let row = |(person, email): (PersonId, Option<String>)| api::BlockedPerson {
+                person: person.full(),
+                email,
+            };
+            Ok(api::BlockedList { blocked: list.into_iter().map(row).collect() })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) fn routes(live: &Live) -> Result<api::Routes, Failure> {
+    let rows = match live.call(Command::Routes)? {
+        Reply::Routes(rows) => rows,
+        other => return Err(unexpected(&other)),
+    };
+    let row = |info: lama_node::RouteInfo| api::Route {
+        person: info.peer.person.full(),
+        email: info.peer.email,
+        instance: info.peer.instance.full(),
+        name: info.peer.instance_name,
+        route: info.route,
+        path: if info.relayed { "relay" } else { "direct" }.to_owned(),
+        on: info.off_by.is_none(),
+        off_by: info.off_by.map(|scope| {
+            match scope {
+                RouteScope::Person(_) => "person",
+                RouteScope::Instance(_) => "instance",
+                RouteScope::Route(_) => "route",
+            }
+            .to_owned()
+        }),
+        in_use: info.in_use,
+    };
+    Ok(api::Routes { routes: rows.into_iter().map(row).collect() })
+}
+
+/// Switches what `which` names: a route, all of a person, or all of an instance.
+pub(super) fn set_route(live: &Live, which: &str, on: bool) -> Result<api::Routes, Failure> {
+    let scope = if which.contains("://") {
+        RouteScope::Route(which.to_owned())
+    } else {
+        let known = named(live, which)?;
+        match (super::work::contact(live, which), known.as_slice()) {
+            (Ok(contact), _) => RouteScope::Person(contact.person),
+            (Err(_), [one]) => RouteScope::Instance(one.peer.instance),
+            (Err(_), _) => {
+                return Err(Failure::new(
+                    Exit::RefusedByRule,
+                    "ambiguous_instance",
+                    format!("{which} names several instances; give the beginning of the id"),
+                ));
+            }
+        }
+    };
+    match live.call(Command::SetRoute { scope, on })? {
+        Reply::Done => routes(live),
+        other => Err(unexpected(&other)),
+    }
 }

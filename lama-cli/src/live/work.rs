@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, getting, instances, keeping, limits, messages, people, rows, seeing};
+use super::{Live, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -73,6 +73,19 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Status => value(&status(live)?),
         Request::Watch => seeing::watch(live, emit).map(|()| done(Reply::Done)),
         Request::Ping { peer } => value(&seeing::ping(live, &peer)?),
+        Request::Health => value(&health::health(live)?),
+        Request::Block { person } => {
+            let person = seeing::anybody(live, &person)?;
+            live.call(Command::Block { person }).map(done)
+        }
+        Request::Unblock { person } => {
+            let person = seeing::blocked_person(live, &person)?;
+            live.call(Command::Unblock { person }).map(done)
+        }
+        Request::Blocked => value(&seeing::blocked(live)?),
+        Request::Routes => value(&seeing::routes(live)?),
+        Request::SetRoute { which, on } => value(&seeing::set_route(live, &which, on)?),
+        Request::Wake => live.call(Command::Wake).map(done),
         Request::Check => match live.call(Command::CheckStore)? {
             Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),
             other => Err(unexpected(&other)),
@@ -273,6 +286,7 @@ pub(super) fn status(live: &Live) -> Result<api::Status, Failure> {
             objects: status.store.objects,
             bytes: status.store.bytes,
             peers: status.peers.iter().map(rows::peer).collect(),
+            offline: status.offline,
         }),
         other => Err(unexpected(&other)),
     }

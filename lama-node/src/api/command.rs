@@ -13,8 +13,10 @@ use lama_invite::{DialRules, Locator, Policy};
 use lama_store::{Checked, PageFrom};
 use zeroize::Zeroizing;
 
+use super::HealthItem;
 use super::info::{
-    ChannelInfo, ContactInfo, EndpointInfo, EntryInfo, InvitationInfo, PendingInfo, SharedInfo, Status,
+    ChannelInfo, ContactInfo, EndpointInfo, EntryInfo, InvitationInfo, PendingInfo, RouteInfo, RouteScope,
+    SharedInfo, Status,
 };
 
 /// Which channel is meant.
@@ -201,6 +203,41 @@ pub enum Command {
         /// Why, for people.
         reason: String,
     },
+    /// Nothing is to be had from a person, and nothing goes there, until [`Command::Unblock`]: live sessions end at once,
+    /// [`Reply::Done`] when it is durable. He is told nothing. It need not be a contact.
+    Block {
+        /// Whom.
+        person: PersonId,
+    },
+    /// Takes that back: [`Reply::Done`].
+    Unblock {
+        /// Whom.
+        person: PersonId,
+    },
+    /// Who is blocked: [`Reply::Blocked`].
+    Blocked,
+    /// All routes to instances of contacts: [`Reply::Routes`].
+    Routes,
+    /// Switches routes on or off, for good: [`Reply::Done`]. What is off is not dialled, and a session along it ends.
+    SetRoute {
+        /// Which.
+        scope: RouteScope,
+        /// Whether they are dialled from now on.
+        on: bool,
+    },
+    /// The network has changed, or this machine was asleep: live sessions are asked for a sign of life, and everybody else is
+    /// dialled at once, whatever the backoff: [`Reply::Done`].
+    Wake,
+    /// Whether an instance answers at a route: [`Reply::Probed`] once it has proved its key there, or
+    /// [`crate::NodeError::NoAnswer`] with what is in the way. Nothing of this side is shown, and no session is begun.
+    Probe {
+        /// Which instance of a contact; `None`: this one itself.
+        instance: Option<InstanceId>,
+        /// Where: the text of a route.
+        route: String,
+    },
+    /// What is wrong, and what to do: [`Reply::Health`]. The host knows more: files, ports, relays.
+    Health,
     /// How things stand: [`Reply::Status`].
     Status,
     /// Walks the whole store, which does nothing else meanwhile: [`Reply::StoreChecked`], or
@@ -245,6 +282,14 @@ impl Command {
             Self::OfferInstance => "offer-instance",
             Self::CertifyInstance { .. } => "certify-instance",
             Self::RevokeInstance { .. } => "revoke-instance",
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
+            Self::Blocked => "blocked",
+            Self::Routes => "routes",
+            Self::SetRoute { .. } => "set-route",
+            Self::Wake => "wake",
+            Self::Probe { .. } => "probe",
+            Self::Health => "health",
             Self::Status => "status",
             Self::CheckStore => "check-store",
             Self::Shutdown => "shutdown",
@@ -313,6 +358,13 @@ pub enum Reply {
         /// Along which route, if we dialled; `None`: the other side did.
         url: Option<String>,
     },
+    /// The instance has proved itself at the route.
+    Probed {
+        /// From the dial to the open WebSocket, through the relay if there is one.
+        open_after: Duration,
+        /// From there to its proof.
+        round_trip: Duration,
+    },
     /// Where an object stands with a person.
     Explanation(Box<lama_store::Explanation>),
     /// What is kept of a contact.
@@ -321,6 +373,12 @@ pub enum Reply {
     Instances(Box<super::info::OwnInstances>),
     /// A file for another instance of our person. Not secret.
     File(Bytes),
+    /// Who is blocked, ascending; with the e-mail address of contacts.
+    Blocked(Vec<(PersonId, Option<String>)>),
+    /// Routes, by contact.
+    Routes(Vec<RouteInfo>),
+    /// What was looked at, the worst first.
+    Health(Vec<HealthItem>),
     /// How things stand.
     Status(Box<Status>),
     /// The store is sound; this is what was looked at.
@@ -346,10 +404,14 @@ impl fmt::Debug for Reply {
             Self::Object(None) => f.write_str("Object(None)"),
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),
             Self::Pong { round_trip, .. } => write!(f, "Pong({round_trip:?})"),
+            Self::Probed { round_trip, .. } => write!(f, "Probed({round_trip:?})"),
             Self::Explanation(told) => f.debug_tuple("Explanation").field(told).finish(),
             Self::Quota(row) => f.debug_tuple("Quota").field(row).finish(),
             Self::Instances(list) => f.debug_tuple("Instances").field(list).finish(),
             Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
+            Self::Blocked(list) => f.debug_tuple("Blocked").field(list).finish(),
+            Self::Routes(list) => write!(f, "Routes({} of them)", list.len()),
+            Self::Health(items) => f.debug_tuple("Health").field(items).finish(),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
             Self::StoreChecked(checked) => f.debug_tuple("StoreChecked").field(checked).finish(),
         }

@@ -267,6 +267,10 @@ pub enum EndReason {
     NotApproved,
     /// The key at the other end, or our own, was revoked.
     Revoked,
+    /// The person was blocked here.
+    Blocked,
+    /// The route was switched off here.
+    RouteOff,
 }
 
 /// Why a link ended before both persons were authenticated.
@@ -306,6 +310,11 @@ pub enum RefuseReason {
         /// Who.
         person: PersonId,
     },
+    /// The person is blocked here.
+    Blocked {
+        /// Who.
+        person: PersonId,
+    },
     /// The known person was shown with another key.
     KeyChanged {
         /// Who.
@@ -340,6 +349,8 @@ impl EndReason {
             Self::Rejected(code) => code,
             Self::NotApproved => "not-approved",
             Self::Revoked => "revoked",
+            Self::Blocked => "blocked",
+            Self::RouteOff => "route-off",
         }
     }
 }
@@ -365,6 +376,8 @@ impl fmt::Display for EndReason {
                 "nobody approved the pairing in time; it stays pending and resumes by itself"
             }
             Self::Revoked => "the key was revoked by its person",
+            Self::Blocked => "the person is blocked on this side",
+            Self::RouteOff => "the route was switched off on this side",
         })
     }
 }
@@ -386,6 +399,7 @@ impl RefuseReason {
             Self::UnknownInstance { .. } => "unknown-instance",
             Self::SamePerson { .. } => "same-person",
             Self::Revoked { .. } => "revoked",
+            Self::Blocked { .. } => "blocked",
             Self::KeyChanged { .. } => "key-changed",
             Self::Rejected(code) => code,
             Self::Ended => "ended",
@@ -417,6 +431,7 @@ impl fmt::Display for RefuseReason {
                 );
             }
             Self::Revoked { person } => return write!(f, "{person} has revoked that instance"),
+            Self::Blocked { person } => return write!(f, "{person} is blocked here"),
             Self::KeyChanged { person } => {
                 return write!(
                     f,

@@ -305,6 +305,32 @@ pub struct Traffic {
     pub first_object_after: Option<u32>,
 }
 
+/// Which routes are meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteScope {
+    /// All routes to all instances of a person.
+    Person(PersonId),
+    /// All routes to one instance.
+    Instance(InstanceId),
+    /// This one, whoever is reached by it: its text, as [`RouteInfo::route`] has it.
+    Route(String),
+}
+
+/// A route to an instance of a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// Who is reached by it.
+    pub peer: PeerInfo,
+    /// A URL, or that of a relay with what has to be known of it.
+    pub route: String,
+    /// Whether it leads through a relay.
+    pub relayed: bool,
+    /// What switches it off; `None`: it is dialled in its turn.
+    pub off_by: Option<RouteScope>,
+    /// Whether a session that we dialled goes along it now.
+    pub in_use: bool,
+}
+
 /// Where we stand with one instance of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -321,6 +347,10 @@ pub enum PeerState {
     Waiting,
     /// It can only be reached when it dials us.
     Unreachable,
+    /// Its person is blocked here.
+    Blocked,
+    /// All routes to it are switched off here; it may dial us.
+    Off,
 }
 
 /// One line of [`Status`].
@@ -367,6 +397,9 @@ pub struct Status {
     pub listening: Vec<String>,
     /// Known instances, ascending by id.
     pub peers: Vec<PeerStatus>,
+    /// Whether this machine seems to have no network: nobody is connected, and the last word on everybody who was dialled is
+    /// that there is no way to the host, or no address for the name.
+    pub offline: bool,
     /// Links that have not proved anything yet.
     pub unauthenticated: usize,
     /// Sizes and counts of the store.

@@ -2,6 +2,7 @@
 
 mod command;
 mod event;
+mod health;
 mod info;
 
 use alloc::string::String;
@@ -18,10 +19,11 @@ use crate::NodeError;
 
 pub use command::{ChannelRef, Command, Reply};
 pub use event::{EndReason, Event, Fault, RefuseReason};
+pub use health::{HealthItem, Severity};
 pub use info::{
     ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, EntryStanding, Group, InstanceInfo,
     InvitationInfo, InvitationState, OwnInstance, OwnInstances, PairingRole, PeerInfo, PeerState, PeerStatus,
-    PendingInfo, Reached, SharedInfo, Status, Traffic, WaitsFor,
+    PendingInfo, Reached, RouteInfo, RouteScope, SharedInfo, Status, Traffic, WaitsFor,
 };
 
 /// Names one open WebSocket. The host gives them out, each number once in the life of a node.

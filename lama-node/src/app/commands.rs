@@ -75,6 +75,23 @@ impl Node {
             Command::OfferInstance => self.offer_instance(reply),
             Command::CertifyInstance { request, replace } => self.certify_instance(reply, &request, replace),
             Command::RevokeInstance { noise, reason } => self.revoke_an_instance(Some(reply), &noise, reason),
+            Command::Block { person } => self.block(reply, person),
+            Command::Unblock { person } => {
+                self.unblock(reply, person);
+                Ok(())
+            }
+            Command::Blocked => self.done(reply, self.blocked()),
+            Command::Routes => self.done(reply, self.routes()),
+            Command::SetRoute { scope, on } => {
+                self.set_route(reply, scope, on);
+                Ok(())
+            }
+            Command::Wake => {
+                self.wake();
+                self.done(reply, Reply::Done)
+            }
+            Command::Probe { instance, route } => self.start_probe(reply, instance, route),
+            Command::Health => self.done(reply, self.health()),
             Command::Status => self.ask(reply, Read::Stats, Answer::Status),
             Command::CheckStore => self.ask(reply, Read::Check, Answer::Check),
             Command::Shutdown => {

@@ -4,6 +4,7 @@ mod answer;
 mod channels;
 mod commands;
 mod endpoint;
+mod health;
 mod invitations;
 mod posting;
 mod share;

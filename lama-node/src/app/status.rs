@@ -22,9 +22,25 @@ impl Node {
             pin: self.identity.public.pin(),
             listening: self.listening.clone(),
             peers: peers.collect::<Vec<_>>(),
+            offline: self.is_offline(),
             unauthenticated: self.limits.unauthenticated(),
             store,
         }))
+    }
+
+    /// Whether nothing but the way to any host is missing.
+    fn is_offline(&self) -> bool {
+        let mut dialled = self.peers.values().filter_map(|peer| peer.problem.as_ref()).peekable();
+        dialled.peek().is_some()
+            && self.peers.values().all(|peer| peer.session.is_none())
+            && dialled.all(|problem| matches!(problem.code, "dial.unreachable" | "dial.not-found"))
+    }
+
+    /// Whether there are routes to an instance, and all are switched off.
+    fn is_off(&self, instance: &InstanceId, peer: &Peer) -> bool {
+        let known = self.book.person(&peer.person).and_then(|known| known.contact.instance(instance));
+        let urls = known.map_or(&[][..], |known| &known.urls);
+        !urls.is_empty() && urls.iter().all(|url| self.routes_off.by(&peer.person, instance, url).is_some())
     }
 
     fn peer_status(&self, instance: &InstanceId, peer: &Peer) -> Option<PeerStatus> {
@@ -42,6 +58,8 @@ impl Node {
             // Both ends agreed, and what came since has been exchanged.
             Some(live) if live.in_sync && is_complete(&Self::progress_of(live)) => PeerState::InSync,
             Some(_) => PeerState::Syncing,
+            None if self.is_blocked(&peer.person) => PeerState::Blocked,
+            None if self.is_off(instance, peer) => PeerState::Off,
             None if peer.dialling.is_some() => PeerState::Connecting,
             None if peer.again.is_some() => PeerState::Waiting,
             None => PeerState::Unreachable,

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Peer(InstanceId),
     /// Joining by an invitation, or resuming that.
     Join { locator: Locator, mode: Mode },
+    /// Whether an instance answers there.
+    Probe(Ticket),
 }
 
 /// A dial that is under way.
@@ -77,10 +79,13 @@ impl Node {
         let Some(known) = self.book.person(&peer.person) else { return };
         let living = known.contact.instance(&instance).is_some_and(|known| known.revoked.is_none());
         let wanted = living && !self.am_revoked();
+        let wanted = wanted && !self.is_blocked(&peer.person);
         let wanted = wanted && (known.is_active() || (known.note.inviter && !known.note.confirm));
         let urls = known.contact.instance(&instance).map_or(&[][..], |known| &known.urls);
-        let turn = usize::try_from(peer.failures).unwrap_or(0).checked_rem(urls.len()).unwrap_or(0);
-        let Some(url) = urls.get(turn).cloned() else { return };
+        let on = |url: &&String| self.routes_off.by(&peer.person, &instance, url).is_none();
+        let count = urls.iter().filter(on).count();
+        let turn = usize::try_from(peer.failures).unwrap_or(0).checked_rem(count).unwrap_or(0);
+        let Some(url) = urls.iter().filter(on).nth(turn).cloned() else { return };
         if !wanted || peer.dialling.is_some() {
             return;
         }
@@ -116,6 +121,7 @@ impl Node {
                     self.event(Event::DialFailed { peer, url: dial.url, cause, failures });
                 }
             }
+            Purpose::Probe(ticket) => self.probe_failed(ticket, Fault::new(cause.code(), &cause)),
             Purpose::Join { locator, .. } => self.join_not_reached(locator, dial.url, cause),
         }
     }

@@ -9,6 +9,7 @@ use lama_invite::{Ledger, Locator};
 use lama_store::{Read, Reply, Request, StoreError, Write};
 
 use super::denied::DENIED;
+use super::off::{BLOCKED, ROUTES_OFF, RoutesOff};
 use super::{Denied, Effect, Known, NOTES, Note, PeerNote, setting_id};
 use crate::NodeError;
 use crate::api::Event;
@@ -35,6 +36,7 @@ impl Node {
             Read::Settings(NOTES.into()),
             Read::Settings(JOINS.into()),
             Read::Settings(DENIED.into()),
+            Read::Settings(BLOCKED.into()),
             Read::Settings(NODE.into()),
             Read::Settings(POSTS.into()),
             Read::Settings(LOGS.into()),
@@ -72,6 +74,8 @@ impl Node {
                 self.joins.extend(Join::from_bytes(&value).map(|join| (Locator::new(locator), join)));
             } else if let Some(noise) = setting_id::<32>(DENIED, &key) {
                 self.denied.extend(Denied::from_bytes(&value).map(|denied| (noise, denied)));
+            } else if let Some(person) = setting_id::<32>(BLOCKED, &key) {
+                self.blocked.insert(lama_identity::PersonId(person));
             } else if let Some(channel) = setting_id::<32>(POSTS, &key) {
                 self.posting.extend(Posting::from_bytes(&value).map(|last| (ChannelId(channel), last)));
             } else if let Some(instance) = setting_id::<32>(NAMES, &key) {
@@ -79,6 +83,8 @@ impl Node {
             } else if self.logs.loaded(&key, &value) {
             } else if key == WALL {
                 highest = cbor::decode::<u64>(&value).ok().map(WallTime);
+            } else if key == ROUTES_OFF {
+                self.routes_off = RoutesOff::from_bytes(&value).unwrap_or_default();
             } else if key == ENDPOINT {
                 self.endpoint_loaded(&value);
             }

@@ -7,7 +7,9 @@ mod dial;
 mod effects;
 mod limits;
 mod load;
+mod off;
 mod peers;
+mod probe;
 mod rng;
 mod timers;
 
@@ -17,6 +19,8 @@ pub(crate) use dial::{Dial, Purpose};
 pub(crate) use effects::Effect;
 pub(crate) use limits::Limits;
 pub(crate) use load::ENDPOINT;
+pub(crate) use off::RoutesOff;
 pub(crate) use peers::{Peer, PeerNote};
+pub(crate) use probe::Probes;
 pub(crate) use rng::Rng;
 pub(crate) use timers::{Timer, Timers};

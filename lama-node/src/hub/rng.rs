@@ -30,6 +30,12 @@ impl Rng {
         out
     }
 
+    /// A seed of its own.
+    pub(crate) fn seed(&mut self) -> Seed {
+        self.drawn = self.drawn.wrapping_add(1);
+        self.seed.child(&format!("node/{}", self.drawn))
+    }
+
     /// A number below `bound`; 0 for a bound of 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let number = u64::from_be_bytes(self.bytes());

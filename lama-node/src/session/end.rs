@@ -37,6 +37,9 @@ impl Node {
                 self.troubled(instance, Fault::new(reason.code(), &reason));
                 self.dial_lost(instance);
             }
+            Way::Dialled { purpose: Purpose::Probe(ticket), .. } => {
+                self.probe_failed(ticket, Fault::new(reason.code(), &reason));
+            }
             Way::Dialled { purpose: Purpose::Join { locator, mode }, .. } => {
                 self.join_attempt_over(locator, mode, &reason);
             }
@@ -278,7 +281,7 @@ impl Node {
     }
 
     /// Whether the peer is there is known within one step's time, not only when it has been silent for long.
-    pub(super) fn probe(&mut self, id: LinkId) {
+    pub(crate) fn probe(&mut self, id: LinkId) {
         let now = self.clock.latest();
         if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live_mut()) {
             live.mux.probe(now);

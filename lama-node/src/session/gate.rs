@@ -163,6 +163,10 @@ impl Node {
             let person = peer.identity.person_id();
             return self.refuse(id, RefuseReason::Revoked { person });
         }
+        let person = peer.identity.person_id();
+        if self.is_blocked(&person) {
+            return self.refuse(id, RefuseReason::Blocked { person });
+        }
         self.sessions = self.sessions.saturating_add(1);
         let info = peer_info(&peer.identity);
         let (person, instance) = (info.person, info.instance);

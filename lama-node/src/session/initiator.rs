@@ -32,6 +32,9 @@ impl Node {
         if self.phase == Phase::Stopping {
             return self.refuse(id, RefuseReason::Ended);
         }
+        if let Purpose::Probe(ticket) = purpose {
+            self.probe_open(ticket);
+        }
         let mut out = BytesMut::new();
         match self.begin(purpose, via, seed, &mut out) {
             Some(Ok(initiator)) => {
@@ -63,6 +66,12 @@ impl Node {
                 let dial = HandshakeDial { instance: *invitation.r_static(), person, access, via };
                 Some(Initiator::dial(&dial, seed, out))
             }
+            Purpose::Probe(ticket) => {
+                let probe = self.probes.get(&ticket)?;
+                let (instance, person) = (probe.noise, probe.person);
+                let dial = HandshakeDial { instance, person, access: Access::Known, via };
+                Some(Initiator::dial(&dial, seed, out))
+            }
             Purpose::Peer(instance) => {
                 let contact = &self.book.person(&self.peers.get(&instance)?.person)?.contact;
                 let person = PinnedPerson { id: contact.id(), pin: contact.pin() };
@@ -75,6 +84,12 @@ impl Node {
 
     /// Message 2: the instance is proved. Message 3 and Auth leave in one flight.
     pub(super) fn message2(&mut self, id: LinkId, wait: Initiator, frame: &[u8]) {
+        if let Some(Way::Dialled { purpose: Purpose::Probe(ticket), .. }) =
+            self.links.get(&id).map(|link| &link.way)
+        {
+            let ticket = *ticket;
+            return self.probe_message2(id, ticket, wait, frame);
+        }
         let mut out = BytesMut::new();
         let keyed = match wait.read_message2(frame, &self.identity.noise, &mut out) {
             Ok(keyed) => keyed,
@@ -102,6 +117,7 @@ impl Node {
             return (HandshakeGroup::Chum, None);
         };
         let (group, instance) = match purpose {
+            Purpose::Probe(_) => (HandshakeGroup::Chum, None),
             Purpose::Peer(instance) => (HandshakeGroup::Chum, Some(instance)),
             Purpose::Join { locator, mode } => {
                 let noise = self.joins.get(&locator).map(|join| join.invitation.r_static());
@@ -164,6 +180,7 @@ impl Node {
             Way::Dialled { purpose: Purpose::Join { locator, .. }, .. } => {
                 Some(self.joins.get(locator)?.invitation.r_person_id())
             }
+            Way::Dialled { purpose: Purpose::Probe(_), .. } => None,
             Way::Dialled { purpose: Purpose::Peer(instance), .. } => Some(self.peers.get(instance)?.person),
             Way::Accepted { .. } => None,
         }
@@ -171,6 +188,9 @@ impl Node {
 
     fn responder_verified(&mut self, id: LinkId, verified: InitiatorVerified) {
         let person = verified.peer().person();
+        if self.is_blocked(&person.id) {
+            return self.refuse(id, RefuseReason::Blocked { person: person.id });
+        }
         if let Some(known) = self.book.person(&person.id)
             && known.contact.pin() != person.pin
         {

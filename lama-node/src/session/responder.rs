@@ -74,6 +74,12 @@ impl Node {
         if !self.limits.may_authenticate(&self.config, noise.as_bytes(), now.mono) {
             return self.refuse(id, RefuseReason::RateOfInstance);
         }
+        // In silence, too: it looks as if nobody knew him.
+        if let Some(person) = self.book.by_noise(&noise).map(|(known, _)| known.contact.id())
+            && self.is_blocked(&person)
+        {
+            return self.refuse(id, RefuseReason::Blocked { person });
+        }
         if mode == Mode::Known && self.book.by_noise(&noise).is_none() {
             if let Some(denied) = self.denied.get(noise.as_bytes()) {
                 let code = denied.code();
@@ -135,6 +141,9 @@ impl Node {
     /// Whether the verified person may go on: known by this key, or by no key.
     fn initiator_verified(&mut self, id: LinkId, verified: ResponderVerified) {
         let person = verified.peer().person();
+        if self.is_blocked(&person.id) {
+            return self.refuse(id, RefuseReason::Blocked { person: person.id });
+        }
         let known = self.book.person(&person.id);
         if let Some(known) = known
             && known.contact.pin() != person.pin

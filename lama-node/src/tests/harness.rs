@@ -274,6 +274,17 @@ impl World {
         }
     }
 
+    /// From now on no frame of an open link arrives, and nobody is told.
+    pub(super) fn lose_words(&mut self) {
+        self.queue.retain(|_, (_, input)| !matches!(input, Input::Frame { .. }));
+        self.ends.clear();
+    }
+
+    /// The patience of one step.
+    pub(super) fn step(&self) -> Duration {
+        Config::default().session.step_timeout + DELAY
+    }
+
     fn close(&mut self, link: LinkId) {
         let Some(end) = self.ends.remove(&link) else { return };
         let at = self.now + DELAY;

@@ -7,6 +7,7 @@ mod hidden;
 mod hostile;
 mod life;
 mod limits;
+mod off;
 mod pairing;
 mod ping;
 mod puppet;
