@@ -126,14 +126,10 @@ impl<E: Engine> Store<E> {
     /// What the index has under a key.
     #[inline]
     pub(crate) fn slot(&self, key: &IndexKey) -> Result<Option<Slot>, StoreError> {
-        if let Some(slot) = self.group.index.get(key).or_else(|| self.recent.map.get(key)) {
-            return Ok(Some(*slot));
+        match self.group.index.get(key) {
+            Some(slot) => Ok(Some(*slot)),
+            None => self.index.find(&self.engine, key),
         }
-        let mut found = Ok(None);
-        self.engine.read(Table::Index, &key.to_bytes(), &mut |value| {
-            found = Slot::read(&mut Reader(value)).map(Some);
-        })?;
-        found
     }
 
     /// What is known of an object.

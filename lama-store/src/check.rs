@@ -6,11 +6,10 @@ use alloc::vec::Vec;
 use lama_identity::{Cid, Codec};
 
 use crate::codec::Reader;
-use crate::engine::{Direction, Engine, Table};
+use crate::engine::{Engine, Table};
 use crate::import::links_of;
 use crate::layout::{IndexKey, Slot, UNUSED, id_at_end, kind, pack_and_offset, place, read_id};
 use crate::peer::Sums;
-use crate::recent::read_row;
 use crate::view::VOID;
 use crate::{Store, StoreError};
 
@@ -208,18 +207,12 @@ impl<E: Engine> Store<E> {
             }
             Ok(())
         };
-        let mut newer = self.recent.map.clone();
-        newer.extend(self.group.index.iter().map(|(key, slot)| (*key, *slot)));
-        for (key, slot) in &newer {
-            look(*key, *slot)?;
-        }
-        let mut outcome = Ok(());
-        self.engine.scan(Table::Index, &[], None, Direction::Up, &mut |key, value| {
-            outcome = read_row(key, value)
-                .and_then(|(key, slot)| if newer.contains_key(&key) { Ok(()) } else { look(key, slot) });
-            outcome.is_ok()
+        let newer = &self.group.index;
+        newer.iter().try_for_each(|(key, slot)| look(*key, *slot))?;
+        self.index.each(&self.engine, &mut |key, slot| {
+            if newer.contains_key(&key) { Ok(()) } else { look(key, slot) }
         })?;
-        outcome.map(|()| members)
+        Ok(members)
     }
 
     fn check_views(&self, members: &BTreeMap<u32, u64>, checked: &mut Checked) -> Result<(), StoreError> {

@@ -11,9 +11,9 @@ use crate::check::Records;
 use crate::engine::copy::{COMMIT, copy_table};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::{Pack, page_key};
-use crate::layout::{IndexKey, Slot, kind, meta};
+use crate::index::Whole;
+use crate::layout::{Slot, kind, meta};
 use crate::opening::put_epoch;
-use crate::recent::read_row;
 use crate::revoke::tomb_row;
 use crate::view::{View, moved};
 use crate::{Store, StoreError};
@@ -50,7 +50,7 @@ impl<E: Engine> Store<E> {
             let left_out = match key.first() {
                 Some(&kind::VIEW) => true,
                 // They name places: the next opening makes them anew.
-                Some(&kind::LINKED | &kind::LINKS_KNOWN) => true,
+                Some(&kind::LINKED | &kind::LINKED_MANY | &kind::LINKS_KNOWN) => true,
                 _ => key == stale,
             };
             Ok((!left_out).then(|| value.to_vec()))
@@ -98,7 +98,8 @@ impl<E: Engine> Store<E> {
 
     /// The index, with what stood in memory.
     fn compact_index(&self, to: &mut impl Engine, places: &Places) -> Result<(), StoreError> {
-        let fresh = |key: &IndexKey, slot: Slot| -> Result<Vec<u8>, StoreError> {
+        let mut whole = Whole::default();
+        self.index.each(&self.engine, &mut |key, slot| {
             let place = match places.get(&slot.place) {
                 _ if key.view != 0 || slot.place == Slot::NOWHERE => slot.place,
                 Some(place) => *place,
@@ -107,21 +108,9 @@ impl<E: Engine> Store<E> {
                     return Err(StoreError::Corrupt("an index entry names a record that is not there"));
                 }
             };
-            Ok(Slot { place, ..slot }.to_bytes().to_vec())
-        };
-        copy_table(&self.engine, to, Table::Index, &mut |key, value| {
-            let (key, slot) = read_row(key, value)?;
-            fresh(&key, self.recent.map.get(&key).copied().unwrap_or(slot)).map(Some)
+            whole.push(to, key, Slot { place, ..slot })
         })?;
-        let rows: Vec<_> = self.recent.map.iter().collect();
-        for rows in rows.chunks(50_000) {
-            let mut batch = Batch::default();
-            for (key, slot) in rows {
-                batch.put(Table::Index, key.to_bytes(), fresh(key, **slot)?);
-            }
-            to.commit(&batch)?;
-        }
-        Ok(())
+        whole.finish(to, self.config.recent_entries, Batch::default())
     }
 
     /// The view logs; gives the last page of each as it is now.

@@ -45,6 +45,21 @@ pub(crate) fn links_of(bytes: &[u8]) -> Result<Vec<Cid>, StoreError> {
     Ok(links)
 }
 
+/// [`Slot::LIGHT`], if that is what the object is. `slots` is what is known of what it links to.
+fn light(id: &Cid, seen: &Seen, slots: &[Option<Slot>], len: usize) -> u8 {
+    if id.codec() == Codec::Raw {
+        return 0;
+    }
+    if seen.links.is_empty() {
+        let waited = seen.type_name.as_deref().is_some_and(is_waited_for) && len <= MAX_WAITED;
+        return if waited { Slot::LIGHT } else { 0 };
+    }
+    // Of what is not here nothing is known.
+    let leads_to_chunks =
+        |(link, slot): (&Cid, &Option<Slot>)| slot.is_none_or(|slot| slot.lane(link) == Lane::Blobs);
+    if seen.links.iter().zip(slots).any(leads_to_chunks) { 0 } else { Slot::LIGHT }
+}
+
 impl<E: Engine> Store<E> {
     /// Objects made here.
     pub(crate) fn put_objects(
@@ -71,7 +86,8 @@ impl<E: Engine> Store<E> {
                 self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
             }
             let seen = look(id, bytes)?;
-            if let Some(missing) = self.first_missing(&seen.links, None)? {
+            let slots = self.slots_of(&seen.links)?;
+            if let Some(missing) = self.first_missing(&seen.links, &slots, None)? {
                 return Err(StoreError::MissingLink { id: *id, missing });
             }
             if known.is_some_and(|slot| slot.place != Slot::NOWHERE) {
@@ -79,9 +95,9 @@ impl<E: Engine> Store<E> {
             }
             let leaf = if seen.links.is_empty() { Slot::LEAF } else { 0 };
             let (view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
-            let light = self.light(id, &seen, bytes.len())?;
+            let light = light(id, &seen, &slots, bytes.len());
             let place = self.write_record(0, id.codec(), bytes);
-            self.note_links(id, place, &seen.links)?;
+            self.note_links(id, place, &seen.links, &slots);
             self.put_slot(id, Slot { place, flags: Slot::OWN | leaf | light | state, view });
             self.appear(id, bytes, seen.type_name, 0, report)?;
             self.wake(id, report)?;
@@ -159,7 +175,8 @@ impl<E: Engine> Store<E> {
             return Ok(());
         }
         let seen = look(id, bytes)?;
-        let missing = self.first_missing(&seen.links, Some(view))?;
+        let slots = self.slots_of(&seen.links)?;
+        let missing = self.first_missing(&seen.links, &slots, Some(view))?;
         let (first_view, state) = known.map_or((0, 0), |slot| (slot.view, slot.flags & Slot::STATE));
         let mut slot = Slot { place: Slot::NOWHERE, flags: state, view: first_view };
         let kept = self.within_quota(view, bytes.len() as u64, missing.is_some())?;
@@ -168,10 +185,10 @@ impl<E: Engine> Store<E> {
                 self.meta_remove(meta(kind::TOMB, &[&id_bytes(id)]));
             }
             slot.place = self.write_record(source, id.codec(), bytes);
-            self.note_links(id, slot.place, &seen.links)?;
+            self.note_links(id, slot.place, &seen.links, &slots);
             slot.flags |= if seen.links.is_empty() { Slot::LEAF } else { 0 };
             slot.flags |= if missing.is_some() { Slot::ASIDE } else { 0 };
-            slot.flags |= self.light(id, &seen, bytes.len())?;
+            slot.flags |= light(id, &seen, &slots, bytes.len());
         } else {
             outcome.refused.push((*id, Refusal::Quota));
         }
@@ -201,33 +218,29 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    /// [`Slot::LIGHT`], if that is what the object is.
-    fn light(&self, id: &Cid, seen: &Seen, len: usize) -> Result<u8, StoreError> {
-        if id.codec() == Codec::Raw {
-            return Ok(0);
-        }
-        if seen.links.is_empty() {
-            let waited = seen.type_name.as_deref().is_some_and(is_waited_for) && len <= MAX_WAITED;
-            return Ok(if waited { Slot::LIGHT } else { 0 });
-        }
-        for link in &seen.links {
-            // Of what is not here nothing is known.
-            if self.object(link)?.is_none_or(|slot| slot.lane(link) == Lane::Blobs) {
-                return Ok(0);
-            }
-        }
-        Ok(Slot::LIGHT)
+    /// What is known of the targets of links, in their order.
+    pub(crate) fn slots_of(&self, links: &[Cid]) -> Result<Vec<Option<Slot>>, StoreError> {
+        links.iter().map(|link| self.object(link)).collect()
     }
 
-    /// The first link whose target cannot be read here, and was not deleted: here, or by the person of `view`.
-    pub(crate) fn first_missing(&self, links: &[Cid], view: Option<u32>) -> Result<Option<Cid>, StoreError> {
-        for link in links {
-            let Some(slot) = self.object(link)? else { return Ok(Some(*link)) };
+    /// The first link whose target cannot be read here, and was not deleted: here, or by the person of `view`. `slots` is
+    /// what is known of the targets.
+    pub(crate) fn first_missing(
+        &self,
+        links: &[Cid],
+        slots: &[Option<Slot>],
+        view: Option<u32>,
+    ) -> Result<Option<Cid>, StoreError> {
+        for (link, slot) in links.iter().zip(slots) {
+            let Some(slot) = *slot else { return Ok(Some(*link)) };
+            if slot.is_settled() {
+                continue;
+            }
             let told = match view {
                 Some(view) => self.member(link, slot, view)?.is_some_and(|state| state & Slot::TOLD != 0),
                 None => false,
             };
-            if !(slot.is_settled() || told) {
+            if !told {
                 return Ok(Some(*link));
             }
         }
@@ -313,7 +326,8 @@ impl<E: Engine> Store<E> {
     ) -> Result<bool, StoreError> {
         let Some(slot) = self.object(id)? else { return Err(StoreError::Corrupt("what waits is not there")) };
         let record = self.record(slot.place)?;
-        if let Some(missing) = self.first_missing(&links_of(&record.bytes)?, Some(view))? {
+        let links = links_of(&record.bytes)?;
+        if let Some(missing) = self.first_missing(&links, &self.slots_of(&links)?, Some(view))? {
             self.set_aside(id, &missing, view, length);
             return Ok(false);
         }

@@ -3,15 +3,16 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `Log` | pack number u64 BE | up to [`PACK`] bytes of records, one after the other; a record may run over into the next packs |
-//! | `Index` | digest 32, codec 1 | [`Slot`]: place of the record, flags, the first view that holds the id |
-//! | `Index` | digest 32, codec 1, view u32 BE | an empty slot: that view holds the id, too |
-//! | `Recent` | run number u64 BE | keys and slots of one commit that may not be in `Index` yet |
+//! | `Index` | a segment, and a block in it | sorted rows (see [`crate::index`]): key and [`Slot`] |
+//! | `Recent` | run number u64 BE | rows of one commit that may not be in `Index` yet |
 //! | `Views` | view u32 BE, first sequence number u64 BE | a page of entries (see [`crate::view`]) |
 //! | `Meta` | a letter of [`kind`], then the key of that kind | a small record; tokens, peers and settings sealed ([`crate::seal`]) |
 //!
+//! The key of a row is an id (digest 32, codec 1) and a view (u32 BE): 0 for the object itself, else that view holds the
+//! id, too, which is not the first one to do so.
+//!
 //! Objects and views are written in append order, many to a value; only the index has keys in random order, and
-//! those are collected in memory and merged into the tree by ranges, so that a page of the tree is written once
-//! for many ids (`docs/store-engine.md` has the figures). Persons and instances stand in all this as small
+//! those are collected in memory and merged by ranges into sorted segments (`docs/store-engine.md` has the figures). Persons and instances stand in all this as small
 //! numbers, given out in the order of their first appearance.
 
 use alloc::vec::Vec;
@@ -24,7 +25,7 @@ use crate::StoreError;
 use crate::codec::Reader;
 
 /// The format that this code writes and reads.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 /// First bytes of the format record.
 pub(crate) const MAGIC: &[u8; 10] = b"lama-store";
@@ -46,6 +47,8 @@ pub(crate) mod kind {
     pub(crate) const KEY: u8 = b'k';
     /// Format from which the store was brought up to date, while pages of the file may hold what it no longer says.
     pub(crate) const STALE: u8 = b'~';
+    /// Nothing: the index still holds rows as formats up to 3 wrote them.
+    pub(crate) const OLD_INDEX: u8 = b'x';
     /// Epoch and whether the store was closed cleanly.
     pub(crate) const EPOCH: u8 = b'E';
     /// Counts of objects and bytes.
@@ -117,6 +120,8 @@ pub(crate) mod kind {
     /// Place u64 BE of the target of a content link and of the object that holds the link, nothing; their ids if the target
     /// was not here.
     pub(crate) const LINKED: u8 = b'l';
+    /// Pack u64 BE of the targets of content links and place u64 BE of the object that holds them, to their offsets there.
+    pub(crate) const LINKED_MANY: u8 = b'M';
     /// Nothing: there is a row for every content link.
     pub(crate) const LINKS_KNOWN: u8 = b'L';
     /// Person to his quota.
@@ -220,6 +225,21 @@ impl IndexKey {
         Self { digest, codec, view }
     }
 
+    /// Orders as the keys do.
+    #[inline]
+    pub(crate) const fn first_bits(&self) -> u64 {
+        let [first, ..] = self.digest;
+        first
+    }
+
+    /// Two numbers that differ from key to key as if they were drawn, for a filter.
+    #[inline]
+    pub(crate) const fn spread(&self) -> (u64, u64) {
+        let [_, line, bits, _] = self.digest;
+        let view = (self.view as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (line ^ view, bits ^ view.rotate_left(32))
+    }
+
     /// Appends the id, and the view also where it is 0: as in a run.
     pub(crate) fn write_to(self, out: &mut Vec<u8>) {
         self.digest.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
@@ -237,16 +257,6 @@ impl IndexKey {
     /// Reads an id without a view.
     pub(crate) fn read_object(reader: &mut Reader<'_>) -> Result<Self, StoreError> {
         Ok(Self::new(&reader.array()?, reader.u8()?, 0))
-    }
-
-    /// The key in the tree: without the view for the object itself.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let mut key = Vec::with_capacity(Self::LEN);
-        self.write_to(&mut key);
-        if self.view == 0 {
-            key.truncate(ID);
-        }
-        key
     }
 }
 
@@ -353,7 +363,12 @@ mod tests {
         let mut keys: Vec<IndexKey> =
             (0..200_u8).map(|at| IndexKey::member(&Cid::of_object(&[at / 2]), u32::from(at % 2))).collect();
         keys.sort_unstable();
-        assert!(keys.is_sorted_by(|a, b| a.to_bytes() < b.to_bytes()));
+        let bytes = |key: &IndexKey| {
+            let mut bytes = Vec::new();
+            key.write_to(&mut bytes);
+            bytes
+        };
+        assert!(keys.is_sorted_by(|a, b| bytes(a) < bytes(b)));
         let mut bytes = Vec::new();
         keys.iter().for_each(|key| key.write_to(&mut bytes));
         let mut reader = Reader(&bytes);

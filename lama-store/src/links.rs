@@ -2,8 +2,8 @@
 //!
 //! Each content link has a row that leads from its target to the object that holds it; most objects have no links, and
 //! cost nothing. Such a row consists of the places of both records: what is linked came shortly before, so rows that are
-//! written together stand together, where ids would be scattered over the whole table. Only a target that is not here
-//! is named by its id. Where the entries of an object stand is found by the place of its record: entries are appended as
+//! written together stand together, where ids would be scattered over the whole table. An object that links to many
+//! in one pack has one row for all of them. Only a target that is not here is named by its id. Where the entries of an object stand is found by the place of its record: entries are appended as
 //! objects come or are granted, so the places on one page of a view lie close together, and the pages that can hold an
 //! object are few. The bounds of the pages are read once in the life of a store, when first something is taken back,
 //! and kept in memory (24 bytes for some 1,800 entries).
@@ -15,16 +15,44 @@ use bytes::Bytes;
 use lama_identity::{Cid, Codec};
 
 use crate::check::Records;
+use crate::codec::{Reader, put_varint};
 use crate::engine::{Engine, Table};
 use crate::hot::page_key;
 use crate::import::links_of;
-use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
+use crate::layout::{Slot, id_at_end, id_bytes, kind, meta, pack_and_offset};
 use crate::typed::type_is;
 use crate::view::{PageReader, ViewEntry};
 use crate::{Store, StoreError};
 
 /// Rows that are written in one commit while they are made for the first time.
 const AT_ONCE: usize = 20_000;
+
+/// Links of one object into one pack from which on they share a row. Who looks for what links to an object reads all
+/// such rows of its pack, so a few links are not worth one.
+const MANY: usize = 8;
+
+/// The offsets of ascending places in their pack, each as the distance from the one before.
+fn offsets(places: &[u64]) -> Vec<u8> {
+    let (mut row, mut before) = (Vec::with_capacity(2 * places.len()), 0);
+    for place in places {
+        let offset = pack_and_offset(*place).1 as u64;
+        put_varint(&mut row, offset - before);
+        before = offset;
+    }
+    row
+}
+
+/// Whether an offset is among them.
+fn names(row: &[u8], offset: usize) -> bool {
+    let (mut reader, mut at) = (Reader(row), 0_u64);
+    while let Ok(distance) = reader.num() {
+        at = at.saturating_add(distance);
+        if at >= offset as u64 {
+            return at == offset as u64;
+        }
+    }
+    false
+}
 
 /// The pages of a view that are full, and what places stand on them.
 #[derive(Debug, Default)]
@@ -36,16 +64,31 @@ pub(crate) struct Spans {
 }
 
 impl<E: Engine> Store<E> {
-    /// Takes note of what the object at a place links to.
-    pub(crate) fn note_links(&mut self, id: &Cid, place: u64, links: &[Cid]) -> Result<(), StoreError> {
-        for link in links {
-            let key = match self.place_of(link)? {
-                Some(target) => meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]),
-                None => meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]),
-            };
-            self.meta_put(key, Bytes::new());
+    /// Takes note of what the object at a place links to. `slots` is what is known of the targets.
+    pub(crate) fn note_links(&mut self, id: &Cid, place: u64, links: &[Cid], slots: &[Option<Slot>]) {
+        let mut targets = Vec::new();
+        for (link, slot) in links.iter().zip(slots) {
+            match slot.map(|slot| slot.place).filter(|place| *place != Slot::NOWHERE) {
+                Some(target) => targets.push(target),
+                None => {
+                    self.meta_put(meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]), Bytes::new());
+                }
+            }
         }
-        Ok(())
+        targets.sort_unstable();
+        targets.dedup();
+        for near in targets.chunk_by(|a, b| pack_and_offset(*a).0 == pack_and_offset(*b).0) {
+            if let (Some(first), true) = (near.first(), near.len() >= MANY) {
+                let (pack, _) = pack_and_offset(*first);
+                let key = meta(kind::LINKED_MANY, &[&pack.to_be_bytes(), &place.to_be_bytes()]);
+                self.meta_put(key, offsets(near));
+            } else {
+                for target in near {
+                    let key = meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]);
+                    self.meta_put(key, Bytes::new());
+                }
+            }
+        }
     }
 
     fn place_of(&self, id: &Cid) -> Result<Option<u64>, StoreError> {
@@ -54,10 +97,17 @@ impl<E: Engine> Store<E> {
 
     /// Whether it is noted that the object at a place links to another: by place, or by its id if it was not here then.
     pub(crate) fn is_noted(&self, id: &Cid, place: u64, link: &Cid) -> Result<bool, StoreError> {
-        if let Some(target) = self.place_of(link)?
-            && self.meta_get(&meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]))?.is_some()
-        {
-            return Ok(true);
+        if let Some(target) = self.place_of(link)? {
+            let (pack, offset) = pack_and_offset(target);
+            let many =
+                self.meta_get(&meta(kind::LINKED_MANY, &[&pack.to_be_bytes(), &place.to_be_bytes()]))?;
+            if many.is_some_and(|row| names(&row, offset))
+                || self
+                    .meta_get(&meta(kind::LINKED, &[&target.to_be_bytes(), &place.to_be_bytes()]))?
+                    .is_some()
+            {
+                return Ok(true);
+            }
         }
         Ok(self.meta_get(&meta(kind::LINKED, &[&id_bytes(link), &id_bytes(id)]))?.is_some())
     }
@@ -73,6 +123,13 @@ impl<E: Engine> Store<E> {
             self.each_meta(&meta(kind::LINKED, &[&target.to_be_bytes()]), &mut |key, _| {
                 // An id may begin with the same bytes: its row is longer.
                 places.extend(key.try_into().map(u64::from_be_bytes));
+                Ok(true)
+            })?;
+            let (pack, offset) = pack_and_offset(target);
+            self.each_meta(&meta(kind::LINKED_MANY, &[&pack.to_be_bytes()]), &mut |key, row| {
+                if names(row, offset) {
+                    places.extend(key.try_into().map(u64::from_be_bytes));
+                }
                 Ok(true)
             })?;
         }
@@ -117,7 +174,8 @@ impl<E: Engine> Store<E> {
             }
             from = Some(records.place());
             for (id, place, links) in &rows {
-                self.note_links(id, *place, links)?;
+                let slots = self.slots_of(links)?;
+                self.note_links(id, *place, links, &slots);
             }
             self.flush()?;
             if ended {

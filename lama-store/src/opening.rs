@@ -8,6 +8,7 @@ use lama_core::Seed;
 
 use crate::codec::{Reader, Writer};
 use crate::engine::{Batch, Direction, Engine, Table};
+use crate::index::older;
 use crate::layout::{FORMAT, MAGIC, after_prefix, kind, meta};
 use crate::seal::{Sealer, is_sealed};
 use crate::{Config, StoreError};
@@ -25,6 +26,9 @@ pub enum Opening {
 /// Format 1 had tokens, peers and settings in clear.
 const FIRST_SEALED: u32 = 2;
 
+/// Up to format 3 the index was a row of the tree for each key.
+const LAST_WITH_TREE: u32 = 3;
+
 /// Looks at format and key, makes a new store or brings an older one up to date, and begins a life.
 pub(crate) fn begin(
     engine: &mut impl Engine,
@@ -41,7 +45,7 @@ pub(crate) fn begin(
         _ => {}
     }
     // It must be written to be brought up to date.
-    if read_only && format != Some(FORMAT) {
+    if read_only && (format != Some(FORMAT) || older::is_there(engine)?) {
         return Err(StoreError::ReadOnly);
     }
     if read_only {
@@ -53,6 +57,9 @@ pub(crate) fn begin(
     }
     if format.is_none() {
         batch.put(Table::Meta, meta(kind::LINKS_KNOWN, &[]), Vec::new());
+    }
+    if format.is_some_and(|format| format <= LAST_WITH_TREE) {
+        batch.put(Table::Meta, meta(kind::OLD_INDEX, &[]), Vec::new());
     }
     // Format 2 knew no lanes: all that it wrote can be read as it is.
     if let Some(old) = format.filter(|format| *format < FIRST_SEALED) {

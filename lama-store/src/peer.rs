@@ -218,8 +218,11 @@ impl<E: Engine> Store<E> {
         let at = usize::try_from(drawn % count).unwrap_or_default();
         let Some((number, peer)) = self.hot.peers.iter().nth(at) else { return false };
         let long = self.hot.views.get(&peer.view).is_some_and(|log| log.seq > self.config.sample_entries);
+        if long {
+            return false;
+        }
         let (number, right) = match self.rebuilt(peer.view, &peer.keys) {
-            Ok(rebuilt) if !long && !peer.progress.sums.agree_with(&rebuilt) => (*number, rebuilt),
+            Ok(rebuilt) if !peer.progress.sums.agree_with(&rebuilt) => (*number, rebuilt),
             _ => return false,
         };
         if let Some(peer) = self.hot.peers.get_mut(&number) {

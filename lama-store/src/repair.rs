@@ -14,13 +14,12 @@ use lama_identity::{Cid, Codec};
 
 use crate::check::{Found, Records};
 use crate::codec::Reader;
-use crate::engine::{Batch, Direction, Engine, Table};
+use crate::engine::{Engine, Table};
 use crate::hot::{Counts, page_key};
 use crate::import::links_of;
 use crate::layout::{IndexKey, PACK, Slot, UNUSED, id_bytes, kind, meta, pack_and_offset, place, read_id};
 use crate::opening::{draw_epoch, put_epoch};
 use crate::peer::Sums;
-use crate::recent::{Recent, read_row};
 use crate::view::{GONE, VOID, ViewEntry};
 use crate::{Store, StoreError};
 
@@ -79,7 +78,7 @@ impl<E: Engine> Store<E> {
         }
         self.flush()?;
         let mut done = Repaired::default();
-        let old = self.whole_index()?;
+        let old = self.index.remains(&self.engine);
         let (objects, damaged) = self.whole_log(&old)?;
         done.damaged = damaged.len() as u64;
         for (from, to) in damaged {
@@ -100,19 +99,6 @@ impl<E: Engine> Store<E> {
         self.hot.spans.clear();
         self.build_links()?;
         Ok(done)
-    }
-
-    fn whole_index(&self) -> Result<Index, StoreError> {
-        let mut index = Index::new();
-        self.engine.scan(Table::Index, &[], None, Direction::Up, &mut |key, value| {
-            // A row that cannot be read is written anew, or was of no use.
-            if let Ok((key, slot)) = read_row(key, value) {
-                index.insert(key, slot);
-            }
-            true
-        })?;
-        index.extend(self.recent.map.iter().map(|(key, slot)| (*key, *slot)));
-        Ok(index)
     }
 
     /// What was deleted, and whether it was put here.
@@ -250,31 +236,16 @@ impl<E: Engine> Store<E> {
         Ok(lossy)
     }
 
-    /// Writes the entries that differ into the tree, then removes the runs that would lie over them.
+    /// Writes the index anew if any entry differs.
     fn write_index(&mut self, old: &Index, index: &Index, done: &mut Repaired) -> Result<(), StoreError> {
         let changed = index.iter().filter(|(key, slot)| old.get(key) != Some(slot)).count();
-        let gone: Vec<IndexKey> = old.keys().filter(|key| !index.contains_key(key)).copied().collect();
-        done.index = (changed + gone.len()) as u64;
-        if done.index == 0 {
+        let gone = old.keys().filter(|key| !index.contains_key(key)).count();
+        done.index = (changed + gone) as u64;
+        // What the index itself contradicts is written anew, too: a header that does not speak of its rows.
+        if done.index == 0 && self.index.each(&self.engine, &mut |_, _| Ok(())).is_ok() {
             return Ok(());
         }
-        let rows: Vec<_> = index.iter().collect();
-        for rows in rows.chunks(50_000) {
-            let mut batch = Batch::default();
-            for (key, slot) in rows {
-                batch.put(Table::Index, key.to_bytes(), slot.to_bytes().to_vec());
-            }
-            self.engine.commit(&batch)?;
-        }
-        let mut batch = Batch::default();
-        gone.iter().for_each(|key| batch.remove(Table::Index, key.to_bytes()));
-        self.engine.scan(Table::Recent, &[], None, Direction::Up, &mut |key, _| {
-            batch.remove(Table::Recent, key);
-            true
-        })?;
-        self.engine.commit(&batch)?;
-        self.recent = Recent::load(&self.engine)?;
-        Ok(())
+        self.index.replace(&mut self.engine, index, self.config.recent_entries)
     }
 
     /// Heads, fingerprints, sketches, and the pages of views that name a record that is lost.

@@ -10,10 +10,10 @@ use lama_identity::PublicIdentity;
 use crate::api::{Committed, Read, Reply, Request, Write};
 use crate::engine::{Batch, Engine, Table};
 use crate::hot::Hot;
+use crate::index::{Filter, Index, older};
 use crate::layout::{IndexKey, Slot, kind, meta};
 use crate::opening::{self, Opening, put_epoch};
 use crate::peer::Progress;
-use crate::recent::Recent;
 use crate::seal::{Sealer, StorageKey};
 use crate::view::View;
 use crate::{Config, StoreError};
@@ -35,8 +35,10 @@ pub struct Store<E> {
     pub(crate) config: Config,
     pub(crate) sealer: Sealer,
     pub(crate) hot: Hot,
-    pub(crate) recent: Recent,
+    pub(crate) index: Index,
     pub(crate) group: Group,
+    /// Of which objects rules may speak; `None`: nobody has asked yet, or they are too many.
+    pub(crate) ruled: Option<Filter>,
     pub(crate) owner: Option<PublicIdentity>,
     /// Cursors that were answered for and wait for the next durable commit.
     waiting: BTreeMap<u32, Progress>,
@@ -69,14 +71,18 @@ impl<E: Engine> Store<E> {
     ) -> Result<Self, StoreError> {
         let sealer = Sealer::new(key);
         opening::begin(&mut engine, &config, &sealer, &seed, opening)?;
-        let (hot, recent) = (Hot::load(&engine, &sealer)?, Recent::load(&engine)?);
+        let (hot, mut index) = (Hot::load(&engine, &sealer)?, Index::load(&engine, config.recent_entries)?);
+        if older::is_there(&engine)? {
+            index.convert(&mut engine, config.recent_entries)?;
+        }
         let mut this = Self {
             engine,
             config,
             sealer,
             hot,
-            recent,
+            index,
             group: Group::default(),
+            ruled: None,
             owner: None,
             waiting: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -269,6 +275,12 @@ impl<E: Engine> Store<E> {
             }
             put_epoch(&mut self.group.batch, self.hot.epoch, true);
             self.flush()?;
+            let mut batch = Batch::default();
+            self.index.pack(&mut batch);
+            if !batch.is_empty() {
+                // Where that fails the next opening has more to read, and nothing else.
+                let _ = self.engine.commit(&batch);
+            }
         }
         Ok(self.engine)
     }
@@ -401,16 +413,22 @@ impl<E: Engine> Store<E> {
         }
         let mut group = core::mem::take(&mut self.group);
         self.hot.write_to(&mut group.batch);
-        let plan = self.recent.plan(&group.index, self.config.recent_entries, &mut group.batch);
-        let done = self.engine.commit(&group.batch);
+        let limit = self.config.recent_entries;
+        let done = self.index.plan(&self.engine, &group.index, limit, &mut group.batch).and_then(|plan| {
+            self.engine.commit(&group.batch)?;
+            Ok(plan)
+        });
         match done {
-            Ok(()) => {
-                self.recent.apply(&plan, group.index);
+            Ok(plan) => {
+                self.index.apply(&plan, group.index);
                 self.waiting.clear();
+                Ok(())
             }
-            Err(_) => self.recover(),
+            Err(error) => {
+                self.recover();
+                Err(error)
+            }
         }
-        done
     }
 
     /// Takes a store up again whose engine had failed, if that is possible now.
@@ -428,9 +446,9 @@ impl<E: Engine> Store<E> {
             self.hot.epoch = opening::draw_epoch(&self.seed, self.hot.epoch);
             self.seed = self.seed.child("LAMA/store next epoch");
         }
-        match self.engine.recover().and_then(|()| Recent::load(&self.engine)) {
-            Ok(recent) => {
-                self.recent = recent;
+        match self.engine.recover().and_then(|()| Index::load(&self.engine, self.config.recent_entries)) {
+            Ok(index) => {
+                self.index = index;
                 self.broken = None;
                 self.reload();
             }

@@ -73,7 +73,7 @@ fn a_newer_format_says_so() {
     batch.put(Table::Meta, *b"!", b"lama-store\x07".to_vec());
     engine.commit(&batch).unwrap();
     let error = open(engine).unwrap_err();
-    assert_eq!(error, StoreError::NewerFormat { found: 7, supported: 3 });
+    assert_eq!(error, StoreError::NewerFormat { found: 7, supported: 4 });
     assert!(error.to_string().contains("newer program"), "{error}");
 }
 

@@ -87,7 +87,7 @@ macro_rules! store_conformance {
             $crate::conformance_tests!(sealed, $place, sealed:
                 secrets_reach_no_engine_in_clear, another_key_is_told_and_changes_nothing,
                 a_sealed_row_opens_in_its_own_place_alone, a_store_of_format_1_is_brought_up_to_date,
-                a_copy_holds_what_the_store_says);
+                an_index_of_format_3_is_written_as_segments, a_copy_holds_what_the_store_says);
             $crate::conformance_tests!(repair, $place, repair:
                 there_is_nothing_to_mend_in_a_sound_store, an_index_that_is_gone_is_built_from_the_logs,
                 counts_and_fingerprints_are_computed_anew, what_is_lost_is_said_and_comes_back,

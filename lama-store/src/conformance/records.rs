@@ -207,8 +207,8 @@ pub fn a_newer_format_is_refused_and_so_is_what_is_no_store<P: Place>() {
             .map(|_| ())
     };
     let format = meta(kind::FORMAT, &[]);
-    let newer = StoreError::NewerFormat { found: 4, supported: 3 };
-    assert_eq!(open(format.clone(), b"lama-store\x04".to_vec()), Err(newer));
+    let newer = StoreError::NewerFormat { found: 5, supported: 4 };
+    assert_eq!(open(format.clone(), b"lama-store\x05".to_vec()), Err(newer));
     assert_eq!(open(format, b"other-store\x01".to_vec()), Err(StoreError::NotAStore));
     assert_eq!(open(b"stray".to_vec(), vec![]), Err(StoreError::NotAStore));
 }

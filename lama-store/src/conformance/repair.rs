@@ -238,7 +238,8 @@ pub fn what_an_older_store_lacks_is_made_from_its_objects<P: Place>() {
     let mut engine = world.store.take().unwrap().close().unwrap();
     let mut batch = Batch::default();
     for key in keys(&engine, Table::Meta) {
-        if [kind::LINKED, kind::LINKS_KNOWN, kind::ACCESS, kind::POLICY, kind::VERSION].contains(&key[0]) {
+        let made = [kind::LINKED, kind::LINKED_MANY, kind::LINKS_KNOWN];
+        if [&made[..], &[kind::ACCESS, kind::POLICY, kind::VERSION]].concat().contains(&key[0]) {
             batch.remove(Table::Meta, key);
         }
     }

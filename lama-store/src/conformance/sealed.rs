@@ -9,7 +9,7 @@ use lama_core::Seed;
 use lama_identity::cbor;
 
 use super::Place;
-use super::fixture::{World, note, peer, person, setting, storage_key, token, world};
+use super::fixture::{World, ids, note, notes, peer, person, setting, storage_key, token, world};
 use crate::codec::Writer;
 use crate::engine::{Batch, Direction, Table};
 use crate::layout::{kind, meta};
@@ -181,4 +181,59 @@ pub fn a_copy_holds_what_the_store_says<P: Place>() {
     assert_eq!(store.epoch(), *b"epoch 1!");
     assert_eq!(store.is_stale(), Ok(false));
     store.check().unwrap();
+}
+
+/// Turns a store into one of format 3: a row of the tree for each key of the index.
+fn to_format_3<E: Engine>(store: &Store<E>) -> Batch {
+    let mut batch = Batch::default();
+    for table in [Table::Index, Table::Recent] {
+        store
+            .engine
+            .scan(table, &[], None, Direction::Up, &mut |key, _| {
+                batch.remove(table, key);
+                true
+            })
+            .unwrap();
+    }
+    store
+        .index
+        .each(&store.engine, &mut |key, slot| {
+            let mut row = Vec::new();
+            key.write_to(&mut row);
+            row.truncate(if key.view == 0 { 33 } else { 37 });
+            batch.put(Table::Index, row, slot.to_bytes().to_vec());
+            Ok(())
+        })
+        .unwrap();
+    batch.put(Table::Meta, meta(kind::FORMAT, &[]), b"lama-store\x03".to_vec());
+    batch
+}
+
+pub fn an_index_of_format_3_is_written_as_segments<P: Place>() {
+    let mut world = world::<P>();
+    let (a, b) = (person("a"), person("b"));
+    world.befriend(&a);
+    world.befriend(&b);
+    let objects = notes("old", 300);
+    world.put(&objects);
+    world.share(&ids(&objects[..200]), a.person_id());
+    world.share(&ids(&objects[100..]), b.person_id());
+    let (checked, seen) = (world.s().check().unwrap(), world.view(b.person_id()));
+    let batch = to_format_3(world.s());
+    let mut engine = world.store.take().unwrap().close().unwrap();
+    engine.commit(&batch).unwrap();
+    world.place.keep(engine);
+    // Few rows may be in memory, so that there are levels.
+    world.config.recent_entries = 20;
+    world.open(Opening::Normal).unwrap();
+    assert_eq!(world.s().check().unwrap(), checked);
+    assert_eq!(world.view(b.person_id()), seen);
+    for (id, bytes) in &objects {
+        assert_eq!(world.object(*id).as_ref(), Some(bytes));
+    }
+    let is_old = |engine: &P::Engine| engine.read(Table::Meta, &meta(kind::OLD_INDEX, &[]), &mut |_| {});
+    assert_eq!(is_old(&world.s().engine), Ok(false));
+    world.put(&notes("new", 100));
+    world.again();
+    world.s().check().unwrap();
 }

@@ -24,9 +24,9 @@ pub enum Table {
     Meta,
     /// The object log: packs of records in the order in which they were stored.
     Log,
-    /// Id to place in the log, and which views hold it. The one table whose keys come in random order.
+    /// Id to place in the log, and which views hold it: sorted, many to a value.
     Index,
-    /// Index entries that are not in [`Table::Index`] yet, a run for each commit.
+    /// Rows that are not in [`Table::Index`] yet, a run for each commit.
     Recent,
     /// Pages of the view logs.
     Views,
@@ -56,12 +56,6 @@ impl Batch {
     /// Sets a key.
     pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) {
         self.table_mut(table).insert(key.into(), Some(value.into()));
-    }
-
-    /// Sets many keys, given in ascending order: a tree of them is made without looking for the place of each.
-    pub(crate) fn put_sorted(&mut self, table: Table, rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) {
-        let mut rows = rows.map(|(key, value)| (key, Some(Bytes::from(value)))).collect();
-        self.table_mut(table).append(&mut rows);
     }
 
     /// Removes a key, whether it is there or not.

@@ -66,7 +66,7 @@ impl<E: Engine> Store<E> {
 
     /// Lets rules take effect that speak of an object which can be read from now on.
     pub(crate) fn apply_waiting_rules(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
-        if self.hot.counts.rules + self.hot.counts.id_rules > 0 {
+        if self.hot.counts.id_rules > 0 || self.may_be_ruled(id)? {
             self.apply_rules_for(id, report)?;
         }
         Ok(())

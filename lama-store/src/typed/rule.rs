@@ -17,8 +17,12 @@ use super::Lacks;
 use crate::api::{AccessRow, Committed, Effect};
 use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
-use crate::layout::{ID, Slot, id_at_end, id_bytes, kind, meta, read_id};
+use crate::index::Filter;
+use crate::layout::{ID, IndexKey, Slot, id_at_end, id_bytes, kind, meta, read_id};
 use crate::{Store, StoreError};
+
+/// Rules for which there is a filter in memory, of some 80 kB.
+const MAX_FILTERED: u64 = 65_536;
 
 /// Whose rules, and for which identity object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +115,20 @@ impl<E: Engine> Store<E> {
         Ok(Ok(()))
     }
 
+    /// Whether a rule may speak of an object: of most objects none does, and each of them is asked about.
+    pub(super) fn may_be_ruled(&mut self, id: &Cid) -> Result<bool, StoreError> {
+        let rules = self.hot.counts.rules;
+        if self.ruled.is_none() && rules > 0 && rules <= MAX_FILTERED {
+            let mut filter = Filter::for_rows(MAX_FILTERED as usize);
+            self.each_meta(&[kind::ACCESS], &mut |key, _| {
+                filter.add(&IndexKey::object(&read_id(&mut Reader(key))?));
+                Ok(true)
+            })?;
+            self.ruled = Some(filter);
+        }
+        Ok(rules > 0 && self.ruled.as_ref().is_none_or(|filter| filter.may_hold(&IndexKey::object(id))))
+    }
+
     /// Judges rules again that stand in the log: those of a store that was written before there were policies, whose rows
     /// named the rule instead.
     pub(crate) fn retake_rules(&mut self, ids: &[Cid]) -> Result<(), StoreError> {
@@ -155,6 +173,9 @@ impl<E: Engine> Store<E> {
             let known = self.meta_get(&row)?;
             let in_effect = known.as_ref().and_then(|row| row.last().copied()).unwrap_or(0);
             self.hot.counts.rules += u64::from(known.is_none());
+            if let Some(filter) = &mut self.ruled {
+                filter.add(&IndexKey::object(&object.0));
+            }
             self.meta_put(row, Writer::default().raw(&id_bytes(rule)).u8(in_effect).0);
         }
         for id in old.data.ids.iter().filter(|id| !new.data.ids.contains(id)) {
