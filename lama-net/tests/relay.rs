@@ -17,6 +17,7 @@ use std::net::TcpStream;
 use lama_identity::SignSecret;
 use lama_invite::DialRules;
 use lama_net::{Dialer, Listen, Options, Runtime};
+use lama_node::{ChannelRef, Command, PageFrom, Reply};
 use support::relay::{Relay, behind, invite, join, relayed, routes, say};
 use support::{Host, Running, seed};
 
@@ -66,6 +67,57 @@ fn an_invitation_carries_direct_and_relayed_routes_and_the_direct_one_is_used<A:
     assert_eq!((relayed(&bob), relay.splices()), (Some(false), 0));
 }
 
+/// She stands behind a relay, and listens later: the session moves, with messages under way in both directions all the time.
+fn a_session_moves_to_a_direct_route_while_messages_go_both_ways<A: Host, B: Host>() {
+    let relay = Relay::<B>::start();
+    let alice = behind::<A>("alice@lama.test", Options::default(), vec![relay.home()]);
+    alice.eventually("the route is advertised", |_| (routes(&alice) == 1).then_some(()));
+    let bob = Running::<B>::new("bob@lama.test", Options::default());
+    join(&bob, &invite(&alice));
+    say(&alice, &bob, "through the relay");
+    assert_eq!((relayed(&alice), relayed(&bob)), (Some(true), Some(true)));
+    let mut sent = Vec::new();
+    let mut moved = None;
+    for n in 0.. {
+        if n == 20 {
+            alice.wait(alice.handle.listen(Listen::Free)).unwrap();
+        }
+        let text = format!("message {n}");
+        alice.ask(Command::Send { to: bob.person, channel: None, text: text.as_str().into() });
+        bob.ask(Command::Send { to: alice.person, channel: None, text: text.as_str().into() });
+        sent.push(text);
+        if (relayed(&alice), relayed(&bob)) == (Some(false), Some(false)) {
+            moved.get_or_insert(n);
+        }
+        if moved.is_some_and(|moved| n > moved + 20) {
+            break;
+        }
+        assert!(n < 5_000, "it stays with the relay");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    say(&alice, &bob, "last of hers");
+    say(&bob, &alice, "last of his");
+    let from = |entries: &[lama_node::EntryInfo], who, last: &str| {
+        let own = entries.iter().filter(|entry| entry.author == who);
+        let texts: Vec<String> = own.map(|entry| entry.text.clone()).collect();
+        texts.into_iter().filter(|text| text != last && text != "through the relay").collect::<Vec<_>>()
+    };
+    for entries in [log(&alice, bob.person), log(&bob, alice.person)] {
+        assert_eq!(from(&entries, alice.person, "last of hers"), sent);
+        assert_eq!(from(&entries, bob.person, "last of his"), sent);
+    }
+    bob.eventually("the relay has let go", |_| (relay.splices() == 0).then_some(()));
+}
+
+/// Everything that was said with somebody, oldest first.
+fn log<H: Host>(node: &Running<H>, with: lama_identity::PersonId) -> Vec<lama_node::EntryInfo> {
+    let channel = ChannelRef::With { person: with, name: None };
+    let Reply::Log(entries) = node.ask(Command::Log { channel, from: PageFrom::First, limit: 20_000 }) else {
+        panic!("no log");
+    };
+    entries
+}
+
 fn a_relay_answers_nothing_but_its_protocol<A: Host, B: Host>() {
     let relay = Relay::<A>::start();
     for request in
@@ -95,6 +147,7 @@ on_both_and_mixed!(
     pairing_and_sync_through_a_relay,
     when_one_of_two_relays_is_killed_the_other_is_used,
     an_invitation_carries_direct_and_relayed_routes_and_the_direct_one_is_used,
+    a_session_moves_to_a_direct_route_while_messages_go_both_ways,
     a_relay_answers_nothing_but_its_protocol,
 );
 

@@ -35,6 +35,10 @@ pub struct Config {
     pub backoff_first: Duration,
     /// Longest wait before a contact is dialled again: 60 s.
     pub backoff_max: Duration,
+    /// While a session goes through a relay: before a direct route is tried beside it: 5 s, twice as long each time...
+    pub direct_first: Duration,
+    /// ...up to 10 min.
+    pub direct_max: Duration,
     /// How often a join is tried again after a clean refusal that left open whether the token was spent: 1.
     pub join_retries: u32,
     /// Whether certified instances of a known person may connect though they did not pair themselves: yes.
@@ -71,6 +75,8 @@ impl Default for Config {
             remembered_sources: 1_024,
             backoff_first: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
+            direct_first: Duration::from_secs(5),
+            direct_max: Duration::from_secs(600),
             join_retries: 1,
             accept_certified_instances: true,
             dial: lama_invite::DialRules { lan: true, ..lama_invite::DialRules::default() },

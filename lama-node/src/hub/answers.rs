@@ -151,7 +151,9 @@ impl Node {
         }
         if let Some(peer) = self.peers.get_mut(&instance) {
             peer.failures = 0;
-            if peer.session.is_none() && peer.dialling.is_none() {
+            if peer.session.is_some() {
+                self.seek_direct_now(instance);
+            } else if peer.dialling.is_none() {
                 self.dial_later(instance, core::time::Duration::ZERO);
             }
         }

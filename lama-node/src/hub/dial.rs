@@ -35,8 +35,13 @@ pub(crate) struct Dial {
 impl Node {
     /// A pause before the next attempt: twice as long after each failure, up to a bound, and never quite regular.
     pub(crate) fn backoff(&mut self, failures: u32) -> Duration {
-        let first = u64::try_from(self.config.backoff_first.as_millis()).unwrap_or(u64::MAX);
-        let max = u64::try_from(self.config.backoff_max.as_millis()).unwrap_or(u64::MAX);
+        self.pause(self.config.backoff_first, self.config.backoff_max, failures)
+    }
+
+    /// The same with other bounds.
+    pub(crate) fn pause(&mut self, first: Duration, max: Duration, failures: u32) -> Duration {
+        let first = u64::try_from(first.as_millis()).unwrap_or(u64::MAX);
+        let max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
         let pause = first.saturating_mul(1_u64.checked_shl(failures.min(32)).unwrap_or(u64::MAX)).min(max);
         let half = pause / 2;
         Duration::from_millis(
@@ -65,6 +70,8 @@ impl Node {
             peer.again = None;
             if peer.session.is_none() {
                 self.dial_peer(instance);
+            } else {
+                self.try_direct(instance);
             }
         }
     }
@@ -113,6 +120,11 @@ impl Node {
     pub(crate) fn dial_failed(&mut self, ticket: Ticket, cause: DialError) {
         let Some(dial) = self.dials.remove(&ticket) else { return };
         match dial.purpose {
+            Purpose::Peer(instance)
+                if self.peers.get(&instance).is_some_and(|peer| peer.session.is_some()) =>
+            {
+                self.dial_lost(instance);
+            }
             Purpose::Peer(instance) => {
                 self.troubled(instance, Fault::new(cause.code(), &cause));
                 let failures = self.dial_lost(instance);
@@ -130,17 +142,22 @@ impl Node {
     pub(crate) fn dial_lost(&mut self, instance: InstanceId) -> u32 {
         let Some(peer) = self.peers.get_mut(&instance) else { return 0 };
         peer.dialling = None;
-        peer.failures = peer.failures.saturating_add(1);
-        let (failures, live) = (peer.failures, peer.session.is_some());
-        if !live {
-            self.dial_again(instance);
+        if peer.session.is_some() {
+            let failures = peer.failures;
+            self.beside_lost(instance);
+            return failures;
         }
+        peer.failures = peer.failures.saturating_add(1);
+        let failures = peer.failures;
+        self.dial_again(instance);
         failures
     }
 
     /// Notes why an instance was not reached, or its session ended.
     pub(crate) fn troubled(&mut self, instance: InstanceId, problem: Fault) {
-        if let Some(peer) = self.peers.get_mut(&instance) {
+        if let Some(peer) = self.peers.get_mut(&instance)
+            && peer.session.is_none()
+        {
             peer.problem = Some(problem);
         }
     }

@@ -4,6 +4,7 @@ mod answers;
 mod book;
 mod denied;
 mod dial;
+mod direct;
 mod effects;
 mod limits;
 mod load;

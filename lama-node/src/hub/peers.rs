@@ -50,6 +50,8 @@ pub(crate) struct Peer {
     pub(crate) problem: Option<Fault>,
     /// When it is dialled again.
     pub(crate) again: Option<Instant>,
+    /// Direct routes tried in vain since the session goes through a relay.
+    pub(crate) sought: u32,
     /// When both ends were last seen to hold the same.
     pub(crate) in_sync: Option<(u64, Fingerprint)>,
     /// The last two lives of its process: one that comes back lives twice.
@@ -73,6 +75,7 @@ impl Peer {
             failures: 0,
             problem: None,
             again: None,
+            sought: 0,
             in_sync: None,
             boots: [None; 2],
             removed: false,

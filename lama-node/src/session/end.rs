@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use lama_handshake::{CloseCode, HandshakeError, RejectCode};
+use lama_handshake::{CloseCode, HandshakeError, RejectCode, Via};
 use lama_identity::{InstanceId, PersonId};
 
 use super::Stage;
@@ -234,19 +234,20 @@ impl Node {
         self.ready.remove(&id);
     }
 
-    /// Only one session per pair of instances: of two from different dialers the one dialled by the smaller
-    /// instance id stays, of two from the same dialer the newer one, and one with a new life of the peer's process
-    /// in any case. `true`: this one stays. Where an older one stays it is asked for a sign of life: perhaps the peer
+    /// Only one session per pair of instances: of two from different dialers the direct one stays where the other goes
+    /// through a relay, else the one dialled by the smaller instance id; of two from the same dialer the newer one; and
+    /// one with a new life of the peer's process in any case. `true`: this one stays. Where an older one stays it is asked for a sign of life: perhaps the peer
     /// dials because it has lost it.
     pub(super) fn one_session(&mut self, id: LinkId, person: PersonId, instance: InstanceId) -> bool {
         let ours = self.identity.public.instance_id();
-        let Some((dialled, boot)) = self.session_of(id) else { return false };
+        let Some((dialled, direct, boot)) = self.session_of(id) else { return false };
         let other = self.peer(person, instance).session.filter(|other| *other != id);
         let stays = match other.and_then(|other| self.session_of(other)) {
             None => true,
-            Some((other_dialled, other_boot)) => {
-                boot != other_boot || dialled == other_dialled || dialled == (ours < instance)
-            }
+            Some((_, _, other_boot)) if boot != other_boot => true,
+            Some((other_dialled, _, _)) if dialled == other_dialled => true,
+            Some((_, other_direct, _)) if direct != other_direct => direct,
+            Some(_) => dialled == (ours < instance),
         };
         if !stays {
             self.end_session(id, Some(CloseCode::Duplicate), EndReason::Replaced);
@@ -274,6 +275,7 @@ impl Node {
         peer.seen = Some(wall);
         let cloned = peer.booted(boot);
         self.timers.set(Timer::Peer(instance), None);
+        self.seek_direct(instance);
         if cloned && let Some(peer) = self.instance_info(&instance) {
             self.event(Event::InstanceCloned { peer });
         }
@@ -290,10 +292,11 @@ impl Node {
         }
     }
 
-    fn session_of(&self, id: LinkId) -> Option<(bool, lama_handshake::BootId)> {
+    /// Whether we dialled it, whether it goes without a relay, and the life of the peer's process.
+    fn session_of(&self, id: LinkId) -> Option<(bool, bool, lama_handshake::BootId)> {
         let link = self.links.get(&id)?;
         let live = link.live().filter(|live| live.gate != Gate::Closing)?;
-        Some((link.dialled(), live.peer.boot_id))
+        Some((link.dialled(), link.via() == Via::Direct, live.peer.boot_id))
     }
 
     /// Takes over what an authenticated peer says of itself: a newer certificate, another address.

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use bytes::BytesMut;
 use lama_core::{Instant, Now, Seed, Ticket, WallTime};
 use lama_identity::{LocalIdentity, PersonId, PersonSecrets, SignSecret};
-use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Source};
+use lama_invite::{DialRules, LAMA_BASE, Locator, Policy, Route, RouteUrl, Source, Via};
 use lama_store::{Memory, Opening, PageFrom, StorageKey, Store};
 use zeroize::Zeroizing;
 
@@ -38,6 +38,8 @@ pub(super) struct Actor {
     person: Option<PersonSecrets>,
     store: Option<Store<Memory>>,
     pub(super) url: Option<String>,
+    /// Where it can be called through a relay.
+    pub(super) via: Option<Via>,
     pub(super) events: Vec<Event>,
     pub(super) replies: BTreeMap<Ticket, Result<Reply, NodeError>>,
     pub(super) over: Option<NodeError>,
@@ -57,6 +59,8 @@ pub(super) struct World {
     seeds: u64,
     /// Every frame that travelled: for comparing runs.
     pub(super) trace: Vec<(Duration, LinkId, usize, u8)>,
+    /// Every dial: when, whose, and whether through a relay.
+    pub(super) dialled: Vec<(Duration, usize, bool)>,
     /// How long the store's answers take; what they say is done at once.
     pub(super) store_delay: Duration,
     /// Frames after which every link is cut, if set.
@@ -75,6 +79,7 @@ impl World {
             next: 0,
             seeds: 0,
             trace: Vec::new(),
+            dialled: Vec::new(),
             store_delay: Duration::ZERO,
             cut_after: None,
             puppets: BTreeMap::new(),
@@ -162,6 +167,7 @@ impl World {
             person,
             store: Some(store),
             url: url.clone(),
+            via: None,
             events: Vec::new(),
             replies: BTreeMap::new(),
             over: None,
@@ -203,6 +209,16 @@ impl World {
     pub(super) fn listen(&mut self, actor: usize, url: Option<&str>) {
         self.actors[actor].url = url.map(String::from);
         let urls = url.map(String::from).into_iter().collect();
+        self.input(actor, Input::Listening { urls });
+    }
+
+    /// Says that an actor is called through a relay, and at its own address too if `url` says so, whether or not anybody
+    /// answers there.
+    pub(super) fn stand_behind_relay(&mut self, actor: usize, url: Option<&str>) {
+        let via = Via { relay_pin: [8; 32], route_id: [u8::try_from(actor).unwrap(); 32] };
+        self.actors[actor].via = Some(via);
+        let route = Route { url: RouteUrl::parse("ws://relay.test").unwrap(), via: Some(via) };
+        let urls = url.map(String::from).into_iter().chain([route.to_string()]).collect();
         self.input(actor, Input::Listening { urls });
     }
 
@@ -310,7 +326,10 @@ impl World {
                 let at = self.now;
                 self.push(at, id, Input::Signed { ticket, signature });
             }
-            Output::Dial { ticket, url, .. } => self.dial(id, ticket, &url),
+            Output::Dial { ticket, url, via, .. } => {
+                self.dialled.push((self.now, id, via.is_some()));
+                self.dial(id, ticket, &url, via);
+            }
             Output::CloseLink { link } => {
                 let mut frame = BytesMut::new();
                 while self.actors[id].node.poll_frame(link, &mut frame) {
@@ -325,10 +344,12 @@ impl World {
         }
     }
 
-    fn dial(&mut self, id: usize, ticket: Ticket, url: &str) {
+    fn dial(&mut self, id: usize, ticket: Ticket, url: &str, via: Option<Via>) {
         let at = self.now + DELAY + DELAY;
-        let listener =
-            self.actors.iter().position(|actor| actor.url.as_deref() == Some(url) && actor.over.is_none());
+        let listener = self.actors.iter().position(|actor| {
+            let there = if via.is_some() { actor.via == via } else { actor.url.as_deref() == Some(url) };
+            there && actor.over.is_none()
+        });
         let Some(listener) = listener else {
             self.push(at, id, Input::DialFailed { ticket, cause: DialError::Refused });
             return;
@@ -341,7 +362,11 @@ impl World {
         let (a, b) = (self.seed(), self.seed());
         self.push(at, id, Input::LinkUp { link: ours, origin: Origin::Dialled(ticket), seed: a });
         let source = Source::new([id as u8; 16]);
-        self.push(at, listener, Input::LinkUp { link: theirs, origin: Origin::Accepted { source }, seed: b });
+        let origin = match via {
+            Some(via) => Origin::Relayed { source, route: via.route_id },
+            None => Origin::Accepted { source },
+        };
+        self.push(at, listener, Input::LinkUp { link: theirs, origin, seed: b });
     }
 
     /// Runs what is due now, without letting time pass.

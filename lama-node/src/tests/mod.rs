@@ -2,6 +2,7 @@
 
 mod blobs;
 mod confirm;
+mod direct;
 mod harness;
 mod hidden;
 mod hostile;
