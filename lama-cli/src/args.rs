@@ -515,6 +515,9 @@ pub(crate) struct Demo {
     /// Forget the instances of earlier runs and begin anew
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// The other instance is a page in the browser, served by this one
+    #[arg(long)]
+    pub(crate) web: bool,
 }
 
 /// `90s`, `15m`, `24h` or plain seconds.

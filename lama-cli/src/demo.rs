@@ -3,6 +3,7 @@
 //! The other process is `lama run` and is asked at its control socket: nothing here can do what a user could not.
 
 mod other;
+mod page;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the demo until it is done (`--once`) or stopped.
 pub(crate) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Failure> {
+    if args.web {
+        return page::run(global, args, output);
+    }
     let stop = Stop::on_signals();
     let base = base(global)?;
     let folder = folder(args)?;
