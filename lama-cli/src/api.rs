@@ -49,6 +49,8 @@ pub(crate) enum Request {
         #[serde(default)]
         keep: bool,
     },
+    /// Takes back what was shared under a name, or as an id; from all where nobody is named. Answer: [`Withdrawn`].
+    Withdraw { what: String, with: Vec<String> },
     /// A folder is not kept shared any longer. Answer: [`Done`].
     Unshare { path: String },
     /// Answer: [`SharedList`].
@@ -272,6 +274,19 @@ pub(crate) struct SharedList {
     pub(crate) items: Vec<SharedItem>,
     /// Folders that stay shared whenever the instance runs.
     pub(crate) kept: Vec<String>,
+}
+
+/// What became of a share that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Withdrawn {
+    /// From whom, by e-mail.
+    pub(crate) with: Vec<String>,
+    /// Versions of it that were shared.
+    pub(crate) versions: u64,
+    /// Objects that nobody of them had got yet.
+    pub(crate) taken_back: u64,
+    /// Objects that were sent already.
+    pub(crate) stays: u64,
 }
 
 /// A shared file or folder.

@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Share a file or a folder with contacts
     Share(Share),
+    /// Take back what you shared: nothing more of it is sent; what a contact has already stays there
+    Unshare(Unshare),
     /// List what you share and what is shared with you
     Shared,
     /// Write something shared to a folder, or to standard output
@@ -304,6 +306,15 @@ pub(crate) struct Share {
     /// Do not keep the folder shared any longer; what was shared stays with those who have it
     #[arg(long, conflicts_with_all = ["watch", "once", "with"])]
     pub(crate) stop: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unshare {
+    /// What: the name that it was shared under, with all its versions, or the id of one
+    pub(crate) what: String,
+    /// From whom: e-mail, or the beginning of an id; may be repeated [default: from all]
+    #[arg(long, value_name = "PERSON")]
+    pub(crate) with: Vec<String>,
 }
 
 #[derive(Debug, Args)]

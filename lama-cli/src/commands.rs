@@ -152,6 +152,10 @@ fn ask_and_show(global: &Global, command: &Command, output: Output) -> Result<()
             };
             backend.ask(&request, &mut |_| {}).map(|row| output.answer(&row, render::quota))
         }
+        Command::Unshare(unshare) => {
+            let request = Request::Withdraw { what: unshare.what.clone(), with: unshare.with.clone() };
+            backend.ask(&request, &mut |_| {}).map(|done| output.answer(&done, render::withdrawn))
+        }
         Command::Shared => {
             backend.ask(&Request::Shared, &mut |_| {}).map(|list| output.answer(&list, render::shared_list))
         }

@@ -10,6 +10,7 @@ mod messages;
 mod people;
 mod rows;
 mod seeing;
+mod unsharing;
 mod work;
 
 use std::path::PathBuf;

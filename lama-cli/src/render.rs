@@ -328,6 +328,15 @@ pub(crate) fn shared_list(list: &api::SharedList) -> String {
     out
 }
 
+pub(crate) fn withdrawn(done: &api::Withdrawn) -> String {
+    let with: Vec<String> = done.with.iter().map(|email| escape(email)).collect();
+    let mut out = format!("taken back from {} ({})\n", with.join(", "), count(done.versions, "version"));
+    if done.stays > 0 {
+        let _ = writeln!(out, "{} had been sent already and may be kept there", count(done.stays, "object"));
+    }
+    out
+}
+
 pub(crate) fn status(status: &Status) -> String {
     let mut out = format!(
         "{} on {}; {} ({}) here\n",

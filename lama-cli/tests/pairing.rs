@@ -52,6 +52,27 @@ fn the_talk(a: &Instance, b: &Instance) {
     assert!(unread(b, &[]).is_empty(), "an edit is no news of its own");
 }
 
+/// What was shared is taken back: nothing of the next version arrives.
+fn taken_back(place: &Place, a: &Instance, b: &Instance) {
+    let folder = place.path().join("taken");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("one"), "one").unwrap();
+    let folder = folder.to_str().unwrap();
+    a.json(&["share", folder, "--with", "b@lama.local"]);
+    let shared = |instance: &Instance| {
+        let list = instance.json(&["shared"]);
+        list["items"].as_array().unwrap().iter().any(|item| item["name"] == "taken")
+    };
+    until("the folder has arrived", || shared(b));
+    assert_eq!(b.failure(&["unshare", "taken"]).1["code"], "unknown_share");
+    let back = a.json(&["unshare", "taken", "--with", "b@lama.local"]);
+    assert_eq!((&back["with"][0], &back["versions"]), (&Value::from("b@lama.local"), &Value::from(1)));
+    assert!(back["stays"].as_u64().unwrap() >= 3, "folder, file and chunk were sent: {back}");
+    assert!(!shared(a));
+    assert!(a.json(&["shared"])["kept"].as_array().unwrap().is_empty(), "it is not kept shared either");
+    assert_eq!(a.failure(&["unshare", "taken"]).1["code"], "unknown_share");
+}
+
 fn in_sync(a: &Instance, b: &Instance) -> bool {
     let peer = |instance: &Instance| instance.json(&["status"])["peers"][0].clone();
     let (a, b) = (peer(a), peer(b));
@@ -82,6 +103,7 @@ fn the_whole_path(runtime_a: &'static str, runtime_b: &'static str) {
     until("both have both messages", || messages(&a).len() == 2 && messages(&b) == messages(&a));
 
     the_talk(&a, &b);
+    taken_back(&place, &a, &b);
 
     // A folder, and back out of the objects.
     let folder = place.path().join("folder");

@@ -101,7 +101,7 @@ impl Channel {
 /// Longest text of an entry in bytes.
 pub const MAX_TEXT: usize = 64 << 10;
 
-/// Most heads, and most links, in one entry.
+/// Most heads, most links, and most objects pointed to, in one entry.
 pub const MAX_ENTRY_LINKS: usize = 64;
 
 /// What an entry says: text, things shared with it, or both; or what becomes of an earlier entry of its author.
@@ -115,6 +115,10 @@ pub struct Content {
     /// What the person wrote. Not escaped: see [`crate::text::for_terminal`] before showing it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub text: Option<String>,
+    /// Objects that the entry points to, such as a file or folder that is shared by a rule of its own: whoever gets the
+    /// entry does not get them by it, and may lose them while the entry stays.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub about: Vec<Reference>,
     /// Objects that are part of the entry, such as a file or folder: whoever gets the entry gets them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub links: Vec<Cid>,
@@ -197,7 +201,8 @@ impl TypeName for ChannelEntry {
 
 impl Object for ChannelEntry {
     fn validate(&self) -> Result<(), IdentityError> {
-        for (field, len) in [("heads", self.heads.len()), ("links", self.content.links.len())] {
+        let Content { edit, text, about, links, delete } = &self.content;
+        for (field, len) in [("heads", self.heads.len()), ("links", links.len()), ("about", about.len())] {
             if len > MAX_ENTRY_LINKS {
                 return Err(IdentityError::TooLong { field, limit: MAX_ENTRY_LINKS });
             }
@@ -205,8 +210,7 @@ impl Object for ChannelEntry {
         if self.content.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
             return Err(IdentityError::TooLong { field: "text", limit: MAX_TEXT });
         }
-        let Content { edit, text, links, delete } = &self.content;
-        let says = text.is_some() || !links.is_empty();
+        let says = text.is_some() || !links.is_empty() || !about.is_empty();
         if delete.is_some() && (says || edit.is_some()) {
             return Err(IdentityError::Field { field: "delete", rule: "must stand alone" });
         }

@@ -162,6 +162,11 @@ pub enum NodeError {
     },
     /// Nothing to share with: the list is empty.
     NobodyNamed,
+    /// We did not share this object with anybody.
+    NotShared {
+        /// The object.
+        id: Cid,
+    },
     /// The key that has to sign is not on this device.
     KeyAbsent,
     /// Our person's log certifies no such key.
@@ -218,6 +223,7 @@ impl NodeError {
             Self::ObjectMismatch { .. } => "node.object-mismatch",
             Self::TextTooLong { .. } => "node.text-too-long",
             Self::NobodyNamed => "node.nobody-named",
+            Self::NotShared { .. } => "node.not-shared",
             Self::KeyAbsent => "node.key-absent",
             Self::NoSuchInstance => "node.no-such-instance",
             Self::OwnInstance => "node.own-instance",
@@ -362,6 +368,9 @@ impl NodeError {
             }
             Self::TextTooLong { len, max } => {
                 write!(f, "the text has {len} bytes and may have {max}; share it as a file instead")
+            }
+            Self::NotShared { id } => {
+                write!(f, "{id} is not shared by you with anybody; `lama shared` shows what is")
             }
             Self::NobodyNamed => f.write_str("nobody was named to share with; name at least one contact"),
             Self::KeyAbsent => f.write_str(

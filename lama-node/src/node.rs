@@ -343,7 +343,7 @@ impl Node {
             Effect::Endpoint { unsigned } => self.endpoint_signed(*unsigned, signature),
             Effect::PostSigned { channel } => self.post_signed(channel, signature),
             Effect::IssueSigned(issuing) => self.issue_signed(*issuing, signature),
-            Effect::Share { reply, unsigned, note } => self.share_signed(reply, *unsigned, note, signature),
+            Effect::Share { reply, unsigned, wish } => self.share_signed(reply, *unsigned, wish, signature),
             _ => {}
         }
     }

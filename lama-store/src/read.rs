@@ -69,6 +69,7 @@ impl<E: Engine> Store<E> {
             }
             Read::Access(id) => Reply::Access(self.who_may_see(id)?),
             Read::AllAccessRules => Reply::AccessRules(self.all_access_rules()?),
+            Read::Policy { of, author } => Reply::Policy(self.policy_row(of, author)?),
             Read::AccessRules(id) => Reply::AccessRules(self.access_rules(id)?),
             Read::Explain { object, person } => Reply::Explanation(Box::new(self.explain(object, person)?)),
             Read::Group(group) => Reply::Group(self.group_row(group)?),

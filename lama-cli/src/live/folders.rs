@@ -170,7 +170,7 @@ pub(super) fn grant(
     }
 }
 
-fn shared_by_us(live: &Live) -> Result<Vec<lama_node::SharedInfo>, Failure> {
+pub(super) fn shared_by_us(live: &Live) -> Result<Vec<lama_node::SharedInfo>, Failure> {
     match live.call(Command::Shared { with: None })? {
         Reply::SharedList(list) => {
             Ok(list.into_iter().filter(|info| info.by.full() == live.id.person).collect())

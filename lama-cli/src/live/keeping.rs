@@ -103,6 +103,20 @@ pub(super) fn stop(live: &Live, path: &str) -> Result<(), Failure> {
     save(live, folders)
 }
 
+/// Folders of this name are not kept shared with these persons any longer; nobody named: with nobody.
+pub(super) fn forget(live: &Live, name: &str, with: &[PersonId]) -> Result<(), Failure> {
+    let gone: Vec<String> = with.iter().map(PersonId::full).collect();
+    let before = load(live)?;
+    let mut folders = before.clone();
+    let is_called =
+        |kept: &Kept| Path::new(&kept.path).file_name().is_some_and(|last| last.to_string_lossy() == name);
+    for kept in folders.iter_mut().filter(|kept| is_called(kept)) {
+        kept.with.retain(|person| !gone.is_empty() && !gone.contains(person));
+    }
+    folders.retain(|kept| !kept.with.is_empty());
+    if folders == before { Ok(()) } else { save(live, folders) }
+}
+
 /// Looks after the folders until the instance stops. What happens comes through the receiver.
 pub(crate) fn start(live: Arc<Live>) -> (Receiver<Value>, JoinHandle<()>) {
     let (to, from) = channel();

@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Live, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing};
+use super::{
+    Live, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing, unsharing,
+};
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
 
@@ -51,6 +53,7 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Share { path, with, watch, keep } => {
             value(&folders::share(live, Path::new(&path), &with, watch, keep, emit)?)
         }
+        Request::Withdraw { what, with } => value(&unsharing::withdraw(live, &what, &with)?),
         Request::Unshare { path } => keeping::stop(live, &path).map(|()| done(Reply::Done)),
         Request::Shared => value(&getting::list(live)?),
         Request::Get { what, from, file, into, named, force } => {

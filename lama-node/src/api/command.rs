@@ -143,6 +143,13 @@ pub enum Command {
         /// Text of an entry in the `chat` channel with each of them that points to the object; `None`: no entry.
         note: Option<String>,
     },
+    /// Takes back what [`Command::Share`] granted: [`Reply::Unshared`]. What a contact has already stays with him.
+    Unshare {
+        /// The object.
+        root: Cid,
+        /// Active contacts.
+        with: Vec<PersonId>,
+    },
     /// What was shared by and with us, newest last: [`Reply::SharedList`].
     Shared {
         /// Only with and by this person.
@@ -271,6 +278,7 @@ impl Command {
             Self::MarkRead { .. } => "mark-read",
             Self::Put { .. } => "put",
             Self::Share { .. } => "share",
+            Self::Unshare { .. } => "unshare",
             Self::Shared { .. } => "shared",
             Self::Object { .. } => "object",
             Self::Connect { .. } => "connect",
@@ -345,6 +353,13 @@ pub enum Reply {
         /// Objects that may not be shared or are not here, with the reason; empty: all of it is shared.
         withheld: Vec<lama_store::Withheld>,
     },
+    /// What became of a share that was taken back.
+    Unshared {
+        /// Objects that have left before the contact got them, over all contacts.
+        taken_back: u64,
+        /// Objects that a contact has, or that were on their way: he is told that they are gone, and may keep them.
+        stays: u64,
+    },
     /// What was shared.
     SharedList(Vec<SharedInfo>),
     /// An object's bytes; `None`: not here.
@@ -400,6 +415,7 @@ impl fmt::Debug for Reply {
             Self::Channels(list) => f.debug_tuple("Channels").field(list).finish(),
             Self::Log(list) => f.debug_tuple("Log").field(list).finish(),
             Self::Shared { withheld } => f.debug_tuple("Shared").field(withheld).finish(),
+            Self::Unshared { taken_back, stays } => write!(f, "Unshared({taken_back}, {stays})"),
             Self::SharedList(list) => f.debug_tuple("SharedList").field(list).finish(),
             Self::Object(None) => f.write_str("Object(None)"),
             Self::Object(Some(bytes)) => write!(f, "Object({} bytes)", bytes.len()),

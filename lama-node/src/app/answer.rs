@@ -1,5 +1,6 @@
 //! Answers of the store to commands that only read, or only write.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -33,6 +34,8 @@ pub(crate) enum Answer {
     Rules { with: Option<PersonId> },
     /// The objects behind access rules.
     Roots { rules: Vec<AccessRow> },
+    /// Our rules for an object, of which the next one is to be written.
+    Policy(Box<super::Wish>),
     /// Where an object stands.
     Explain,
     /// What is kept of a contact, once new limits are written.
@@ -57,6 +60,9 @@ impl Node {
         }
         if let Answer::Amend { entry, text } = answer {
             return self.amend_found(reply, entry, text, results);
+        }
+        if let Answer::Policy(wish) = answer {
+            return self.policy_read(reply, *wish, results);
         }
         if matches!(answer, Answer::Quota)
             && let Some(Err(error)) = results.first()
@@ -156,7 +162,9 @@ impl Node {
             email,
             instance: row.instance,
             written: row.clock.wall(),
-            attachment: content.as_ref().and_then(|content| content.links.first().copied()),
+            attachment: content.as_ref().and_then(|content| {
+                content.links.first().copied().or_else(|| content.about.first().map(|about| about.0))
+            }),
             text: content.and_then(|content| content.text).unwrap_or_default(),
             standing,
             unread: row.unread,
@@ -165,6 +173,8 @@ impl Node {
 
     /// The objects that access rules speak of, for their types.
     fn read_roots(&mut self, reply: Ticket, with: Option<PersonId>, mut rules: Vec<AccessRow>) {
+        // A rule that names nobody any more is not a share.
+        rules.retain(|rule| !(rule.persons.is_empty() && rule.groups.is_empty()));
         if let Some(with) = with {
             rules.retain(|rule| rule.author == with || rule.persons.contains(&with));
         }

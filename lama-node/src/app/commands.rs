@@ -49,6 +49,7 @@ impl Node {
             }
             Command::Put { objects } => self.put(reply, objects),
             Command::Share { root, with, note } => self.share(reply, root, with, note),
+            Command::Unshare { root, with } => self.unshare(reply, root, with),
             Command::Shared { with } => self.ask(reply, Read::AllAccessRules, Answer::Rules { with }),
             Command::Object { id } => self.ask(reply, Read::Object(id), Answer::Object),
             Command::Connect { person } => self.connect(reply, person),

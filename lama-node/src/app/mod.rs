@@ -14,4 +14,5 @@ mod status;
 pub(crate) use answer::Answer;
 pub use endpoint::last_url;
 pub(crate) use posting::{POSTS, Posting};
+pub(crate) use share::Wish;
 pub(crate) use shutdown::Shutdown;

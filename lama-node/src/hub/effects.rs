@@ -71,20 +71,15 @@ pub(crate) enum Effect {
     /// Entries are stored and shared.
     Posted { channel: ChannelId },
     /// An access rule is to be signed.
-    Share { reply: Ticket, unsigned: Box<Unsigned<Versioned<Access>>>, note: Option<alloc::string::String> },
+    Share { reply: Ticket, unsigned: Box<Unsigned<Versioned<Access>>>, wish: Box<crate::app::Wish> },
     /// An entry of our log is to be signed.
     IssueSigned(Box<crate::log::Issuing>),
     /// It is stored.
     EntryIssued { issuing: Box<crate::log::Issuing>, chain: Box<lama_identity::LogChain> },
     /// The tail of a contact's log is stored.
     LogTaken { link: LinkId, head: lama_identity::LogHead },
-    /// It is stored and shared.
-    Shared {
-        reply: Ticket,
-        note: Option<alloc::string::String>,
-        root: lama_identity::Cid,
-        with: Vec<PersonId>,
-    },
+    /// It is stored, and does what was wished.
+    Shared { reply: Ticket, wish: Box<crate::app::Wish> },
 }
 
 impl Node {

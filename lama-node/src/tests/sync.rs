@@ -2,9 +2,11 @@
 
 use std::string::ToString as _;
 use std::vec;
+use std::vec::Vec;
 
 use lama_identity::{Cid, cbor};
 use lama_invite::Policy;
+use lama_store::Standing;
 
 use super::{World, secs};
 use crate::{Command, Event, NodeError, PeerState, Reply};
@@ -74,6 +76,58 @@ fn a_shared_object_arrives_with_its_children_and_its_right() {
         let Ok(Reply::SharedList(list)) = reply else { panic!("{reply:?}") };
         assert_eq!((list.len(), list[0].root), (1, root_id));
     }
+}
+
+#[test]
+fn what_was_shared_is_taken_back_from_one_and_stays_with_another() {
+    let (mut world, a, b) = pair();
+    let c = world.add("cleo@lama.local", Some("ws://localhost:1003"));
+    world.pair(a, c);
+    let (pb, pc) = (world.person(b), world.person(c));
+    let part = |n: u64| cbor::encode(&std::collections::BTreeMap::from([("n", n)])).unwrap();
+    let (first, second) = (part(1), part(2));
+    let ids = [Cid::of_object(&first), Cid::of_object(&second)];
+    let objects = vec![(ids[0], first), (ids[1], second)];
+    assert_eq!(world.ask(a, Command::Put { objects }), Ok(Reply::Done));
+    let not_shared = Err(NodeError::NotShared { id: ids[0] });
+    assert_eq!(world.ask(a, Command::Unshare { root: ids[0], with: vec![pb] }), not_shared);
+    for with in [pb, pc] {
+        let share = Command::Share { root: ids[0], with: vec![with], note: Some("look".to_string()) };
+        assert_eq!(world.ask(a, share), Ok(Reply::Shared { withheld: vec![] }));
+    }
+    world.run(secs(2));
+    // Ben has it: he is told, and may keep it. Cleo is not touched.
+    let back = world.ask(a, Command::Unshare { root: ids[0], with: vec![pb] });
+    assert_eq!(back, Ok(Reply::Unshared { taken_back: 0, stays: 1 }));
+    // What is shared while nobody is there to get it leaves without a trace.
+    world.stop(b);
+    world.run(secs(2));
+    let share = Command::Share { root: ids[1], with: vec![pb], note: None };
+    assert_eq!(world.ask(a, share), Ok(Reply::Shared { withheld: vec![] }));
+    let back = world.ask(a, Command::Unshare { root: ids[1], with: vec![pb] });
+    assert_eq!(back, Ok(Reply::Unshared { taken_back: 1, stays: 0 }));
+    world.restart(b);
+    world.run(secs(90));
+    let standing = |world: &mut World, object, person| match world.ask(a, Command::Explain { object, person })
+    {
+        Ok(Reply::Explanation(told)) => told.standing,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(standing(&mut world, ids[0], pb), Standing::Tombstone);
+    assert_eq!(standing(&mut world, ids[0], pc), Standing::Acknowledged);
+    assert_eq!(standing(&mut world, ids[1], pb), Standing::NotShared);
+    assert_eq!(world.ask(b, Command::Object { id: ids[1] }), Ok(Reply::Object(None)));
+    let Ok(Reply::SharedList(list)) = world.ask(a, Command::Shared { with: None }) else { panic!() };
+    assert_eq!(
+        list.iter().map(|info| (info.root, info.with.clone())).collect::<Vec<_>>(),
+        [(ids[0], vec![pc])]
+    );
+    // And once more with him: it is a share as any other.
+    let share = Command::Share { root: ids[0], with: vec![pb], note: None };
+    assert_eq!(world.ask(a, share), Ok(Reply::Shared { withheld: vec![] }));
+    world.run(secs(90));
+    assert_eq!(standing(&mut world, ids[0], pb), Standing::Acknowledged);
+    assert_eq!(standing(&mut world, ids[0], pc), Standing::Acknowledged);
 }
 
 #[test]

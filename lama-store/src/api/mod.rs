@@ -18,7 +18,7 @@ use lama_invite::TokenRecord;
 
 pub use read::{
     AccessRow, ChannelEntryRow, ChannelHeads, ChannelRow, EndpointRow, EntryState, Explanation, Found,
-    GroupRow, Ids, News, Page, PageFrom, PeerHead, QuotaRow, Read, Standing, Stats,
+    GroupRow, Ids, News, Page, PageFrom, PeerHead, PolicyRow, QuotaRow, Read, Standing, Stats,
 };
 pub use records::{PeerRecord, Quota, Secret32, TrustRecord};
 pub use write::{Import, Write};
@@ -79,6 +79,8 @@ pub enum Reply {
     Access(Vec<PersonId>),
     /// For [`Read::AccessRules`] and [`Read::AllAccessRules`].
     AccessRules(Vec<AccessRow>),
+    /// For [`Read::Policy`].
+    Policy(PolicyRow),
     /// For [`Read::Explain`].
     Explanation(Box<Explanation>),
     /// For [`Read::Group`]; `None`: no such group is known.

@@ -8,7 +8,7 @@ use super::Secret32;
 use bytes::Bytes;
 use lama_chum::recon::{ShortKey, Sketch};
 use lama_chum::{Cursor, Entry, Epoch, Fingerprint, Lanes, Positions, Refusal, ViewHead};
-use lama_identity::{ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId};
+use lama_identity::{Access, ChannelId, Cid, GroupId, Hlc, InstanceId, PersonId, Reference};
 
 use super::Quota;
 
@@ -126,6 +126,13 @@ pub enum Read {
     AccessRules(Cid),
     /// All access rules received or made, in effect or not.
     AllAccessRules,
+    /// What one author's rules for an identity object say together, for who writes the next version.
+    Policy {
+        /// The identity object.
+        of: Cid,
+        /// Whose rules.
+        author: PersonId,
+    },
     /// Why an object does not reach a person, or how far it has come.
     Explain {
         /// The object.
@@ -403,6 +410,15 @@ pub struct AccessRow {
     pub groups: Vec<GroupId>,
     /// Whether it is in effect: the object is here and `author` authored it.
     pub in_effect: bool,
+}
+
+/// What one author's rules for an identity object say together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// The merged rules; nothing in it: there are none.
+    pub data: Access,
+    /// The versions that the next one has to name as its parents. Ascending.
+    pub heads: Vec<Reference>,
 }
 
 /// Sizes and counts.

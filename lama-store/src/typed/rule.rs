@@ -10,11 +10,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use lama_core::WallTime;
 use lama_identity::{
-    Access, Cid, GroupId, Merge, MergeConfig, PersonId, Reference, Signable, Signed, Versioned, merge,
+    Access, Cid, GroupId, Merge, MergeConfig, Merged, PersonId, Reference, Signable, Signed, Versioned, merge,
 };
 
 use super::Lacks;
-use crate::api::{AccessRow, Committed, Effect};
+use crate::api::{AccessRow, Committed, Effect, PolicyRow};
 use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
 use crate::index::Filter;
@@ -215,6 +215,28 @@ impl<E: Engine> Store<E> {
     where
         Versioned<T>: Signable,
     {
+        Ok(self.merged(owner, of, only)?.and_then(|merged| merged.data))
+    }
+
+    /// See [`Read::Policy`](crate::Read::Policy).
+    pub(crate) fn policy_row(&self, of: &Cid, author: &PersonId) -> Result<PolicyRow, StoreError> {
+        let merged = self.merged::<Access>(author, of, Some(author))?;
+        Ok(merged.map_or_else(PolicyRow::default, |merged| PolicyRow {
+            data: merged.data.unwrap_or_default(),
+            heads: merged.heads,
+        }))
+    }
+
+    /// `None`: too many versions to be merged.
+    fn merged<T: Merge>(
+        &self,
+        owner: &PersonId,
+        of: &Cid,
+        only: Option<&PersonId>,
+    ) -> Result<Option<Merged<T>>, StoreError>
+    where
+        Versioned<T>: Signable,
+    {
         let of_bytes = id_bytes(of);
         let mut versions = Vec::new();
         for id in self.versions_of(&of_bytes, only)? {
@@ -223,8 +245,7 @@ impl<E: Engine> Store<E> {
         }
         let config = MergeConfig { max_versions: self.config.max_versions, ..MergeConfig::default() };
         // Sets do not look at clocks.
-        let merged = merge(owner, &Reference(*of), &versions, WallTime(0), &config);
-        Ok(merged.ok().and_then(|merged| merged.data))
+        Ok(merge(owner, &Reference(*of), &versions, WallTime(0), &config).ok())
     }
 
     fn versions_of(&self, of: &[u8; ID], only: Option<&PersonId>) -> Result<Vec<Cid>, StoreError> {
