@@ -304,20 +304,28 @@ fn reconciliation() -> Value {
     })
 }
 
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
+    vec![
+        ("chum/hello", hellos()),
+        ("chum/objects", objects()),
+        ("chum/refused", refused()),
+        ("chum/short", short()),
+        ("chum/lanes", lanes()),
+        ("chum/fingerprint", fingerprints()),
+        ("chum/blob", blobs()),
+        ("chum/reconciliation", reconciliation()),
+    ]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
 fn main() {
-    let dir = PathBuf::from(std::env::args().nth(1).expect("a directory")).join("chum");
-    std::fs::create_dir_all(&dir).unwrap();
-    for (name, value) in [
-        ("hello", hellos()),
-        ("objects", objects()),
-        ("refused", refused()),
-        ("short", short()),
-        ("lanes", lanes()),
-        ("fingerprint", fingerprints()),
-        ("blob", blobs()),
-        ("reconciliation", reconciliation()),
-    ] {
-        let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
-        std::fs::write(dir.join(format!("{name}.json")), text).unwrap();
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
+        let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
     }
 }

@@ -209,11 +209,19 @@ fn known() -> Value {
     Value::Object(out)
 }
 
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
+    vec![("handshake/pairing", pairing()), ("handshake/known", known())]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
 fn main() {
-    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR")).join("handshake");
-    std::fs::create_dir_all(&dir).expect("the directory can be made");
-    for (name, value) in [("pairing", pairing()), ("known", known())] {
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
         let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
-        std::fs::write(dir.join(name).with_extension("json"), text).expect("the file can be written");
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
     }
 }

@@ -142,7 +142,8 @@ fn refused() -> Value {
     Value::Array(cases.iter().map(|(name, bytes)| json!({ "name": name, "bytes": hex(bytes) })).collect())
 }
 
-fn main() {
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
     let (me, other) =
         (identity(1, "demo@lama.local", "browser"), identity(2, "node-demo@lama.local", "node"));
     assert_eq!(me.instance_id(), Instance::new("browser", me.person_id()).unwrap().id());
@@ -158,8 +159,7 @@ fn main() {
         "pin": hex(me.public().pin().as_bytes()),
         "now": NOW.unix_seconds(),
     });
-    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
-    for (name, value) in [
+    vec![
         ("identity/keys", keys),
         ("identity/emails", emails()),
         ("identity/objects", objects(&me, &other)),
@@ -171,7 +171,14 @@ fn main() {
         ("dag-cbor/from-rust", dag_cbor::values()),
         ("dag-cbor/from-python", dag_cbor::python_again()),
         ("dag-cbor/refused", dag_cbor::refused()),
-    ] {
+    ]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
+fn main() {
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
         let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
         let path = dir.join(name).with_extension("json");
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");

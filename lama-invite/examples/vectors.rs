@@ -145,11 +145,19 @@ fn all_refused() -> Value {
     ])
 }
 
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
+    vec![("invite/valid", all_valid()), ("invite/refused", all_refused())]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
 fn main() {
-    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR")).join("invite");
-    std::fs::create_dir_all(&dir).expect("the directory can be made");
-    for (name, value) in [("valid", all_valid()), ("refused", all_refused())] {
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
         let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
-        std::fs::write(dir.join(name).with_extension("json"), text).expect("the file can be written");
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
     }
 }

@@ -77,16 +77,24 @@ fn refused() -> Value {
     Value::from_iter(relay.into_iter().chain(client))
 }
 
-fn main() {
-    let dir = PathBuf::from(std::env::args().nth(1).expect("a directory")).join("relay");
-    std::fs::create_dir_all(&dir).expect("the directory can be made");
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
     let registrations = json!([
         registration("without TLS", "ws://LocalHost:8770", [0; 32]),
         registration("with TLS", "wss://relay.example/lama", [5; 32]),
         registration("an address of IPv6", "ws://[::1]:8770", [0; 32]),
     ]);
-    for (name, value) in [("registration", registrations), ("frames", frames()), ("refused", refused())] {
-        let text = serde_json::to_string_pretty(&value).expect("JSON") + "\n";
-        std::fs::write(dir.join(format!("{name}.json")), text).expect("the file can be written");
+    vec![("relay/registration", registrations), ("relay/frames", frames()), ("relay/refused", refused())]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
+fn main() {
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
+        let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
     }
 }

@@ -17,31 +17,60 @@ pub(crate) fn package() -> PathBuf {
     run::target_dir().join("bindings/js")
 }
 
-/// Builds the package. `conformance`: with what only tests call.
-pub(crate) fn js(conformance: bool) -> Result<(), Failure> {
+/// Builds the package.
+pub(crate) fn js() -> Result<(), Failure> {
+    prepare()?;
+    build()
+}
+
+/// The rest of it, where everything is prepared.
+fn build() -> Result<(), Failure> {
+    let package = package();
+    pack(&module("wasm", &["--profile", "wasm"])?, &package)?;
+    let packed = package.join("lama_bg.wasm");
+    optimise(&package, &packed)?;
+    compile(&package)?;
+    weigh(&packed)
+}
+
+/// Builds the package, and beside it a module with what only tests call; runs the tests, some of them against the
+/// program.
+pub(crate) fn test_js() -> Result<(), Failure> {
+    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
+    prepare()?;
+    let package = package();
+    let suites = package.join("test/module");
+    pack(&module("debug", &["--features", "conformance"])?, &suites)?;
+    build()?;
+    let vectors = run::root().join("vectors");
+    let program = run::target_dir().join("debug/lama");
+    let known = [("LAMA_PROGRAM", text(&program)?), ("LAMA_VECTORS", text(&vectors)?)];
+    run::run_with(&known, "node", &["--test", text(&package.join("test"))?])
+}
+
+/// Tools, sources and what npm brings.
+fn prepare() -> Result<(), Failure> {
     need_target()?;
     need("node", "Node 20 or later (Debian: apt-get install nodejs npm)")?;
     need("npm", "npm (Debian: apt-get install npm)")?;
     let package = package();
     copy_sources(&package)?;
-    install(&package)?;
-    let module = module(conformance)?;
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-wasm-pack"])?;
-    let pack = run::target_dir().join("debug/lama-wasm-pack");
-    run::run(text(&pack)?, &[text(&module)?, text(&package)?])?;
-    let packed = package.join("lama_bg.wasm");
-    optimise(&package, &packed)?;
-    let tsc = package.join("node_modules/.bin/tsc");
-    run::run(text(&tsc)?, &["--project", text(&package)?])?;
-    if conformance { Ok(()) } else { weigh(&packed) }
+    install(&package)
 }
 
-/// Builds the package with what only tests call, and runs the tests.
-pub(crate) fn test_js() -> Result<(), Failure> {
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
-    js(false)?;
-    let tests = package().join("test");
-    run::run("node", &["--test", text(&tests)?])
+/// Writes the JavaScript around a module.
+fn pack(module: &Path, to: &Path) -> Result<(), Failure> {
+    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-wasm-pack"])?;
+    let pack = run::target_dir().join("debug/lama-wasm-pack");
+    run::run(text(&pack)?, &[text(module)?, text(to)?])
+}
+
+fn compile(package: &Path) -> Result<(), Failure> {
+    // Not every run makes the module that only tests load.
+    let project =
+        if package.join("test/module/lama.js").exists() { "tsconfig.json" } else { "tsconfig.package.json" };
+    let (tsc, project) = (package.join("node_modules/.bin/tsc"), package.join(project));
+    run::run(text(&tsc)?, &["--project", text(&project)?])
 }
 
 fn need_target() -> Result<(), Failure> {
@@ -65,7 +94,7 @@ fn need(program: &str, what: &str) -> Result<(), Failure> {
 /// Everything in `bindings/js`, but for what is downloaded; what is gone there goes here too.
 fn copy_sources(package: &Path) -> Result<(), Failure> {
     let from = run::root().join("bindings/js");
-    for dir in ["", "test"] {
+    for dir in ["", "test", "test/module"] {
         let to = package.join(dir);
         let error = |error| format!("cannot copy the sources to {}: {error}", to.display());
         fs::create_dir_all(&to).map_err(error)?;
@@ -95,14 +124,12 @@ fn install(package: &Path) -> Result<(), Failure> {
     fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
 }
 
-fn module(conformance: bool) -> Result<PathBuf, Failure> {
-    let mut args =
-        vec!["build", "--locked", "--package", "lama-wasm", "--profile", "wasm", "--target", TARGET];
-    if conformance {
-        args.extend(["--features", "conformance"]);
-    }
+/// Builds the module; it lies in that directory below the target's.
+fn module(directory: &str, options: &[&str]) -> Result<PathBuf, Failure> {
+    let mut args = vec!["build", "--locked", "--package", "lama-wasm", "--target", TARGET];
+    args.extend(options);
     run::cargo(&args)?;
-    Ok(run::target_dir().join(TARGET).join("wasm/lama_wasm.wasm"))
+    Ok(run::target_dir().join(TARGET).join(directory).join("lama_wasm.wasm"))
 }
 
 /// Binaryen from npm: what distributions ship is too old for what the compiler writes.

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
-        ["bindings", "js"] => bindings::js(false),
+        ["bindings", "js"] => bindings::js(),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => vectors::check(),
         [] | ["help" | "--help" | "-h"] => {

@@ -32,7 +32,8 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
     run_with(&[], program, args)
 }
 
-fn run_with(variables: &[(&str, &str)], program: &str, args: &[&str]) -> Result<(), Failure> {
+/// The same with variables of the environment set.
+pub(crate) fn run_with(variables: &[(&str, &str)], program: &str, args: &[&str]) -> Result<(), Failure> {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
     let line = format!("{set}{program} {}", args.join(" "));
     println!("==> {line}");

@@ -50,8 +50,8 @@ pub fn in_file(file: u32) -> Result<Redb, Problem> {
 }
 
 #[derive(Debug)]
-struct Backend {
-    file: u32,
+pub(crate) struct Backend {
+    pub(crate) file: u32,
 }
 
 /// What the host threw: text, which begins with `full` where there is no room left.

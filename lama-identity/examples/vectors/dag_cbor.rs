@@ -4,8 +4,8 @@ use ciborium::Value as Cbor;
 use lama_identity::{Cid, cbor};
 use serde_json::{Value, json};
 
-use crate::common;
-use crate::notation::{from_json, hex, to_json};
+use super::common;
+use super::notation::{from_json, hex, to_json};
 
 fn case(name: &str, value: &Cbor) -> Value {
     json!({"name": name, "value": to_json(value), "bytes": hex(&cbor::encode(value).unwrap())})

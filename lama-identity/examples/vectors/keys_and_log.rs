@@ -7,8 +7,8 @@ use lama_identity::{
 };
 use serde_json::{Value, json};
 
-use crate::NOW;
-use crate::notation::hex;
+use super::NOW;
+use super::notation::hex;
 
 /// Public keys that a reader refuses at once, with the code.
 pub(crate) fn weak_keys() -> Value {
