@@ -185,7 +185,8 @@ pub enum Output {
     },
     /// Store these objects, append their ids to the view with the peer as their source, and move the cursor,
     /// all in one durable transaction: answered by [`Input::Imported`] or [`Input::Failed`]. Several are under
-    /// way at a time. The host executes them in this order, and none after one that failed.
+    /// way at a time. The host executes them in this order, and none after one that failed; but those that are
+    /// urgent it may execute before those that are not.
     Import {
         /// Names this import.
         ticket: Ticket,
@@ -193,17 +194,20 @@ pub enum Output {
         /// bytes, each encoding is canonical. They are slices of larger buffers: copy what is kept for long.
         /// Empty bytes stand for an id that the peer says is GONE: it is in his set, its object is not to be had.
         objects: Vec<(Cid, Bytes)>,
-        /// The life of the peer's log in which `after` and `upto` count.
+        /// The life of the peer's log in which `after` and `upto` count; [`NO_EPOCH`](crate::NO_EPOCH): the cursor
+        /// stays where it is.
         epoch: Epoch,
         /// The cursor before. A store refuses ([`StoreFailure::Hole`]) if its own cursor is of this epoch and
         /// lies before it.
         after: Positions,
-        /// The cursor to store with the objects. May lie below the stored one: then the whole view is being
-        /// sent again, and resumes here.
+        /// Where the cursor stands with the objects, joined to the stored one by [`Cursor::then`].
         upto: Positions,
+        /// Someone waits for them. They link to nothing, and depend on no import before.
+        urgent: bool,
     },
     /// The cursor into the peer's log has moved over entries that brought no object. Write it down in order
-    /// with the imports; it need not be durable, for losing it costs the peer a scan and nothing else.
+    /// with the imports, as [`Cursor::then`] says; it need not be durable, for losing it costs the peer a scan and
+    /// nothing else.
     Cursor(Cursor),
     /// The peer holds our log durably up to here. Write it down when convenient.
     Acked(Cursor),

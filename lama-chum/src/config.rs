@@ -31,20 +31,12 @@ pub struct Config {
     /// is under way. Default 512 KiB.
     pub scan_bytes: usize,
     /// Bytes of objects at which a batch is imported though another import is under way, and at which it ends with the
-    /// message that reaches it. Default 1 MiB.
+    /// message that reaches it. Default 256 KiB: what someone waits for is stored between two batches.
     pub batch_bytes: usize,
-    /// Objects at which a batch is imported, and ends, in the same way. Default 8,192.
+    /// Objects at which a batch is imported, and ends, in the same way. Default 512.
     pub batch_objects: usize,
-    /// Imports under way at a time. Default 4.
+    /// Imports of each kind under way at a time: so many batches can share a sync of the disk. Default 32.
     pub max_imports: usize,
-    /// How long after an [interactive](crate::Lane::Interactive) object came batches are small, and other objects are
-    /// imported one batch after the other, so that the next such object does not wait long. Default 500 ms: what is
-    /// shared comes with rules that are interactive, too, and should be fast behind them.
-    pub live: Duration,
-    /// Bytes at which a batch ends meanwhile. Default 256 KiB.
-    pub live_bytes: usize,
-    /// Objects at which a batch ends meanwhile. Default 512.
-    pub live_objects: usize,
     /// Bytes sent and not acknowledged; at most [`WINDOW_BYTES`], the default. A part is for interactive objects
     /// alone: [`RESERVE_BYTES`], or a quarter if that is less.
     pub send_bytes: usize,
@@ -64,12 +56,9 @@ impl Default for Config {
             room: 65_500,
             page_bytes: 2 << 20,
             scan_bytes: 512 << 10,
-            batch_bytes: 1 << 20,
-            batch_objects: 8_192,
-            max_imports: 4,
-            live: Duration::from_millis(500),
-            live_bytes: 256 << 10,
-            live_objects: 512,
+            batch_bytes: 256 << 10,
+            batch_objects: 512,
+            max_imports: 32,
             send_bytes: WINDOW_BYTES,
             send_objects: WINDOW_OBJECTS,
             relay_delay: Duration::from_millis(200),
@@ -87,9 +76,9 @@ impl Config {
         (bytes.min(credit(urgent).0), objects.min(credit(urgent).1).max(1))
     }
 
-    /// Bytes and objects at which a batch is one, small if `live`.
-    pub(crate) const fn batch(&self, live: bool) -> (usize, usize) {
-        if live { (self.live_bytes, self.live_objects) } else { (self.batch_bytes, self.batch_objects) }
+    /// Bytes and objects at which a batch is one.
+    pub(crate) const fn batch(&self) -> (usize, usize) {
+        (self.batch_bytes, self.batch_objects)
     }
 
     /// The same limits, each brought into the range in which the machine works.
@@ -101,9 +90,6 @@ impl Config {
             batch_bytes: self.batch_bytes.clamp(1, WINDOW_BYTES),
             batch_objects: self.batch_objects.clamp(1, WINDOW_OBJECTS),
             max_imports: self.max_imports.max(1),
-            live: self.live.min(Duration::from_secs(60)),
-            live_bytes: self.live_bytes.min(self.batch_bytes).clamp(1, WINDOW_BYTES),
-            live_objects: self.live_objects.min(self.batch_objects).clamp(1, WINDOW_OBJECTS),
             send_bytes: self.send_bytes.min(WINDOW_BYTES),
             send_objects: self.send_objects.clamp(1, WINDOW_OBJECTS),
             relay_delay: self.relay_delay.min(Duration::from_secs(60)),

@@ -1,15 +1,15 @@
 //! The receiving half: objects are checked as they come, gathered into batches, imported, acknowledged in order.
 //!
-//! What someone waits for is gathered apart and imported at once. It depends on nothing else that came; what else
-//! came may depend on it, and is handed out after it, in batches: the store works on one after the other, and what
-//! comes urgently waits for those that were handed out before. So they are small for a while after such a thing came.
+//! What someone waits for is gathered apart and imported at once. It depends on nothing else that came, so the store
+//! may take it before what was handed out earlier; what else came may depend on it, and is handed out after it, in
+//! batches, which are small: between two of them the store takes what is waited for.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
-use lama_core::{Instant, Ticket};
+use lama_core::Ticket;
 use lama_identity::Cid;
 
 use crate::config::credit;
@@ -75,7 +75,7 @@ impl Gathered {
 #[derive(Debug)]
 pub(crate) struct Handout {
     pub(crate) objects: Vec<(Cid, Bytes)>,
-    urgent: bool,
+    pub(crate) urgent: bool,
     load: Load,
     ahead: Option<(u64, u64)>,
 }
@@ -89,6 +89,8 @@ struct Import {
     upto: Positions,
     load: Load,
     ahead: Option<(u64, u64)>,
+    /// It sets the store's cursor to the peer's epoch.
+    roots: bool,
     done: bool,
 }
 
@@ -113,8 +115,10 @@ pub(crate) struct Incoming {
     urgent: Gathered,
     rest: Gathered,
     imports: VecDeque<Import>,
-    /// When what someone waits for was handed out last.
-    live_at: Option<Instant>,
+    /// The store's cursor is of the peer's epoch.
+    rooted: bool,
+    /// The store's cursor stayed behind what was handed out.
+    lags: bool,
     /// Everything received and not acknowledged: what the credit bounds. What someone waits for, and the rest.
     unacked: [Load; 2],
     /// What is durable and not acknowledged, in the same way.
@@ -133,7 +137,8 @@ const fn part<T>(pair: &mut [T; 2], urgent: bool) -> &mut T {
 
 impl Incoming {
     /// Begins after `from` in a log that ends at `head`.
-    pub(crate) fn begin(&mut self, from: Positions, head: u64) {
+    pub(crate) fn begin(&mut self, from: Positions, head: u64, rooted: bool) {
+        self.rooted = rooted;
         self.start = from.whole();
         self.head = head;
         self.received = from;
@@ -146,7 +151,7 @@ impl Incoming {
     /// The peer counts from 0 again: what it has and we lack comes first, up to `snapshot` of its log.
     pub(crate) fn begin_again(&mut self, snapshot: u64) {
         let head = self.head.max(snapshot);
-        self.begin(Positions::all(0), head);
+        self.begin(Positions::all(0), head, false);
         self.snapshot = snapshot;
     }
 
@@ -270,19 +275,17 @@ impl Incoming {
     }
 
     /// The next objects to import: those that someone waits for at once, and all of them. Others in batches, if none
-    /// of their kind are being imported or there are many: small ones, one at a time, while someone may wait again.
-    pub(crate) fn next_import(&mut self, now: Instant, config: &Config) -> Option<Handout> {
+    /// of their kind are being imported or there are many.
+    pub(crate) fn next_import(&mut self, config: &Config) -> Option<Handout> {
         let running = |urgent: bool| self.imports.iter().filter(|import| import.urgent == urgent).count();
         if !self.urgent.messages.is_empty() {
             if running(true) >= config.max_imports {
                 return None;
             }
-            self.live_at = Some(now);
             return Some(self.hand_out(true, (usize::MAX, usize::MAX)));
         }
-        let live = self.live_at.is_some_and(|at| now.since(at) < config.live);
-        let batch = config.batch(live);
-        let more = !live && Self::is_batch(self.rest.load, batch) && running(false) < config.max_imports;
+        let batch = config.batch();
+        let more = Self::is_batch(self.rest.load, batch) && running(false) < config.max_imports;
         let hands = (running(false) == 0 || more) && !self.rest.messages.is_empty();
         hands.then(|| self.hand_out(false, batch))
     }
@@ -317,10 +320,27 @@ impl Incoming {
         out
     }
 
-    /// Notes the import that was asked for.
-    pub(crate) fn importing(&mut self, ticket: Ticket, out: &Handout) {
+    /// Notes the import that was asked for. `roots`: it sets the store's cursor to the peer's epoch.
+    pub(crate) fn importing(&mut self, ticket: Ticket, out: &Handout, roots: bool) {
         let Handout { urgent, load, ahead, .. } = *out;
-        self.imports.push_back(Import { ticket, urgent, upto: self.handed, load, ahead, done: false });
+        self.imports.push_back(Import { ticket, urgent, upto: self.handed, load, ahead, roots, done: false });
+    }
+
+    /// Whether what is handed out now may be stored before something that was handed out earlier.
+    pub(crate) fn overtakes(&self, out: &Handout) -> bool {
+        out.urgent && self.imports.iter().any(|import| !import.urgent && !import.done)
+    }
+
+    /// Whether the store's cursor is known to be of the peer's epoch. If it is not, what overtakes moves nothing, and
+    /// whatever moves it next catches up.
+    pub(crate) const fn is_rooted(&mut self) -> bool {
+        self.lags |= !self.rooted;
+        self.rooted
+    }
+
+    /// Whether the cursor that was given to the store stayed behind, and nothing follows that takes it along. Once.
+    pub(crate) fn lags(&mut self) -> bool {
+        self.is_idle() && mem::take(&mut self.lags)
     }
 
     /// Whether `ticket` names an import under way.
@@ -332,6 +352,7 @@ impl Incoming {
     pub(crate) fn imported(&mut self, ticket: Ticket) {
         if let Some(import) = self.imports.iter_mut().find(|import| import.ticket == ticket) {
             import.done = true;
+            self.rooted |= import.roots;
         }
         while let Some(import) = self.imports.pop_front_if(|import| import.done) {
             self.durable = import.upto;

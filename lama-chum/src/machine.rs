@@ -8,7 +8,7 @@ use lama_core::{Clock, Instant, Machine, Now, Ticket, Tickets};
 use lama_identity::Cid;
 
 use crate::agree::{Agreement, Verdict};
-use crate::incoming::Incoming;
+use crate::incoming::{Handout, Incoming};
 use crate::news::News;
 use crate::outgoing::{Outgoing, Wanted};
 use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
@@ -16,8 +16,8 @@ use crate::relay::{Relay, Set};
 use crate::start::{reconciles, speculates, start};
 use crate::wire::{self, Hello, Label, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
-    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, Output, PairKey, Past,
-    Positions, Progress, StoreFailure, ViewHead,
+    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, NO_EPOCH, Output,
+    PairKey, Past, Positions, Progress, StoreFailure, ViewHead,
 };
 
 /// Outputs that the host has not fetched, at which no more input is wanted.
@@ -217,7 +217,12 @@ impl Chum {
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
         // Both sets are known: what is to be sent the peer lacks.
         self.relay.release_all(ours.head.seq);
-        self.incoming.begin(receiving.from, theirs.head.seq);
+        let known = self.stored.epoch == theirs.head.epoch;
+        if known && !receiving.from.covers(self.stored.upto) && !reconciles(&ours, &theirs) {
+            // All is sent again: from here on no place in it counts that was reached before.
+            self.cursor(Cursor::default());
+        }
+        self.incoming.begin(receiving.from, theirs.head.seq, self.stored.epoch == theirs.head.epoch);
         if theirs.cursor.epoch == ours.head.epoch {
             self.news.knows(theirs.cursor.upto.whole());
         }
@@ -433,7 +438,7 @@ impl Chum {
             self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.scan_bytes });
         }
         self.import(epoch);
-        if self.incoming.advance() {
+        if self.incoming.advance() | self.incoming.lags() {
             let cursor = self.taken_over(epoch, self.incoming.durable());
             self.cursor(cursor);
         }
@@ -458,19 +463,36 @@ impl Chum {
 
     /// Hands out what came.
     fn import(&mut self, epoch: Epoch) {
-        let now = self.clock.latest().mono;
-        while let Some(out) = self.incoming.next_import(now, &self.config) {
+        while let Some(out) = self.incoming.next_import(&self.config) {
             let ticket = self.tickets.issue();
-            self.incoming.importing(ticket, &out);
-            let objects = out.objects;
-            let before = self.stored;
-            self.stored = self.taken_over(epoch, self.incoming.handed());
-            let Cursor { epoch, upto } = self.stored;
-            // Where the whole log is sent again the cursor begins anew.
-            let joins = before.epoch == epoch && upto.covers(before.upto);
-            let after = if joins { before.upto } else { Positions::all(0) };
-            self.outputs.push_back(Output::Import { ticket, objects, epoch, after, upto });
+            let (Cursor { epoch, upto }, after) = match self.incoming.overtakes(&out) {
+                true => (self.overtaken(), Positions::all(0)),
+                false => self.moved(epoch),
+            };
+            self.incoming.importing(ticket, &out, epoch != NO_EPOCH);
+            let Handout { objects, urgent, .. } = out;
+            self.outputs.push_back(Output::Import { ticket, objects, epoch, after, upto, urgent });
         }
+    }
+
+    /// Where the cursor stands with what is handed out now, and where it stood before.
+    fn moved(&mut self, epoch: Epoch) -> (Cursor, Positions) {
+        let before = self.stored;
+        self.stored = self.taken_over(epoch, self.incoming.handed());
+        let joins = before.epoch == self.stored.epoch && self.stored.upto.covers(before.upto);
+        (self.stored, if joins { before.upto } else { Positions::all(0) })
+    }
+
+    /// What the cursor says of something that may be stored before what was handed out earlier: nothing of other lanes.
+    fn overtaken(&mut self) -> Cursor {
+        if !self.incoming.is_rooted() {
+            return Cursor::default();
+        }
+        let upto = self.incoming.handed().of(Lane::Interactive);
+        self.stored.upto.raise(Lane::Interactive, upto);
+        let mut only = Positions::all(0);
+        only.raise(Lane::Interactive, upto);
+        Cursor { upto: only, ..self.stored }
     }
 
     /// The cursor once the peer's log is taken over up to there. What reconciliation found moves it when all of it is

@@ -80,4 +80,11 @@ impl Cursor {
     pub const fn all(epoch: Epoch, upto: u64) -> Self {
         Self { epoch, upto: Positions::all(upto) }
     }
+
+    /// What a store keeps that has this cursor and is told another one: within an epoch no lane goes back, since what
+    /// someone waits for may be stored before what came before it. The default, of no epoch, takes all back.
+    #[must_use]
+    pub fn then(self, told: Self) -> Self {
+        if self.epoch == told.epoch { Self { upto: self.upto.max(told.upto), ..self } } else { told }
+    }
 }

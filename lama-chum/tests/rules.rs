@@ -233,8 +233,16 @@ fn lanes_move_one_by_one() {
     // Others wait as long as an import is under way; what someone waits for does not.
     chum.handle(NOW, in_lane(Lane::LAST, false, 30)).unwrap();
     assert_eq!(positions(&mut chum), []);
+    // The store may do it first: it says nothing of what was handed out before.
     chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
-    assert_eq!(positions(&mut chum), [([40, 40, 0, 0], [90, 40, 0, 0])]);
+    assert_eq!(positions(&mut chum), [([0; 4], [90, 0, 0, 0])]);
+    // And nothing at all where the store's cursor may not be of this log.
+    let mut chum = Chum::new(Config::default(), head(1, 0), Cursor::default(), common::pair_key());
+    chum.handle(NOW, hello(100)).unwrap();
+    assert!(chum.poll_frame(&mut BytesMut::new()));
+    chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();
+    chum.handle(NOW, in_lane(Lane::Interactive, true, 90)).unwrap();
+    assert_eq!(positions(&mut chum), [([0; 4], [40, 40, 0, 0]), ([0; 4], [0; 4])]);
     for (covers, upto) in [(Lane::Interactive, 90), (Lane::Objects, 40), (Lane::LAST, 30)] {
         let mut chum = started(false);
         chum.handle(NOW, in_lane(Lane::Objects, false, 40)).unwrap();

@@ -252,8 +252,8 @@ impl<R: Runtime> EventLoop<R> {
                 return taken > 0;
             };
             match output {
-                Output::Store { ticket, requests } => {
-                    if let Err(error) = self.store.ask(ticket, requests) {
+                Output::Store { ticket, requests, order } => {
+                    if let Err(error) = self.store.ask(ticket, requests, order) {
                         self.stop(Err(error));
                     }
                 }

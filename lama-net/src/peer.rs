@@ -141,6 +141,11 @@ impl<R: Runtime> Peer<R> {
                     if let Err(error) = node.handle(runtime.now(), Input::Frame { link: id, frame }) {
                         return Ok(Turn::Ended(error));
                     }
+                    // What a frame asked for locally is not kept waiting by those behind it.
+                    if node.has_output() {
+                        turn = Turn::Again;
+                        break;
+                    }
                 }
                 Poll::Ready(Err(cause)) => return Err(cause),
                 Poll::Pending => break,

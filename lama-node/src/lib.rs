@@ -27,7 +27,7 @@
 //! let mut ready = false;
 //! while let Some(output) = node.poll() {
 //!     match output {
-//!         Output::Store { ticket, requests } => {
+//!         Output::Store { ticket, requests, .. } => {
 //!             node.handle(now, Input::Stored { ticket, results: store.execute(&requests) })?;
 //!         }
 //!         Output::Sign { ticket, bytes, .. } => {
@@ -70,9 +70,9 @@ mod tests;
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
     EntryInfo, EntryStanding, Event, Fault, Group, HealthItem, Input, InstanceInfo, InvitationInfo,
-    InvitationState, LinkCause, LinkId, NodeIdentity, Origin, Output, OwnInstance, OwnInstances, PairingRole,
-    PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply, RouteInfo,
-    RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault, Traffic, WaitsFor, WhichKey,
+    InvitationState, LinkCause, LinkId, NodeIdentity, Order, Origin, Output, OwnInstance, OwnInstances,
+    PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply,
+    RouteInfo, RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault, Traffic, WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;

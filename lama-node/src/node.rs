@@ -186,6 +186,12 @@ impl Node {
         self.out.pop_front()
     }
 
+    /// Whether [`Node::poll`] has something to give.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// Appends the next frame for `link` to `out` and returns `true`, or leaves `out` alone and returns `false`.
     /// Call it only when that link has room: a frame that was built must be sent.
     pub fn poll_frame(&mut self, link: LinkId, out: &mut BytesMut) -> bool {

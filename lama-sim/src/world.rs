@@ -334,7 +334,7 @@ impl World {
     fn output(&mut self, index: usize, output: Output) {
         let life = self.actors[index].life;
         match output {
-            Output::Store { ticket, requests } => {
+            Output::Store { ticket, requests, .. } => {
                 let at = self.now.mono + self.config.disk_delay;
                 self.job(at, Job::Execute { actor: index, life, ticket, requests });
             }

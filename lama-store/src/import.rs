@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, ImportOutcome, Lane, MAX_OBJECT, Refusal, ViewHead};
+use lama_chum::{Cursor, ImportOutcome, Lane, MAX_OBJECT, NO_EPOCH, Refusal, ViewHead};
 use lama_identity::{Cid, Codec, ContactState, cbor};
 
 use crate::api::{Committed, Import, Object};
@@ -135,8 +135,9 @@ impl<E: Engine> Store<E> {
             // What came brought other things into this view or out of it: those are looked at.
             outcome.before = head;
         }
-        if let Some(peer) = self.hot.peers.get_mut(&source) {
-            peer.progress.received = Cursor { epoch: import.epoch, upto: import.upto };
+        if let Some(peer) = self.hot.peers.get_mut(&source).filter(|_| import.epoch != NO_EPOCH) {
+            let received = &mut peer.progress.received;
+            *received = received.then(Cursor { epoch: import.epoch, upto: import.upto });
         }
         self.hot.dirty_peers.insert(source);
         if head > before {

@@ -27,6 +27,14 @@ pub(crate) struct Group {
     pub(crate) bytes: usize,
 }
 
+/// What [`Store::stage`] did: done again if what is staged later fails half-way.
+#[derive(Debug)]
+enum Step {
+    Commit(Vec<Write>),
+    /// Up to where a view was given to be sent.
+    Given(u32, Positions),
+}
+
 /// Objects, views, contacts, channels, tokens and settings over an [`Engine`]. One owner, no locks: a host gives it
 /// a thread of its own and hands it whatever requests have come in, all at once.
 #[derive(Debug)]
@@ -51,6 +59,10 @@ pub struct Store<E> {
     broken: Option<StoreError>,
     /// What [`Store::stage`] has answered for is not durable yet.
     staged: bool,
+    /// What that was, in order.
+    steps: Vec<Step>,
+    /// Why it is lost, where that is known before [`Store::make_durable`] was called.
+    lost: Option<StoreError>,
     /// For the epoch after a commit that failed when others may have seen it.
     seed: Seed,
 }
@@ -90,6 +102,8 @@ impl<E: Engine> Store<E> {
             mended: false,
             broken: None,
             staged: false,
+            steps: Vec::new(),
+            lost: None,
             seed: seed.child("LAMA/store next epoch"),
         };
         this.mended = this.sample(&seed);
@@ -143,18 +157,21 @@ impl<E: Engine> Store<E> {
     }
 
     /// The same in two steps, for what a person waits for: afterwards everything can be read, and nothing need be
-    /// durable before [`Store::make_durable`] says so. Up to then only reads are taken.
+    /// durable before [`Store::make_durable`] says so. More can be staged up to then: all of it shares one durable commit.
     ///
     /// What is staged may be shown and sent on. If it is lost the store takes a new epoch, after a crash as always and
     /// where [`Store::make_durable`] fails, so nobody trusts what others know of the old one. This needs
     /// [`Config::new_epoch_after_crash`].
     pub fn stage(&mut self, requests: &[Request]) -> Vec<Result<Reply, StoreError>> {
-        if self.staged && requests.iter().any(|request| matches!(request, Request::Commit(_))) {
-            let waits = StoreError::Misuse("what was staged before is not durable yet");
-            return requests.iter().map(|_| Err(waits.clone())).collect();
-        }
-        let (replies, _) = self.run(requests);
+        let (replies, first) = self.run(requests);
         self.staged = true;
+        for (request, reply) in requests.iter().zip(&replies).skip(first) {
+            let step = match (request, reply) {
+                (Request::Commit(writes), Ok(Reply::Committed(_))) => Some(Step::Commit(writes.clone())),
+                _ => self.given_by(request, reply).map(|(view, upto)| Step::Given(view, upto)),
+            };
+            self.steps.extend(step);
+        }
         replies
     }
 
@@ -163,13 +180,15 @@ impl<E: Engine> Store<E> {
     /// # Errors
     /// The engine's: every commit since the last durable one has failed, whatever [`Store::stage`] had answered.
     pub fn make_durable(&mut self) -> Result<(), StoreError> {
+        let before = self.lost.take();
         let done = match self.broken.clone() {
             Some(error) => Err(error),
             None => self.flush(),
         };
-        self.staged = false;
+        (self.staged, self.lost) = (false, None);
+        self.steps.clear();
         self.note_given();
-        done
+        before.map_or(done, Err)
     }
 
     /// Runs requests up to, but for large groups, what makes them durable: with the answers, from which request on they
@@ -194,6 +213,7 @@ impl<E: Engine> Store<E> {
             if failed && self.broken.is_none() {
                 // What the failed commit had begun cannot be told from what came before: drop all, repeat that.
                 self.reload();
+                self.stage_again();
                 let before = requests.get(first..at).unwrap_or_default();
                 let answers = replies.get_mut(first..at).unwrap_or_default();
                 self.repeat(before, answers);
@@ -229,22 +249,43 @@ impl<E: Engine> Store<E> {
 
     /// Takes note of what is given to be sent.
     fn note_page(&mut self, request: &Request, reply: &Result<Reply, StoreError>) {
+        if let Some((view, given)) = self.given_by(request, reply) {
+            self.note_sent(view, given);
+        }
+    }
+
+    /// Up to where an answer gives a view to be sent.
+    fn given_by(&self, request: &Request, reply: &Result<Reply, StoreError>) -> Option<(u32, Positions)> {
         let (person, lane, upto) = match (request, reply) {
             (Request::Read(Read::Page { person, lanes, .. }), Ok(Reply::Page(page))) => {
-                let Some(lane) = lanes.last() else { return };
-                (person, lane, page.next)
+                (person, lanes.last()?, page.next)
             }
             (Request::Read(Read::Fetch { person, .. }), Ok(Reply::Page(page))) => {
                 (person, Lane::LAST, page.next)
             }
             // Ids alone, and what is made of them, bring nothing to anybody: they can still be taken back.
-            _ => return,
+            _ => return None,
         };
-        if let Some(view) = self.hot.persons.get(person).copied() {
-            let mut given = Positions::all(0);
-            given.raise(lane, upto);
-            self.note_sent(view, given);
+        let mut given = Positions::all(0);
+        given.raise(lane, upto);
+        self.hot.persons.get(person).map(|view| (*view, given))
+    }
+
+    /// Does again what was staged, after the group was dropped. It succeeded before, so it does now.
+    fn stage_again(&mut self) {
+        let steps = core::mem::take(&mut self.steps);
+        for step in &steps {
+            match step {
+                Step::Commit(writes) => {
+                    if let Err(error) = self.apply(writes) {
+                        self.lost = Some(error);
+                        return self.reload();
+                    }
+                }
+                Step::Given(view, upto) => self.note_sent(*view, *upto),
+            }
         }
+        self.steps = steps;
     }
 
     /// One commit by itself.
@@ -383,7 +424,7 @@ impl<E: Engine> Store<E> {
             }
             Write::Import(import) => self.import(import, report),
             Write::Cursor { instance, cursor } => {
-                self.note(*instance, |progress| progress.received = *cursor)
+                self.note(*instance, |progress| progress.received = progress.received.then(*cursor))
             }
             Write::Acked { instance, cursor } => self.note_acked(*instance, *cursor),
             Write::Agreed { instance, count, fingerprint } => {
@@ -422,9 +463,14 @@ impl<E: Engine> Store<E> {
             Ok(plan) => {
                 self.index.apply(&plan, group.index);
                 self.waiting.clear();
+                self.steps.clear();
                 Ok(())
             }
             Err(error) => {
+                if !self.steps.is_empty() {
+                    self.lost = Some(error.clone());
+                }
+                self.steps.clear();
                 self.recover();
                 Err(error)
             }

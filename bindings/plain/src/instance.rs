@@ -406,7 +406,7 @@ impl<E: Engine> Instance<E> {
             let (mut requests, mut spans) = (Vec::new(), Vec::new());
             while let Some(output) = self.node.poll() {
                 match output {
-                    NodeOutput::Store { ticket, requests: more } => {
+                    NodeOutput::Store { ticket, requests: more, .. } => {
                         spans.push((ticket, more.len()));
                         requests.extend(more);
                     }

@@ -43,6 +43,8 @@ pub struct Side {
     pub kind_bytes: [usize; 256],
     /// Ids that the store gives in one page.
     pub ids_at_most: usize,
+    /// Urgent imports that went before others.
+    pub overtaken: usize,
 }
 
 impl Side {
@@ -60,6 +62,7 @@ impl Side {
             kinds: [0; 256],
             kind_bytes: [0; 256],
             ids_at_most: 7_000,
+            overtaken: 0,
         }
     }
 
@@ -68,6 +71,16 @@ impl Side {
             Event::InSync { count, fingerprint } => Some((*count, *fingerprint)),
             _ => None,
         }) == Some((self.view.head.count, self.view.head.fingerprint))
+    }
+
+    /// Puts the next urgent import before what was asked for earlier and is not urgent; whether there was one.
+    pub fn overtake(&mut self) -> bool {
+        let urgent = |job: &Output| matches!(job, Output::Import { urgent: true, .. });
+        let Some(from) = self.jobs.iter().position(urgent) else { return false };
+        let bulk = |job: &Output| matches!(job, Output::Import { urgent: false, .. });
+        let Some(to) = self.jobs.iter().take(from).position(bulk) else { return false };
+        self.overtaken += 1;
+        self.jobs.remove(from).map(|job| self.jobs.insert(to, job)).is_some()
     }
 
     /// Does the next job of the store; gives what answers it.
@@ -94,14 +107,14 @@ impl Side {
                 let (entries, next, head) = self.view.fetch(&seqs, max_bytes);
                 Some(Input::Page { ticket, entries, next, head })
             }
-            Output::Import { ticket, objects, epoch, after, upto } => {
+            Output::Import { ticket, objects, epoch, after, upto, .. } => {
                 Some(match self.view.import(objects, epoch, after, upto) {
                     Ok(outcome) => Input::Imported { ticket, outcome },
                     Err(failure) => Input::Failed { ticket, failure },
                 })
             }
             Output::Cursor(cursor) => {
-                self.view.cursor = cursor;
+                self.view.cursor = self.view.cursor.then(cursor);
                 None
             }
             Output::Acked(cursor) => {
@@ -131,6 +144,7 @@ pub enum Step {
     Execute(usize),
     Frame(usize),
     Deliver(usize),
+    Overtake(usize),
 }
 
 impl Pair {
@@ -195,6 +209,7 @@ impl Pair {
                     self.sides[side].chum.handle(now, answer)?;
                 }
             }
+            Step::Overtake(side) => return Ok(self.sides[side].overtake()),
             Step::Frame(side) => {
                 let there = &self.sides[1 - side];
                 if there.inbox_bytes >= self.capacity {
@@ -225,7 +240,7 @@ impl Pair {
         Ok(true)
     }
 
-    const ALL: [Step; 8] = [
+    const ALL: [Step; 10] = [
         Step::Poll(0),
         Step::Poll(1),
         Step::Execute(0),
@@ -234,6 +249,8 @@ impl Pair {
         Step::Frame(1),
         Step::Deliver(0),
         Step::Deliver(1),
+        Step::Overtake(0),
+        Step::Overtake(1),
     ];
 
     /// One random step that does something; `false` when nothing is left to do.

@@ -110,12 +110,12 @@ impl View {
                     let number = u64::from_be_bytes(*object.last_chunk().unwrap()) & !(1 << 63);
                     self.append(id, number, true);
                 }
-                self.cursor = Cursor { epoch, upto };
+                self.cursor = self.cursor.then(Cursor { epoch, upto });
                 let outcome = ImportOutcome { before, head: self.head, ..ImportOutcome::default() };
                 Some(Input::Imported { ticket, outcome })
             }
             Output::Cursor(cursor) => {
-                self.cursor = cursor;
+                self.cursor = self.cursor.then(cursor);
                 None
             }
             _ => None,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use lama_chum::recon::{ShortKey, Sketch};
 use lama_chum::{
-    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Lane, Lanes, Past, Positions, Refusal,
-    StoreFailure, ViewHead,
+    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Lane, Lanes, NO_EPOCH, Past, Positions,
+    Refusal, StoreFailure, ViewHead,
 };
 use lama_identity::{Cid, Codec, cbor};
 
@@ -278,7 +278,9 @@ impl View {
             }
             self.append(id, true);
         }
-        self.cursor = Cursor { epoch, upto };
+        if epoch != NO_EPOCH {
+            self.cursor = self.cursor.then(Cursor { epoch, upto });
+        }
         outcome.head = self.head;
         Ok(outcome)
     }

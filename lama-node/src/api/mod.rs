@@ -297,16 +297,30 @@ pub enum Input {
     },
 }
 
+/// Whether one call of the store may wait for others. A host may take all calls in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Order {
+    /// After all that was asked for before, but for what may be done later. Answered when all that it saw is durable.
+    #[default]
+    InTurn,
+    /// The same for what is shown and sent on: what it reads may be told before it is durable.
+    Live,
+    /// In turn among its like, and overtaken by all others: bulk. What it reads may be told before it is durable.
+    Later,
+}
+
 /// What the node asks of the host, and what it reports.
 #[derive(Debug)]
 pub enum Output {
-    /// Run these requests, outputs in the order in which they come, each call's requests in the order given;
-    /// all writes durable before the answer.
+    /// Run these requests, outputs in the order in which they come but for what [`Order`] allows, each call's requests
+    /// in the order given; all writes durable before the answer.
     Store {
         /// Goes back with [`Input::Stored`].
         ticket: Ticket,
         /// What [`lama_store::Store::execute`] takes.
         requests: Vec<lama_store::Request>,
+        /// Whether it may wait.
+        order: Order,
     },
     /// Sign exactly these bytes (the label is in them already).
     Sign {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_chum::Lane;
 use lama_core::Ticket;
 use lama_handshake::PairKey;
 use lama_identity::{
@@ -12,7 +13,7 @@ use lama_identity::{
 use lama_invite::{Invitation, Locator};
 use lama_store::{Read, Request, Write};
 
-use crate::api::{LinkId, Output, WhichKey};
+use crate::api::{LinkId, Order, Output, WhichKey};
 use crate::app::Answer;
 use crate::hub::Known;
 use crate::node::Node;
@@ -85,9 +86,15 @@ pub(crate) enum Effect {
 impl Node {
     /// Asks the store.
     pub(crate) fn store(&mut self, requests: Vec<Request>, effect: Effect) {
+        let order = order(&requests, &effect);
+        self.store_in(order, requests, effect);
+    }
+
+    /// Asks the store for something that may wait, or not.
+    pub(crate) fn store_in(&mut self, order: Order, requests: Vec<Request>, effect: Effect) {
         let ticket = self.tickets.issue();
         self.effects.insert(ticket, effect);
-        self.out.push_back(Output::Store { ticket, requests });
+        self.out.push_back(Output::Store { ticket, requests, order });
     }
 
     /// Asks the store for one commit.
@@ -105,5 +112,20 @@ impl Node {
         let ticket = self.tickets.issue();
         self.effects.insert(ticket, effect);
         self.out.push_back(Output::Sign { ticket, key, bytes });
+    }
+}
+
+/// Whether what is asked of the store may wait: what is read in bulk for others, unless someone may wait for something
+/// in it. Imports say it themselves.
+fn order(requests: &[Request], effect: &Effect) -> Order {
+    match (requests, effect) {
+        ([Request::Read(Read::Page { lanes, .. })], Effect::Chum { .. })
+            if lanes.contains(Lane::Interactive) =>
+        {
+            Order::Live
+        }
+        ([Request::Read(_)], Effect::Chum { .. }) => Order::Later,
+        ([Request::Read(_)], Effect::Head { .. } | Effect::PostHeads { .. }) => Order::Live,
+        _ => Order::InTurn,
     }
 }

@@ -11,7 +11,7 @@ use lama_identity::PersonId;
 use lama_store::{Import, Read, Reply, Request, StoreError, Write};
 
 use super::live::{Gate, HeadRead, Live};
-use crate::api::{EndReason, Event, LinkId};
+use crate::api::{EndReason, Event, LinkId, Order};
 use crate::hub::Effect;
 use crate::node::Node;
 
@@ -91,7 +91,7 @@ impl Node {
                 let read = Read::Fetch { person, instance, seqs, max_bytes };
                 self.read(read, Effect::Chum { link: id, ticket });
             }
-            ChumOutput::Import { ticket, objects, epoch, after, upto } => {
+            ChumOutput::Import { ticket, objects, epoch, after, upto, urgent } => {
                 let mut writes = alloc::vec![Write::Clock(now.wall)];
                 writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
                 writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
@@ -99,7 +99,9 @@ impl Node {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.object();
                 }
-                self.commit(writes, Effect::Chum { link: id, ticket });
+                let order = if urgent { Order::InTurn } else { Order::Later };
+                let requests = alloc::vec![Request::Commit(writes)];
+                self.store_in(order, requests, Effect::Chum { link: id, ticket });
             }
             ChumOutput::Cursor(cursor) => live.cursor = Some(cursor),
             ChumOutput::Acked(cursor) => live.acked = Some(cursor),

@@ -312,7 +312,7 @@ impl World {
 
     fn output(&mut self, id: usize, output: Output) {
         match output {
-            Output::Store { ticket, requests } => {
+            Output::Store { ticket, requests, .. } => {
                 let results = self.actors[id].store.as_mut().unwrap().execute(&requests);
                 let at = self.now + self.store_delay;
                 self.push(at, id, Input::Stored { ticket, results });

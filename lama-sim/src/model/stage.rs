@@ -364,7 +364,7 @@ impl<'a> Stage<'a> {
                     other => panic!("{other:?}"),
                 }
             }
-            Output::Import { ticket, objects, epoch, after, upto } => {
+            Output::Import { ticket, objects, epoch, after, upto, .. } => {
                 let outcome = self.import(at, side, (objects, epoch, after, upto));
                 Input::Imported { ticket, outcome }
             }

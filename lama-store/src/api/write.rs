@@ -133,11 +133,12 @@ pub struct Import {
     pub instance: InstanceId,
     /// The objects, ids verified by the receiver; empty bytes: the person says that this one is gone.
     pub objects: Vec<Object>,
-    /// The life of the peer's log in which `after` and `upto` count.
+    /// The life of the peer's log in which `after` and `upto` count; [`NO_EPOCH`](lama_chum::NO_EPOCH): the cursor stays
+    /// where it is.
     pub epoch: Epoch,
     /// The cursor before. [`StoreError::Hole`](crate::StoreError::Hole) if the stored one is of this epoch and
     /// lies before it.
     pub after: Positions,
-    /// The cursor to store with the objects; may lie below the stored one.
+    /// Where the cursor stands with the objects, joined to the stored one by [`Cursor::then`].
     pub upto: Positions,
 }

@@ -20,6 +20,7 @@ pub mod collecting;
 pub mod engines;
 pub mod fixture;
 pub mod groups;
+pub mod lanes;
 pub mod records;
 pub mod repair;
 pub mod revoking;
@@ -133,7 +134,12 @@ macro_rules! store_suites {
                 an_import_is_in_the_view_once_with_its_source, the_cursor_moves_with_the_import,
                 a_hole_in_the_log_is_refused, strangers_and_pending_contacts_bring_nothing,
                 not_canonical_is_the_peers_fault, an_object_waits_for_its_link_and_wakes_up_its_own_waiters,
-                quotas_refuse_but_count, the_index_survives_merging_and_opening_again;
+                an_import_that_overtakes_moves_its_own_lane, quotas_refuse_but_count,
+                the_index_survives_merging_and_opening_again;
+            lanes: a_page_is_of_the_lanes_that_were_asked_for, what_others_wrote_is_in_a_lane_of_its_own,
+                places_differ_from_lane_to_lane,
+                what_was_given_of_one_lane_stays_and_the_others_can_be_taken_back,
+                what_is_staged_becomes_durable_together, a_commit_that_fails_leaves_what_was_staged_before_it;
             sharing: children_go_before_parents, references_are_not_followed, a_link_of_a_stranger_serves_nobody,
                 what_cannot_be_shared_says_why, an_id_stands_in_a_view_once, pages_are_bounded_and_join,
                 both_ends_come_to_the_same_fingerprint, a_new_pair_key_rebuilds_the_fingerprint,

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Positions, Refusal};
+use lama_chum::{Cursor, NO_EPOCH, Positions, Refusal};
 use lama_identity::{Cid, ContactState};
 
 use super::Place;
@@ -134,13 +134,45 @@ pub fn a_hole_in_the_log_is_refused<P: Place>() {
     import.after = Positions::all(6);
     assert_eq!(world.fails(vec![Write::Import(import.clone())]), StoreError::Hole { stored: 5, after: 6 });
     assert_eq!(world.view(a.person_id()).len(), 5);
-    // In another life of the peer the old cursor means nothing; and what was had may be sent again.
+    // In another life of the peer the old cursor means nothing.
     import.epoch = [8; 8];
     world.commit(vec![Write::Import(import)]);
+    assert_eq!(world.head(&a).unwrap().received, Cursor::all([8; 8], 10));
+    // What was had may be sent again, which takes no place back; only the default does.
     let mut import = world.import_of(&a, &notes("z", 5));
     (import.epoch, import.after, import.upto) = ([8; 8], Positions::all(2), Positions::all(7));
-    world.commit(vec![Write::Import(import)]);
+    world.commit(vec![Write::Import(import.clone())]);
+    assert_eq!(world.head(&a).unwrap().received, Cursor::all([8; 8], 10));
+    let cursor = Cursor::default();
+    world.commit(vec![Write::Cursor { instance: a.instance_id(), cursor }, Write::Import(import)]);
     assert_eq!(world.head(&a).unwrap().received, Cursor::all([8; 8], 7));
+}
+
+/// What someone waits for is stored before what came before it: each moves its own lanes, whichever comes first.
+pub fn an_import_that_overtakes_moves_its_own_lane<P: Place>() {
+    for ahead in [true, false] {
+        let mut world = world::<P>();
+        let a = person("a");
+        world.befriend(&a);
+        world.receive(&a, &notes("x", 5));
+        let (mut bulk, mut message) =
+            (world.import_of(&a, &notes("b", 7)), world.import_of(&a, &notes("m", 1)));
+        bulk.upto = Positions::new([12, 12, 5, 5]).unwrap();
+        (message.after, message.upto) = (Positions::all(0), Positions::new([40, 0, 0, 0]).unwrap());
+        let mut silent = world.import_of(&a, &notes("s", 1));
+        (silent.epoch, silent.after, silent.upto) = (NO_EPOCH, Positions::all(0), Positions::all(0));
+        let mut imports = vec![bulk, message, silent];
+        if ahead {
+            imports.reverse();
+        }
+        imports.into_iter().for_each(|import| drop(world.commit(vec![Write::Import(import)])));
+        let received = Cursor { epoch: [9; 8], upto: Positions::new([40, 12, 5, 5]).unwrap() };
+        for _ in 0..2 {
+            assert_eq!(world.head(&a).unwrap().received, received);
+            assert_eq!(world.view(a.person_id()).len(), 14);
+            world.crash();
+        }
+    }
 }
 
 pub fn strangers_and_pending_contacts_bring_nothing<P: Place>() {
