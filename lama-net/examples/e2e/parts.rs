@@ -158,6 +158,14 @@ pub(crate) fn live(count: u64) {
         pair.receiver.wait_synced(pair.count + 1_000_000.min(count * 3_000));
         pair.settle();
         latencies(&format!("live, {from} to {to}, while objects move"), &pair.receiver.ask("seen", "seen"));
+        let file = pair.dir.path().join("blob");
+        data::random_file(&file, count * 2_000_000);
+        let root = pair.sender.ask(&format!("cut {}", file.display()), "blob");
+        std::fs::remove_file(&file).unwrap();
+        pair.sender.say(&format!("share {root}"));
+        pair.sender.ask(&format!("messages {count} 10000"), "sent");
+        latencies(&format!("live, {from} to {to}, while a blob moves"), &pair.receiver.ask("seen", "seen"));
+        pair.settle();
         pair.stop();
     }
 }
