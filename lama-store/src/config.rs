@@ -27,7 +27,7 @@ pub struct Config {
     /// Objects that the closure of one share may visit. Default 10,000,000.
     pub max_closure: usize,
     /// Index entries held in memory before they go into segments on disk (about 100 bytes each). A larger number makes
-    /// writes cheaper, and opening dearer. Default 65,536.
+    /// writes cheaper, and opening dearer. Default 131,072.
     pub recent_entries: usize,
     /// Bytes of objects after which a group of commits is made durable, though more are waiting. Default 32 MiB.
     pub max_group_bytes: usize,
@@ -52,7 +52,7 @@ impl Default for Config {
             max_page_walk: 16_384,
             max_page_bytes: 8 << 20,
             max_closure: 10_000_000,
-            recent_entries: 65_536,
+            recent_entries: 131_072,
             max_group_bytes: 32 << 20,
             sample_entries: 100_000,
             new_epoch_after_crash: true,

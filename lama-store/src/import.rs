@@ -7,7 +7,7 @@ use lama_identity::{Cid, Codec, ContactState, cbor};
 
 use crate::api::{Committed, Import, Object};
 use crate::engine::Engine;
-use crate::layout::{Slot, id_at_end, id_bytes, kind, meta};
+use crate::layout::{IndexKey, Slot, id_at_end, id_bytes, kind, meta};
 use crate::peer::Peer;
 use crate::revoke::Told;
 use crate::typed::is_indexed;
@@ -221,7 +221,12 @@ impl<E: Engine> Store<E> {
 
     /// What is known of the targets of links, in their order.
     pub(crate) fn slots_of(&self, links: &[Cid]) -> Result<Vec<Option<Slot>>, StoreError> {
-        links.iter().map(|link| self.object(link)).collect()
+        let keys: Vec<IndexKey> = links.iter().map(IndexKey::object).collect();
+        let mut slots = self.index.find_many(&self.engine, &keys)?;
+        for (key, slot) in keys.iter().zip(&mut slots) {
+            *slot = self.group.index.get(key).copied().or(*slot);
+        }
+        Ok(slots)
     }
 
     /// The first link whose target cannot be read here, and was not deleted: here, or by the person of `view`. `slots` is

@@ -10,7 +10,7 @@ use lama_identity::{Cid, PersonId};
 use crate::api::{Committed, Withheld, WithheldReason};
 use crate::engine::Engine;
 use crate::import::links_of;
-use crate::layout::{Slot, id_bytes, kind, meta};
+use crate::layout::{IndexKey, Slot, id_bytes, kind, meta};
 use crate::view::{AGAIN, GONE, ROOT};
 use crate::{Store, StoreError};
 
@@ -19,6 +19,8 @@ struct Step {
     id: Cid,
     slot: Slot,
     links: Vec<Cid>,
+    /// What was known of their targets when this step began.
+    slots: Vec<Option<Slot>>,
     done: usize,
     /// Number of the person who must see what is linked; 0: our own object, everything may be followed.
     author: u32,
@@ -82,15 +84,18 @@ impl<E: Engine> Store<E> {
         // What others wrote the person may have from them already: with all its parts, which come before it.
         let relayed = slot.is_some_and(|slot| !slot.has(Slot::OWN));
         let marks = (if direct { ROOT } else { 0 }, relayed);
-        let mut verdict = self.begin(view, root, (0, marks), visited, &mut stack)?;
+        let mut verdict = self.begin(view, (root, slot), (0, marks), visited, &mut stack)?;
         while let Some(step) = stack.last_mut() {
             let refused = verdict.take();
             if refused.is_none()
                 && let Some(link) = step.links.get(step.done).copied()
             {
+                let known = step.slots.get(step.done).copied().flatten();
                 step.done += 1;
                 let author = step.author;
-                verdict = self.begin(view, &link, (author, (0, relayed)), visited, &mut stack)?;
+                // What this share has changed since stands in the group.
+                let slot = self.group.index.get(&IndexKey::object(&link)).copied().or(known);
+                verdict = self.begin(view, (&link, slot), (author, (0, relayed)), visited, &mut stack)?;
                 continue;
             }
             let Some(mut step) = stack.pop() else { break };
@@ -104,16 +109,16 @@ impl<E: Engine> Store<E> {
         Ok(verdict)
     }
 
-    /// Looks at one id: done with at once, or pushed on the stack.
+    /// Looks at one id, of which the index says `slot`: done with at once, or pushed on the stack.
     fn begin(
         &mut self,
         view: u32,
-        id: &Cid,
+        (id, slot): (&Cid, Option<Slot>),
         (author, marks): (u32, (u8, bool)),
         visited: &mut Visited,
         stack: &mut Vec<Step>,
     ) -> Result<Option<(Cid, WithheldReason)>, StoreError> {
-        let known = self.object(id)?.filter(|slot| slot.place != Slot::NOWHERE || slot.has(Slot::GONE));
+        let known = slot.filter(|slot| slot.place != Slot::NOWHERE || slot.has(Slot::GONE));
         let Some(mut slot) = known else { return Ok(Some((*id, WithheldReason::NotHere))) };
         if slot.has(Slot::GONE) {
             // What links to it must not wait for it.
@@ -148,7 +153,9 @@ impl<E: Engine> Store<E> {
         }
         let record = self.record(slot.place)?;
         let author = if slot.has(Slot::OWN) { 0 } else { self.hot.owner_of(record.source).unwrap_or(0) };
-        stack.push(Step { id: *id, slot, links: links_of(&record.bytes)?, done: 0, author });
+        let links = links_of(&record.bytes)?;
+        let slots = self.slots_of(&links)?;
+        stack.push(Step { id: *id, slot, links, slots, done: 0, author });
         Ok(None)
     }
 

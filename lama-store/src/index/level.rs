@@ -18,6 +18,13 @@ pub(super) const GROWTH: usize = 4;
 /// Sorted rows without two of one key.
 pub(super) type Rows = Vec<(IndexKey, Slot)>;
 
+/// A key that is looked up, and where to put what is found.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) key: IndexKey,
+    pub(super) slot: &'a mut Option<Slot>,
+}
+
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) segments: Vec<Segment>,
@@ -48,6 +55,23 @@ impl Level {
             Some(segment) => segment.find(engine, key),
             None => Ok(None),
         }
+    }
+
+    /// The same for many keys, ascending.
+    pub(super) fn find_many(
+        &self,
+        engine: &impl Engine,
+        mut wanted: &mut [Wanted<'_>],
+    ) -> Result<(), StoreError> {
+        while let Some(first) = wanted.first() {
+            let at = self.segments.partition_point(|segment| segment.last < first.key);
+            let Some(segment) = self.segments.get(at) else { return Ok(()) };
+            let end = wanted.partition_point(|wanted| wanted.key <= segment.last);
+            let (of_this, rest) = core::mem::take(&mut wanted).split_at_mut_checked(end).unwrap_or_default();
+            segment.find_many(engine, of_this)?;
+            wanted = rest;
+        }
+        Ok(())
     }
 
     /// The segments that a range of keys touches, and short ones beside them.

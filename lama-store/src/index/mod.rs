@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use self::level::{GROWTH, Level, Rows};
+use self::level::{GROWTH, Level, Rows, Wanted};
 pub(crate) use self::recent::Move;
 use self::recent::Recent;
 pub(crate) use self::segment::Filter;
@@ -83,6 +83,24 @@ impl Index {
             }
         }
         Ok(None)
+    }
+
+    /// What stands under each of many keys, in their order. On disk that costs little more than half as much as asking for
+    /// one after the other: they are looked up in the order in which they lie there.
+    pub(crate) fn find_many(
+        &self,
+        engine: &impl Engine,
+        keys: &[IndexKey],
+    ) -> Result<Vec<Option<Slot>>, StoreError> {
+        let mut found: Vec<Option<Slot>> = keys.iter().map(|key| self.recent.map.get(key).copied()).collect();
+        let open = keys.iter().zip(&mut found).filter(|(_, slot)| slot.is_none());
+        let mut open: Vec<Wanted<'_>> = open.map(|(key, slot)| Wanted { key: *key, slot }).collect();
+        open.sort_unstable_by_key(|wanted| wanted.key);
+        for level in &self.levels {
+            level.find_many(engine, &mut open)?;
+            open.retain(|wanted| wanted.slot.is_none());
+        }
+        Ok(found)
     }
 
     /// Writes the rows of one commit, and moves older ones on. Follow it with [`Index::apply`] when the batch is durable,
@@ -333,9 +351,18 @@ mod tests {
                 })
                 .unwrap();
             assert!(all.iter().map(|row| (&row.0, &row.1)).eq(&self.said));
-            for (key, slot) in &self.said {
+            let (mut keys, mut slots) = (Vec::new(), Vec::new());
+            for (at, (key, slot)) in self.said.iter().enumerate() {
                 assert_eq!(self.index.find(&self.engine, key), Ok(Some(*slot)));
+                // All at first, then few of each segment; and some that are not there.
+                if at < 9_000 || at % 400 < 3 {
+                    keys.extend([*key, super::tests::key(1 << 20 | at as u32, 7)]);
+                    slots.extend([Some(*slot), None]);
+                }
             }
+            keys.reverse();
+            slots.reverse();
+            assert_eq!(self.index.find_many(&self.engine, &keys), Ok(slots));
             assert_eq!(self.index.remains(&self.engine), self.said);
         }
     }

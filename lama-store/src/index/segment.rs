@@ -12,9 +12,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::level::Wanted;
 use crate::StoreError;
 use crate::codec::Reader;
-use crate::engine::{Batch, Engine, Table};
+use crate::engine::{Batch, Direction, Engine, Table};
 use crate::layout::{IndexKey, Slot};
 
 /// Bytes of a row.
@@ -28,6 +29,9 @@ const BLOCKS: usize = 28;
 
 /// Rows of a full segment.
 pub(super) const SEGMENT_ROWS: usize = BLOCK_ROWS * BLOCKS;
+
+/// Up to so many keys of a segment are looked up one by one.
+const FEW: usize = 8;
 
 /// Bits of the filter for each row.
 const FILTER_BITS: usize = 10;
@@ -160,6 +164,46 @@ impl Segment {
         let mut found = Err(DAMAGED);
         engine.read(Table::Index, &block_key(self.number, block), &mut |rows| found = find(rows, key))?;
         found
+    }
+
+    /// The same for many keys, ascending. Where there is one for most blocks, these are read one after the other.
+    pub(super) fn find_many(
+        &self,
+        engine: &impl Engine,
+        wanted: &mut [Wanted<'_>],
+    ) -> Result<(), StoreError> {
+        let mut wanted = wanted.iter_mut().filter(|wanted| self.filter.may_hold(&wanted.key)).peekable();
+        let mut few = Vec::with_capacity(FEW);
+        few.extend(wanted.by_ref().take(FEW));
+        if wanted.peek().is_none() {
+            for Wanted { key, slot } in few {
+                **slot = self.find(engine, key)?;
+            }
+            return Ok(());
+        }
+        let mut wanted = few.into_iter().chain(wanted).peekable();
+        let (mut block, mut outcome) = (0, Ok(()));
+        let (from, to) = (block_key(self.number, 0), block_key(self.number, self.blocks()));
+        engine.scan(Table::Index, &from, Some(&to), Direction::Up, &mut |key, rows| {
+            if key != block_key(self.number, block) {
+                return false;
+            }
+            block += 1;
+            let next = self.firsts.get(block);
+            while let Some(Wanted { key, slot }) =
+                wanted.next_if(|wanted| next.is_none_or(|next| wanted.key < *next))
+            {
+                match find(rows, key) {
+                    Ok(found) => **slot = found,
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            outcome.is_ok() && wanted.peek().is_some()
+        })?;
+        if wanted.peek().is_some() {
+            return outcome.and(Err(DAMAGED));
+        }
+        outcome
     }
 
     /// Visits the rows of one block, which a commit that is being made may have written.
