@@ -73,6 +73,7 @@ fn at_least(sum: &Tally) {
         ("lists", sum.lists, runs / 10),
         ("taken back by rules", sum.ruled_out, runs / 20),
         ("edited", sum.amended, runs / 4),
+        ("overtaken", sum.overtaken, runs / 40),
     ] {
         assert!(count >= least, "{name}: {count} times in {runs} histories, at least {least} are wanted");
     }

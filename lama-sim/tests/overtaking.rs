@@ -25,7 +25,7 @@ const CHUNK: usize = 256 * 1024;
 fn share_blob(world: &mut World, from: ActorId, to: ActorId) -> Cid {
     let mut chunker = Chunker::new(BlobConfig::default()).unwrap();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut put = |world: &mut World, objects| match world.ask(from, Command::Put { objects }) {
+    let put = |world: &mut World, objects| match world.ask(from, Command::Put { objects }) {
         Ok(_) => {}
         Err(error) => panic!("not put: {error}"),
     };

@@ -48,6 +48,7 @@ tally! {
     posts: "channel entries written",
     amended: "of those, edits and deletions",
     imports: "batches imported",
+    overtaken: "of those, batches that somebody waits for and that went before others",
     received: "objects received",
     received_twice: "of those, brought by somebody else before",
     repeated: "of those, sent again by the same instance after a new grant",

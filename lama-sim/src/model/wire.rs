@@ -47,6 +47,19 @@ pub(super) struct End {
     pub(super) again: BTreeMap<Cid, u64>,
 }
 
+impl End {
+    /// Puts the next urgent import before the imports that are not, as a store may; whether there was one behind them.
+    pub(super) fn overtake(&mut self) -> bool {
+        let is = |job: &Job, wanted: bool| match job {
+            Job::Chum(Output::Import { urgent, .. }) => *urgent == wanted,
+            _ => false,
+        };
+        let Some(from) = self.jobs.iter().position(|job| is(job, true)) else { return false };
+        let Some(to) = self.jobs.iter().take(from).position(|job| is(job, false)) else { return false };
+        self.jobs.remove(from).map(|job| self.jobs.insert(to, job)).is_some()
+    }
+}
+
 /// A message as somebody sees it who reads the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
