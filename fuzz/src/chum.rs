@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use lama_chum::blob::{Blob, File, Folder, Reader, check_name};
-use lama_chum::wire::{Hello, Label, ObjectsWriter, Synced, ack};
+use lama_chum::wire::{Hello, Label, LogNews, ObjectsWriter, Synced, ack};
 use lama_chum::{
     Chum, Config, Cursor, Fingerprint, Input, Lane, Output, PairKey, ViewHead, WINDOW_BYTES, WINDOW_OBJECTS,
 };
@@ -152,7 +152,7 @@ pub fn frame_seeds() -> Vec<(&'static str, Bytes)> {
     let mut head = ViewHead { epoch: [2; 8], seq: 2, count: 2, fingerprint: Fingerprint::default() };
     let (by, theirs) = (pair_key().fingerprinter(), objects("theirs", 2, 90));
     theirs.iter().for_each(|(id, _)| head.fingerprint.add(&by, id));
-    let hello = message(&|out| Hello { head, cursor: Cursor::default(), news: false }.write(out));
+    let hello = message(&|out| Hello { head, cursor: Cursor::default(), news: LogNews::None }.write(out));
     let all = message(&|out| {
         let mut writer = ObjectsWriter::begin(out);
         theirs.iter().for_each(|(id, bytes)| writer.push(id.codec(), bytes));

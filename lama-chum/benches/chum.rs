@@ -58,6 +58,7 @@ impl View {
             lane: Lane::Objects,
             source_is_peer,
             gone: false,
+            again: false,
             object,
         });
     }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use lama_chum::blob::{BlobConfig, Chunker, File, FolderBuilder};
 use lama_chum::recon;
-use lama_chum::wire::{self, Hello, Label, ObjectsWriter, Synced};
+use lama_chum::wire::{self, Hello, Label, LogNews, ObjectsWriter, Synced};
 use lama_chum::{Chum, Config, Cursor, Fingerprint, Input, Lane, PairKey, Positions, Refusal, ViewHead};
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::{Cid, Codec, Object, cbor};
@@ -37,7 +37,7 @@ fn hello(name: &str, head: ViewHead, cursor: Cursor) -> Value {
         "cursor_epoch": hex(&cursor.epoch), "cursor": cursor.upto.whole(),
         "cursor_objects": cursor.upto.of(Lane::Objects), "cursor_interactive": cursor.upto.of(Lane::Interactive),
         "count": head.count, "fingerprint": head.fingerprint.to_string(),
-        "message": built(|out| Hello { head, cursor, news: false }.write(out)),
+        "message": built(|out| Hello { head, cursor, news: LogNews::None }.write(out)),
     })
 }
 
@@ -113,7 +113,7 @@ fn refused() -> Value {
         let mut chum = Chum::new(Config::default(), head, Cursor::all([2; 8], 0), PairKey::new([0; 32]));
         let theirs = ViewHead { epoch: [2; 8], seq: 100, count: 100, fingerprint: Fingerprint([2; 16]) };
         let mut out = BytesMut::new();
-        Hello { head: theirs, cursor: Cursor::all([1; 8], 0), news: false }.write(&mut out);
+        Hello { head: theirs, cursor: Cursor::all([1; 8], 0), news: LogNews::None }.write(&mut out);
         chum.handle(NOW, Input::Message(out.freeze())).unwrap();
         let bytes = HEXLOWER.decode(message.as_bytes()).unwrap();
         let error = chum.handle(NOW, Input::Message(bytes.into())).unwrap_err();

@@ -163,8 +163,9 @@ pub enum Output {
         /// Look at no more entries than this in one step.
         limit: usize,
     },
-    /// Look for entries of the view log that change no set and did not come from the peer: that say that an object is
-    /// gone which the set holds, or to be had again. Answered by [`Input::News`] or [`Input::Failed`].
+    /// Look for entries of the view log that change no set: that say that an object is gone which the set holds, or to be
+    /// had again. Of what came from the peer those that say of an object that it is gone, as long as it is: a peer that was
+    /// restored from a backup may have forgotten what it said. Answered by [`Input::News`] or [`Input::Failed`].
     News {
         /// Names this step.
         ticket: Ticket,

@@ -193,7 +193,7 @@ mod tests {
             lama_identity::cbor::encode(&[seq]).unwrap()
         };
         let id = Cid::of_object(&object);
-        Entry { seq, id, lane: Lane::Objects, source_is_peer: false, gone: false, object }
+        Entry { seq, id, lane: Lane::Objects, source_is_peer: false, again: false, gone: false, object }
     }
 
     fn positions(entries: &[Entry]) -> Vec<(u64, Bytes)> {

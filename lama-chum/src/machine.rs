@@ -14,7 +14,7 @@ use crate::outgoing::{Outgoing, Wanted};
 use crate::reconcile::{FindStep, Picks, Reconcile, Scanned};
 use crate::relay::{Relay, Set};
 use crate::start::{reconciles, speculates, start};
-use crate::wire::{self, Hello, Label, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
+use crate::wire::{self, Hello, Label, LogNews, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
     ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, NO_EPOCH, Output,
     PairKey, Past, Positions, Progress, StoreFailure, ViewHead,
@@ -81,8 +81,7 @@ impl Chum {
             agreement: Agreement::default(),
             reconcile: Reconcile::new(pair, &config),
             relay: Relay::default(),
-            // What is not told may have happened.
-            news: News::at(head.seq, head.seq),
+            news: News::at(head.seq),
             config,
             refusals: VecDeque::new(),
             refused_there: 0,
@@ -96,9 +95,9 @@ impl Chum {
     #[must_use]
     pub fn with_past(mut self, past: &Past) -> Self {
         let mut ours = self.our_hello();
-        ours.news = past.news > past.acked;
+        ours.news = News::to_say(past, self.stored.epoch);
         self.hellos.ours = Some(ours);
-        self.news = News::at(past.news, ours.head.seq);
+        self.news = News::of(past, ours.head.seq);
         // A sketch of another set would be worse than none.
         if past.sketch.count() == ours.head.count {
             self.reconcile.keep(ours.head.seq, past.sketch, speculates(&ours, past));
@@ -200,7 +199,7 @@ impl Chum {
     /// What our HELLO says, from now on.
     fn our_hello(&mut self) -> Hello {
         let (head, cursor) = (self.own, self.stored);
-        *self.hellos.ours.get_or_insert(Hello { head, cursor, news: false })
+        *self.hellos.ours.get_or_insert(Hello { head, cursor, news: LogNews::None })
     }
 
     fn hello(&mut self, theirs: Hello) -> Result<(), ChumError> {
@@ -211,8 +210,14 @@ impl Chum {
         self.hellos.theirs = Some(theirs);
         let (sending, receiving) = (start(&ours, &theirs), start(&theirs, &ours));
         // Where sending starts, the peer has everything before: by its cursor, or because the sets are equal.
+        let acked = |upto| Output::Acked(Cursor { epoch: ours.head.epoch, upto });
+        if let Some(known) = self.news.meets(&ours, &theirs) {
+            // What it acknowledged and lost is not to be taken for known in another session, nor to be sent again in one
+            // what it has.
+            self.outputs.push_back(acked(Positions::all(known)));
+        }
         if sending.from != Positions::all(0) {
-            self.outputs.push_back(Output::Acked(Cursor { epoch: ours.head.epoch, upto: sending.from }));
+            self.outputs.push_back(acked(sending.from));
         }
         self.outgoing.begin(sending.from, if sending.whole { ours.head.seq } else { 0 });
         // Both sets are known: what is to be sent the peer lacks.
@@ -223,9 +228,6 @@ impl Chum {
             self.cursor(Cursor::default());
         }
         self.incoming.begin(receiving.from, theirs.head.seq, self.stored.epoch == theirs.head.epoch);
-        if theirs.cursor.epoch == ours.head.epoch {
-            self.news.knows(theirs.cursor.upto.whole());
-        }
         if sending.news {
             self.outgoing.hold();
             self.send(Vec::new(), ours.head.seq);

@@ -1,11 +1,16 @@
 //! Entries that change no set: an object is gone that both have, or is to be had again. Sets do not tell of them, so
 //! where sets decide what is sent, these are looked up in the log and sent as well.
+//!
+//! What an instance has acknowledged of them it knows, whatever epochs our own store begins. Only a new life of the
+//! instance may have forgotten it (it was restored from an older backup): then its cursor into our log says what it knows.
+//! What it said itself it may have forgotten, too, and is said back.
 
 use alloc::vec::Vec;
 
 use lama_core::Ticket;
 
-use crate::ChumError;
+use crate::wire::{Hello, LogNews};
+use crate::{ChumError, Epoch, NO_EPOCH, Past};
 
 /// Entries looked at in one step.
 const STEP: usize = 65_536;
@@ -21,9 +26,18 @@ struct Search {
 /// What is known of such entries in our log.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    /// The last of them at HELLO, and the head of the log then.
+    /// The last of them at HELLO that counts, and the head of the log then.
     last: u64,
     head: u64,
+    /// The last of them, those included that came from the instance: it may have forgotten what it said.
+    last_of_all: u64,
+    /// Up to where the instance once acknowledged the log, and in which epoch of ours.
+    acked: u64,
+    acked_in: Epoch,
+    /// Our epoch before this one, and up to where its log is that of this one.
+    before: (Epoch, u64),
+    /// The life of the instance that acknowledged it.
+    life: Epoch,
     /// The peer has all of them up to here.
     known: u64,
     search: Option<Search>,
@@ -36,9 +50,44 @@ pub(crate) struct News {
 pub(crate) type Sending = (Vec<u64>, u64);
 
 impl News {
-    /// In a log that ends at `head`, the last such entry is `last`.
-    pub(crate) const fn at(last: u64, head: u64) -> Self {
-        Self { last, head, known: 0, search: None, ticket: None, stale: false }
+    /// In a log that ends at `head` and of which nothing else is known.
+    pub(crate) fn at(head: u64) -> Self {
+        // What is not told may have happened.
+        Self { last: head, last_of_all: head, head, ..Self::default() }
+    }
+
+    /// In a log that ends at `head`, with what the host knows.
+    pub(crate) fn of(past: &Past, head: u64) -> Self {
+        let Past { news, last_news, acked, acked_in, before, life, .. } = *past;
+        Self { last: news, last_of_all: last_news, head, acked, acked_in, before, life, ..Self::default() }
+    }
+
+    /// What HELLO says of it. `life` is that of the instance in which something was taken over from it last.
+    pub(crate) fn to_say(past: &Past, life: Epoch) -> LogNews {
+        // A life that has not heard all may have forgotten what it said itself.
+        let forgotten = past.last_news > past.acked && life != NO_EPOCH && life != past.life;
+        if past.news > past.acked || forgotten {
+            LogNews::Open
+        } else if past.last_news > 0 {
+            LogNews::Acknowledged
+        } else {
+            LogNews::None
+        }
+    }
+
+    /// With both HELLOs it is known what the peer has. Gives that if it is not what it once acknowledged.
+    pub(crate) fn meets(&mut self, ours: &Hello, theirs: &Hello) -> Option<u64> {
+        let remembers = self.life == theirs.head.epoch && self.life != NO_EPOCH;
+        // Of an older life of ours its cursor says what it has as far as the log of that one was the one that we have.
+        let told = [(ours.head.epoch, u64::MAX), (self.acked_in, self.acked), self.before]
+            .into_iter()
+            .filter(|(epoch, _)| *epoch == theirs.cursor.epoch && *epoch != NO_EPOCH)
+            .map(|(_, limit)| theirs.cursor.upto.whole().min(limit));
+        self.known = told.chain(remembers.then_some(self.acked)).max().unwrap_or(0);
+        if !remembers {
+            self.last = self.last_of_all;
+        }
+        (self.known != self.acked).then_some(self.known)
     }
 
     /// The peer has our log up to here.
@@ -108,12 +157,13 @@ mod tests {
 
     #[test]
     fn only_what_the_peer_may_lack_is_looked_through() {
-        let mut news = News::at(40, 100);
+        let at = |last, head| News { last, ..News::at(head) };
+        let mut news = at(40, 100);
         news.knows(60);
         assert_eq!(news.join(alloc::vec![7], 100), Some((alloc::vec![7], 100)), "the last one is known");
         assert_eq!(news.join(alloc::vec![7], 120), None, "what grew since is not");
         assert_eq!(news.next_step(), Some((100, STEP)));
-        let mut news = News::at(40, 100);
+        let mut news = at(40, 100);
         news.knows(30);
         assert_eq!(news.join(alloc::vec![50, 7], 100), None);
         news.asking(Ticket(1));
@@ -127,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_an_earlier_search_is_passed_over() {
-        let mut news = News::at(9, 9);
+        let mut news = News::at(9);
         assert_eq!(news.join(Vec::new(), 9), None);
         news.asking(Ticket(1));
         news.knows(5);
@@ -142,9 +192,38 @@ mod tests {
     #[test]
     fn a_step_that_leads_nowhere_is_refused() {
         for (seqs, next) in [(&[][..], 0), (&[0][..], 5), (&[6][..], 5)] {
-            let mut news = News::at(1, 9);
+            let mut news = News { last: 1, ..News::at(9) };
             assert_eq!(news.join(Vec::new(), 9), None);
             assert_eq!(news.found(seqs, next), Err(ChumError::PageOutOfOrder));
+        }
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_known_until_the_peer_begins_another_life() {
+        let before = ([7; 8], 60);
+        let past =
+            Past { last_news: 40, acked: 50, acked_in: [1; 8], before, life: [2; 8], ..Past::default() };
+        for (ours, life, cursor, known, name) in [
+            (1, 2, (1, 70), 70, "nothing has happened"),
+            (1, 2, (0, 0), 50, "it has lost its cursor, as in a round that was cut"),
+            (9, 2, (1, 70), 50, "we begin another life"),
+            (9, 2, (7, 80), 60, "we begin another life, and have not heard of all that it has"),
+            (9, 3, (7, 55), 55, "and so does it"),
+            (1, 3, (1, 30), 30, "it was restored"),
+            (9, 3, (1, 30), 30, "both begin another life"),
+            (9, 3, (1, 70), 50, "and it has what we had not heard of"),
+            (9, 3, (8, 30), 0, "and nothing is known of its cursor"),
+            (1, 3, (0, 0), 0, "and it has none"),
+        ] {
+            let hello = |epoch: u8, (of, upto)| Hello {
+                head: crate::ViewHead { epoch: [epoch; 8], seq: 100, ..crate::ViewHead::default() },
+                cursor: crate::Cursor::all([of; 8], upto),
+                news: LogNews::None,
+            };
+            let mut news = News::of(&past, 100);
+            let lost = news.meets(&hello(ours, (life, 5)), &hello(life, cursor));
+            assert_eq!((news.known, lost), (known, (known != 50).then_some(known)), "{name}");
+            assert_eq!(news.last, if life == 3 { 40 } else { 0 }, "{name}");
         }
     }
 }

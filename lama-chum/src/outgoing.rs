@@ -324,7 +324,7 @@ impl Outgoing {
         let Some(queue) = self.lanes.get_mut(Lane::Relayed.index()).filter(|_| !self.held) else { return };
         let Queue { entries, bytes, .. } = queue;
         entries.retain(|entry| {
-            let keep = entry.gone || entry.seq > upto;
+            let keep = entry.gone || entry.again || entry.seq > upto;
             *bytes -= if keep { 0 } else { entry.object.len() };
             keep
         });

@@ -1,7 +1,7 @@
 //! From where on each side sends: derived from both HELLOs alone, so both ends derive the same.
 
 use crate::Positions;
-use crate::wire::Hello;
+use crate::wire::{Hello, LogNews};
 use crate::{NO_EPOCH, Past};
 
 /// From where on one side sends its log.
@@ -24,19 +24,20 @@ const SHORT_TAIL: u64 = 64;
 ///
 /// | case | from | with what came from the receiver |
 /// |---|---|---|
-/// | counts and fingerprints are equal, and the sender has no news | the sender's head: nothing | - |
+/// | counts and fingerprints are equal, and the sender has no [news](tells) | the sender's head: nothing | - |
 /// | they are equal, and it has | the receiver's cursor, if it is of the sender's epoch, else 0: what changes no set | - |
 /// | both cursors count | the receiver's cursor | no |
 /// | otherwise, one set being empty | 0 | yes |
 pub(crate) fn start(sender: &Hello, receiver: &Hello) -> Start {
     if equal(sender, receiver) {
         let known = receiver.cursor.epoch == sender.head.epoch;
-        let from = match (sender.news, known) {
+        let news = tells(sender, receiver);
+        let from = match (news, known) {
             (false, _) => Positions::all(sender.head.seq),
             (true, true) => receiver.cursor.upto,
             (true, false) => Positions::all(0),
         };
-        Start { from, whole: false, news: sender.news }
+        Start { from, whole: false, news }
     } else if tail(sender, receiver).is_some() {
         Start { from: receiver.cursor.upto, whole: false, news: false }
     } else {
@@ -63,6 +64,16 @@ pub(crate) fn reconciles(ours: &Hello, theirs: &Hello) -> bool {
 pub(crate) fn speculates(ours: &Hello, past: &Past) -> bool {
     let unknown = ours.cursor.epoch == NO_EPOCH || !past.seen;
     unknown && ours.head.count > 0 && past.agreed != Some((ours.head.count, ours.head.fingerprint))
+}
+
+/// Whether the sender's log holds what changes no set and the receiver may not know: he has not acknowledged it, or may
+/// have lost it with an earlier life than the one that he is in, of which the sender does not know.
+fn tells(sender: &Hello, receiver: &Hello) -> bool {
+    match sender.news {
+        LogNews::None => false,
+        LogNews::Acknowledged => sender.cursor.epoch != receiver.head.epoch,
+        LogNews::Open => true,
+    }
 }
 
 fn equal(a: &Hello, b: &Hello) -> bool {
@@ -96,7 +107,7 @@ mod tests {
         let fingerprint = Fingerprint([set; 16]);
         Hello {
             head: ViewHead { epoch: [epoch; 8], seq, count: seq, fingerprint },
-            news: false,
+            news: LogNews::None,
             cursor: Cursor::all([their_epoch; 8], upto),
         }
     }
@@ -126,7 +137,7 @@ mod tests {
     #[test]
     fn every_case_of_the_table() {
         let case = |sender: Hello, receiver: Hello, from: u64, whole: bool, name: &str| {
-            let expected = Start { from: Positions::all(from), whole, news: sender.news };
+            let expected = Start { from: Positions::all(from), whole, news: tells(&sender, &receiver) };
             assert_eq!(start(&sender, &receiver), expected, "{name}");
         };
         let again = |ours: Hello, theirs: Hello, expected: bool, name: &str| {
@@ -135,7 +146,8 @@ mod tests {
         };
         case(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), 9, false, "strangers with equal sets");
         again(hello(1, 9, 0, 0, 7), hello(2, 9, 0, 0, 7), false, "strangers with equal sets");
-        let news = |hello: Hello| Hello { news: true, ..hello };
+        let news = |hello: Hello| Hello { news: LogNews::Open, ..hello };
+        let old = |hello: Hello| Hello { news: LogNews::Acknowledged, ..hello };
         case(
             news(hello(1, 9, 0, 0, 7)),
             hello(2, 9, 0, 0, 7),
@@ -145,6 +157,9 @@ mod tests {
         );
         case(news(hello(1, 9, 3, 2, 7)), hello(2, 9, 1, 6, 7), 6, false, "news behind the cursor");
         case(hello(1, 9, 0, 0, 7), news(hello(2, 9, 0, 0, 7)), 9, false, "news of the other side");
+        case(old(hello(1, 9, 2, 2, 7)), hello(2, 9, 1, 6, 7), 9, false, "it knows them");
+        case(old(hello(1, 9, 3, 2, 7)), hello(2, 9, 1, 6, 7), 6, false, "it knew them in an earlier life");
+        case(old(hello(1, 9, 3, 2, 7)), hello(2, 9, 4, 6, 7), 0, false, "and of an earlier life of ours");
         case(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), 0, true, "first contact of an empty set");
         again(hello(1, 9, 0, 0, 7), hello(2, 0, 0, 0, 8), false, "first contact of an empty set");
         again(hello(1, 9, 0, 0, 7), hello(2, 4, 0, 0, 8), true, "first contact");

@@ -39,6 +39,9 @@ pub struct Entry {
     /// Whether the object came from the instance at the other end, to which it is therefore not sent (unless
     /// the [`crate::Output::Scan`] asked for the `whole` view). A store may leave such entries out altogether.
     pub source_is_peer: bool,
+    /// Whether the id stood in the log before, so that the entry changes no set: an object that is to be had again, or
+    /// gone. Equal sets do not tell whether the peer knows of it.
+    pub again: bool,
     /// Whether the object is not to be had any more: deleted, or withdrawn before this instance had it. The peer
     /// is told the id alone.
     pub gone: bool,
@@ -59,8 +62,19 @@ pub struct Past {
     /// The last entry of the log that changes no set and did not come from the instance: it says that an object is gone,
     /// or to be had again. 0 if there is none that the instance has not acknowledged.
     pub news: u64,
-    /// Up to where the instance has our log, as it acknowledged in this epoch; 0: nothing.
+    /// The last entry that changes no set, or names an object that was gone when its id came: whoever it came from, and
+    /// acknowledged or not. 0: there is none.
+    pub last_news: u64,
+    /// Up to where the instance has our log, as it acknowledged last: in this epoch or in one before, of whose log this one
+    /// has everything up to there. 0: nothing.
     pub acked: u64,
+    /// The epoch of ours in which that was.
+    pub acked_in: Epoch,
+    /// Our epoch before this one, and up to where the log is the same; 0: that is not known.
+    pub before: (Epoch, u64),
+    /// The last epoch of the instance in which it had acknowledged all that changes no set, or there was nothing of the
+    /// kind, when something was taken over from it; [`NO_EPOCH`]: there was none.
+    pub life: Epoch,
 }
 
 /// How far one log has been taken over, durably: in each lane everything up to `upto` in that `epoch` of the peer's log.

@@ -58,6 +58,64 @@ fn it_is_told_where_no_cursor_counts() {
     assert!(is_told(&b, &ids[7]));
 }
 
+/// A new life of the one who says it is no reason to say it again.
+#[test]
+fn whoever_knows_it_is_not_told_again_in_another_life() {
+    let ([mut a, b], ids) = acquainted(7, Config::default());
+    a.delete(ids[7], false);
+    let ([mut a, b], _) = session(a, b, 7, Config::default());
+    assert!(is_told(&b, &ids[7]));
+    a.head.epoch = [9; 8];
+    let mut pair = Pair::new(Config::default(), a, b, 100_000, 8);
+    pair.settle().unwrap();
+    pair.assert_in_sync();
+    let told = |side: usize| {
+        (0..256).filter(|kind| kind & 0x37 == 0x05 && pair.sides[side].kinds[*kind] > 0).count()
+    };
+    // The other side cannot know that this life has not forgotten it.
+    assert_eq!((told(0), told(1)), (0, 1));
+}
+
+/// Whoever is restored from a backup has forgotten what it was told since, and acknowledged.
+#[test]
+fn it_is_told_again_to_whoever_was_restored_from_a_backup() {
+    for fresh in [0, 90] {
+        let ([mut a, b], ids) = acquainted(8, Config::default());
+        let mut backup = b.clone();
+        a.delete(ids[7], false);
+        let ([mut a, b], _) = session(a, b, 8, Config::default());
+        assert!(is_told(&b, &ids[7]));
+        backup.head.epoch = [9; 8];
+        a.share(objects("later", fresh, 100));
+        backup.share(objects("there", fresh, 100));
+        // The first session after it is cut: the next one knows that not all was told.
+        for at in 0..30 {
+            let mut pair = Pair::new(Config::default(), a.clone(), backup.clone(), 100_000, at + 1);
+            assert!((0..at).all(|_| pair.random_step().unwrap()));
+            let [a, backup] = pair.sides.map(|side| side.view);
+            let ([_, b], _) = session(a, backup, at, Config::default());
+            assert!(is_told(&b, &ids[7]), "cut after {at} steps");
+        }
+    }
+}
+
+/// Whoever was restored has forgotten what it said, too, and hears it from those who heard it.
+#[test]
+fn it_is_said_back_to_whoever_said_it_and_was_restored() {
+    for fresh in [0, 90] {
+        let ([mut a, b], ids) = acquainted(9, Config::default());
+        let mut backup = a.clone();
+        a.delete(ids[7], false);
+        let ([_, mut b], _) = session(a, b, 9, Config::default());
+        assert!(is_told(&b, &ids[7]));
+        backup.head.epoch = [9; 8];
+        backup.share(objects("later", fresh, 100));
+        b.share(objects("there", fresh, 100));
+        let ([a, _], _) = session(backup, b, 10, Config::default());
+        assert!(is_told(&a, &ids[7]));
+    }
+}
+
 #[test]
 fn it_is_told_with_what_reconciliation_finds() {
     for more in [3, 90] {

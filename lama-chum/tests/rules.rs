@@ -6,7 +6,7 @@ mod common;
 use bytes::{BufMut, Bytes, BytesMut};
 use common::object;
 use lama_chum::recon::ReconError;
-use lama_chum::wire::{self, Hello, Label, MAX_MESSAGE, ObjectsWriter, Recon, Synced, WantFlags};
+use lama_chum::wire::{self, Hello, Label, LogNews, MAX_MESSAGE, ObjectsWriter, Recon, Synced, WantFlags};
 use lama_chum::{
     Chum, ChumError, Config, Cursor, Entry, Fault, Fingerprint, ImportOutcome, Input, Lane, MAX_OBJECT,
     Output, Positions, RESERVE_BYTES, RESERVE_OBJECTS, Refusal, StoreFailure, ViewHead, WINDOW_BYTES,
@@ -39,7 +39,7 @@ fn raw(bytes: &[u8]) -> Input {
 /// The peer's HELLO: its log has `seq` entries.
 fn hello(seq: u64) -> Input {
     let cursor = Cursor::all([1; 8], 0);
-    message(|out| Hello { head: head(2, seq), cursor, news: false }.write(out))
+    message(|out| Hello { head: head(2, seq), cursor, news: LogNews::None }.write(out))
 }
 
 /// After both HELLOs, the peer's log having 100 entries; our five objects are sent if `send`.
@@ -59,7 +59,7 @@ fn started(send: bool) -> Chum {
 
 fn entry(seq: u64) -> Entry {
     let (id, object) = object("own", seq, 50);
-    Entry { seq, id, lane: Lane::Objects, source_is_peer: false, gone: false, object }
+    Entry { seq, id, lane: Lane::Objects, source_is_peer: false, again: false, gone: false, object }
 }
 
 fn scan(chum: &mut Chum) -> Ticket {
@@ -122,7 +122,7 @@ fn unknown_message() {
 #[test]
 fn wrong_length() {
     let mut bytes = BytesMut::new();
-    Hello { head: head(2, 1), cursor: Cursor::default(), news: false }.write(&mut bytes);
+    Hello { head: head(2, 1), cursor: Cursor::default(), news: LogNews::None }.write(&mut bytes);
     let wrong = |kind, len| ChumError::WrongLength { kind, len };
     refuses(fresh(), raw(&bytes[..44]), wrong(0x10, 44));
     bytes.put_u8(0);
@@ -165,7 +165,7 @@ fn unknown_version() {
 #[test]
 fn flags_of_hello_are_ignored() {
     let mut bytes = BytesMut::new();
-    Hello { head: head(2, 1), cursor: Cursor::default(), news: false }.write(&mut bytes);
+    Hello { head: head(2, 1), cursor: Cursor::default(), news: LogNews::None }.write(&mut bytes);
     bytes[0] |= 0x0e;
     fresh().handle(NOW, raw(&bytes)).unwrap();
 }
@@ -174,7 +174,7 @@ fn flags_of_hello_are_ignored() {
 fn cursor_beyond_head() {
     let theirs = |epoch, upto| {
         message(|out| {
-            Hello { head: head(2, 9), cursor: Cursor::all([epoch; 8], upto), news: false }.write(out)
+            Hello { head: head(2, 9), cursor: Cursor::all([epoch; 8], upto), news: LogNews::None }.write(out)
         })
     };
     refuses(fresh(), theirs(1, 6), ChumError::CursorBeyondHead);
@@ -188,7 +188,8 @@ fn cursor_unordered() {
     let theirs = |lanes: [u32; 4]| {
         let mut bytes = BytesMut::new();
         let upto = Positions::new([5, 5, 3, 3]).unwrap();
-        Hello { head: head(2, 9), cursor: Cursor { epoch: [1; 8], upto }, news: false }.write(&mut bytes);
+        Hello { head: head(2, 9), cursor: Cursor { epoch: [1; 8], upto }, news: LogNews::None }
+            .write(&mut bytes);
         assert_eq!((bytes[0], bytes.len()), (0x11, wire::HELLO_LONG));
         let places = [53, 49, 45, 21];
         for (at, upto) in places.into_iter().zip(lanes) {
@@ -619,7 +620,7 @@ fn reconciling(count: u64, more: u64) -> Chum {
     let mut chum = Chum::new(Config::default(), head(count), cursor, common::pair_key());
     let theirs = ViewHead { epoch: [2; 8], ..head(count + more) };
     let cursor = Cursor { epoch: [1; 8], upto: Positions::all(count) };
-    chum.handle(NOW, message(|out| Hello { head: theirs, cursor, news: false }.write(out))).unwrap();
+    chum.handle(NOW, message(|out| Hello { head: theirs, cursor, news: LogNews::None }.write(out))).unwrap();
     let ids: Vec<_> = (1..=count + more).map(|n| (n, object("own", n, 50).0)).collect();
     let mut sketch = lama_chum::recon::Sketch::default();
     ids.iter().for_each(|(_, id)| sketch.add(&key, key.short(id)));

@@ -123,12 +123,14 @@ impl<E: Engine> Store<E> {
         let mut entered = 0;
         for (id, bytes) in &import.objects {
             let before = self.hot.views.get(&view).map_or(0, |log| log.seq);
-            if bytes.is_empty() {
-                self.import_gone(view, source, id, report)?;
+            let from_there = if bytes.is_empty() {
+                self.import_gone(view, source, id, report)?
             } else {
                 self.import_one(view, source, id, bytes, &mut outcome, report)?;
-            }
-            entered += u64::from(self.hot.views.get(&view).is_some_and(|log| log.seq > before));
+                true
+            };
+            let grew = self.hot.views.get(&view).is_some_and(|log| log.seq > before);
+            entered += u64::from(grew && from_there);
         }
         let head = self.hot.views.get(&view).map_or(0, |log| log.seq);
         if head - before != entered {
@@ -138,6 +140,7 @@ impl<E: Engine> Store<E> {
         if let Some(peer) = self.hot.peers.get_mut(&source).filter(|_| import.epoch != NO_EPOCH) {
             let received = &mut peer.progress.received;
             *received = received.then(Cursor { epoch: import.epoch, upto: import.upto });
+            peer.progress.note_life(self.hot.views.get(&view).map_or(0, |log| log.news));
         }
         self.hot.dirty_peers.insert(source);
         if head > before {

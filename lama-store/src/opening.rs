@@ -29,14 +29,14 @@ const FIRST_SEALED: u32 = 2;
 /// Up to format 3 the index was a row of the tree for each key.
 const LAST_WITH_TREE: u32 = 3;
 
-/// Looks at format and key, makes a new store or brings an older one up to date, and begins a life.
+/// Looks at format and key, makes a new store or brings an older one up to date, and begins a life. Gives the one before.
 pub(crate) fn begin(
     engine: &mut impl Engine,
     config: &Config,
     sealer: &Sealer,
     seed: &Seed,
     opening: Opening,
-) -> Result<(), StoreError> {
+) -> Result<Epoch, StoreError> {
     let format = read_format(engine)?;
     let read_only = engine.is_read_only();
     match format {
@@ -49,7 +49,7 @@ pub(crate) fn begin(
         return Err(StoreError::ReadOnly);
     }
     if read_only {
-        return Ok(());
+        return Ok(NO_EPOCH);
     }
     let mut batch = Batch::default();
     if format != Some(FORMAT) {
@@ -71,7 +71,8 @@ pub(crate) fn begin(
     let epoch =
         if keep && opening == Opening::Normal && old != NO_EPOCH { old } else { draw_epoch(seed, old) };
     put_epoch(&mut batch, epoch, false);
-    engine.commit(&batch)
+    engine.commit(&batch)?;
+    Ok(old)
 }
 
 /// The format of what the engine holds; `None`: it is empty.

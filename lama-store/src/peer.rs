@@ -18,8 +18,9 @@ use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
 use crate::{Store, StoreError};
 
-/// Form of what follows the cursors in a progress record: 2 begins with how far the first lanes are.
-const FORM: u8 = 2;
+/// Form of what follows the cursors in a progress record: 2 begins with how far the first lanes are, 3 with the life of the
+/// instance and then that.
+const FORM: u8 = 3;
 
 /// What is known of one instance of another person.
 #[derive(Debug, Clone)]
@@ -106,6 +107,8 @@ pub(crate) struct Progress {
     pub(crate) received: Cursor,
     /// Up to where it has our log.
     pub(crate) acked: Cursor,
+    /// The last life of its store in which it had acknowledged all that changes no set; [`NO_EPOCH`]: there was none.
+    pub(crate) life: Epoch,
     pub(crate) agreed: Agreed,
 }
 
@@ -123,6 +126,7 @@ impl Progress {
             .raw(&self.acked.epoch)
             .num(self.acked.upto.whole())
             .u8(FORM)
+            .raw(&self.life)
             .num(self.received.upto.of(Lane::Blobs))
             .num(self.received.upto.of(Lane::Objects))
             .num(self.received.upto.of(Lane::Interactive))
@@ -144,14 +148,19 @@ impl Progress {
             sums: Sums { fingerprint: Fingerprint(reader.array()?), sketch: None },
             received: Cursor::all(reader.array()?, reader.num()?),
             acked: Cursor::all(reader.array()?, reader.num()?),
+            life: NO_EPOCH,
             agreed: Agreed::default(),
         };
+        this.life = this.received.epoch;
         // A record of the first kind ends here. Of a later form nothing is known, and nothing of it is needed.
         let form = if reader.0.is_empty() { 0 } else { reader.u8()? };
         if !(1..=FORM).contains(&form) {
             return Ok(this);
         }
         if form == FORM {
+            this.life = reader.array()?;
+        }
+        if form >= 2 {
             for cursor in [&mut this.received, &mut this.acked] {
                 let (blobs, objects, interactive) = (reader.num()?, reader.num()?, reader.num()?);
                 cursor.upto = Positions::new([interactive, objects, blobs, cursor.upto.whole()])
@@ -169,6 +178,14 @@ impl Progress {
             this.sums.sketch = Sketch::read(reader.0, count).ok().map(Box::new);
         }
         Ok(this)
+    }
+
+    /// Takes note of the life that it is in, if it knows the log up to `news`. Where it is found out what is lacking there
+    /// is no cursor, and it lives on.
+    pub(crate) fn note_life(&mut self, news: u64) {
+        if self.received.epoch != NO_EPOCH && self.acked.upto.whole() >= news {
+            self.life = self.received.epoch;
+        }
     }
 
     /// Whether the peer has taken note of this life of the store, so that its cursor counts.
@@ -244,6 +261,7 @@ mod tests {
         Progress {
             received: Cursor { epoch: [1; 8], upto: Positions::limited([900, 800, 700, 600]) },
             acked: Cursor::all([2; 8], 9),
+            life: [1; 8],
             agreed: Agreed { epoch: [2; 8], count: 499, fingerprint: Fingerprint([4; 16]) },
             ..Progress::of(sums)
         }
@@ -253,7 +271,7 @@ mod tests {
     fn records_come_back_and_are_small() {
         for progress in [some(), Progress::default(), Progress::of(Sums::empty())] {
             let row = progress.to_bytes();
-            assert!(row.len() < 520, "{}", row.len());
+            assert!(row.len() < 528, "{}", row.len());
             assert_eq!(Progress::from_bytes(&row), Ok(progress));
         }
     }

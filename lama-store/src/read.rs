@@ -128,6 +128,7 @@ impl<E: Engine> Store<E> {
                 return Ok(passed < self.config.max_page_walk);
             }
             let (seq, id, lane, source_is_peer) = (entry.seq, entry.id, entry.lane, from_peer);
+            let again = entry.has(AGAIN);
             let mut gone = entry.has(GONE);
             let place = match entry.place {
                 // Refused when it came; it may have come again since.
@@ -147,7 +148,7 @@ impl<E: Engine> Store<E> {
             if gone && !entry.has(VOID) {
                 bytes += ID;
                 page.next = entry.seq;
-                page.entries.push(Entry { seq, id, lane, source_is_peer, gone, object: Bytes::new() });
+                page.entries.push(Entry { seq, id, lane, source_is_peer, again, gone, object: Bytes::new() });
                 return Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries);
             }
             if entry.has(VOID) {
@@ -164,7 +165,7 @@ impl<E: Engine> Store<E> {
                 return Ok(false);
             }
             page.next = entry.seq;
-            page.entries.push(Entry { seq, id, lane, source_is_peer, gone, object });
+            page.entries.push(Entry { seq, id, lane, source_is_peer, again, gone, object });
             Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries)
         })?;
         Ok(page)
@@ -185,7 +186,8 @@ impl<E: Engine> Store<E> {
         if let Some(view) = self.hot.persons.get(person) {
             self.each_entry(*view, after, &mut |entry| {
                 let inside = entry.seq <= page.next;
-                if inside && is_news(&entry, number) {
+                let said = entry.has(GONE) && entry.source == number;
+                if inside && (is_news(&entry, number) || (said && self.was_told(*view, &entry.id)?)) {
                     page.seqs.push(entry.seq);
                 }
                 Ok(inside)
@@ -245,12 +247,22 @@ impl<E: Engine> Store<E> {
             head,
             received: peer.progress.received,
             acked: self.hot.acked(&peer.progress),
+            last_acked: peer.progress.acked,
+            before: (self.before.0, self.before.1.get(&peer.view).copied().unwrap_or(0)),
             sketch: peer.progress.sums.sketch.as_deref().copied().unwrap_or_default(),
             seen: peer.progress.is_seen(self.hot.epoch),
             agreed: peer.progress.agreed(),
-            news: self.last_news(peer.view, number, self.hot.acked(&peer.progress).whole())?,
+            news: self.last_news(peer.view, number, peer.progress.acked.upto.whole())?,
+            last_news: self.hot.views.get(&peer.view).map_or(0, |log| log.news),
+            life: peer.progress.life,
             pair_key: peer.record.pair_key.clone(),
         })))
+    }
+
+    /// Whether a view holds an id as one that was said to be gone.
+    fn was_told(&self, view: u32, id: &Cid) -> Result<bool, StoreError> {
+        let Some(slot) = self.object(id)? else { return Ok(false) };
+        Ok(self.member(id, slot, view)?.is_some_and(|state| state & Slot::TOLD != 0))
     }
 
     /// The last entry of a view that changes no set, if there is one after `acked` that an instance did not bring.

@@ -183,6 +183,7 @@ impl<E: Engine> Store<E> {
         let (number, _) = self.peer(instance, None)?;
         if let Some(peer) = self.hot.peers.get_mut(&number) {
             change(&mut peer.progress);
+            peer.progress.note_life(self.hot.views.get(&peer.view).map_or(0, |log| log.news));
             self.hot.lazy_peers.insert(number);
         }
         Ok(())

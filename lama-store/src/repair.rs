@@ -8,7 +8,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use lama_chum::Cursor;
+use lama_chum::{Cursor, NO_EPOCH};
 use lama_core::Seed;
 use lama_identity::{Cid, Codec};
 
@@ -372,8 +372,10 @@ impl<E: Engine> Store<E> {
     fn forget_cursors(&mut self, seed: &Seed) {
         for (number, peer) in &mut self.hot.peers {
             (peer.progress.received, peer.progress.acked) = (Cursor::default(), Cursor::default());
+            peer.progress.life = NO_EPOCH;
             self.hot.dirty_peers.insert(*number);
         }
+        self.before = Default::default();
         self.hot.epoch = draw_epoch(seed, self.hot.epoch);
         put_epoch(&mut self.group.batch, self.hot.epoch, false);
     }

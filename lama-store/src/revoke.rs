@@ -234,37 +234,59 @@ impl<E: Engine> Store<E> {
         self.entomb(ids, Told::All, report)
     }
 
-    /// Ids that a person's instance says are gone.
+    /// Ids that a person's instance says are gone. Whether what that appends to the view came from there.
     pub(crate) fn import_gone(
         &mut self,
         view: u32,
         source: u32,
         id: &Cid,
         report: &mut Committed,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let unknown = Slot { place: Slot::NOWHERE, ..Slot::default() };
         let mut slot = self.object(id)?.unwrap_or(unknown);
         match self.member(id, slot, view)? {
             None => {
                 self.enter(view, id, &mut slot, source, GONE)?;
                 // Whatever of his links to it waits in vain.
-                return self.wake(id, report);
+                self.wake(id, report)?;
+                return Ok(true);
             }
-            // Said before, or withdrawn here; or never brought by him: what is granted here is not his to take back.
-            Some(state) if state & Slot::TOLD != 0 || state & Slot::CAME == 0 => return Ok(()),
+            // Said before, or withdrawn here.
+            Some(state) if state & Slot::TOLD != 0 => return Ok(true),
+            // Never brought by him: what is granted here is not his to take back. He has heard that it is gone, in a life of
+            // this store that a backup has undone, or lets his own go: it is offered once more.
+            Some(state) if state & Slot::CAME == 0 => {
+                if slot.is_visible() && !self.is_offered(view, source, id, slot)? {
+                    self.enter(view, id, &mut slot, 0, AGAIN)?;
+                }
+                return Ok(false);
+            }
             Some(_) => {
                 self.hush(view, id, slot)?;
                 self.enter(view, id, &mut slot, source, GONE | AGAIN)?;
             }
         }
         if !slot.is_visible() || slot.has(Slot::OWN) {
-            return Ok(());
+            return Ok(true);
         }
         // It stays as long as somebody else has brought it: in whichever order they came and go.
-        if is_indexed(&self.record(slot.place)?.bytes) || self.is_brought(id, slot)? {
-            return Ok(());
+        if !is_indexed(&self.record(slot.place)?.bytes) && !self.is_brought(id, slot)? {
+            self.entomb(&[*id], Told::AllBut(view), report)?;
         }
-        self.entomb(&[*id], Told::AllBut(view), report)
+        Ok(true)
+    }
+
+    /// Whether an object is on its way to an instance already because it was granted again.
+    fn is_offered(&mut self, view: u32, instance: u32, id: &Cid, slot: Slot) -> Result<bool, StoreError> {
+        let acked = self.hot.peers.get(&instance).map_or(0, |peer| self.hot.acked(&peer.progress).whole());
+        let mut found = false;
+        self.index_pages(view)?;
+        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+            let again = entry.has(AGAIN) && !entry.has(GONE) && !entry.has(VOID);
+            found |= entry.id == *id && entry.source == 0 && again && entry.seq > acked;
+            Ok(!found)
+        })?;
+        Ok(found)
     }
 
     /// What was granted is not sent any more, also where it was under way when a session was cut: of what is read again
@@ -322,6 +344,8 @@ impl<E: Engine> Store<E> {
 
     fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
         let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
+        // Of what stood there when this life began it is not known what was sent: a backup does not say, nor does a crash.
+        let before = self.before.1.get(&view).copied().unwrap_or(0);
         let (mut changes, mut told, mut places) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for id in ids {
             places.extend(self.object(id)?.map(|slot| slot.place));
@@ -330,7 +354,7 @@ impl<E: Engine> Store<E> {
         self.entries_at(view, &places, &mut |entry| {
             if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
-                if tell && entry.source == 0 && entry.seq <= sent.of(entry.lane) {
+                if tell && entry.source == 0 && entry.seq <= sent.of(entry.lane).max(before) {
                     told.insert(entry.id);
                 }
             }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use lama_chum::{Epoch, Lane, Positions};
+use lama_chum::{Cursor, Epoch, Lane, Positions};
 use lama_core::{Seed, WallTime};
 use lama_identity::PublicIdentity;
 
@@ -55,6 +55,8 @@ pub struct Store<E> {
     /// What the wall clock showed last.
     pub(crate) now: WallTime,
     mended: bool,
+    /// The life before this one, and where each view ended when this one began: up to there both have the same log.
+    pub(crate) before: (Epoch, BTreeMap<u32, u64>),
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
     /// What [`Store::stage`] has answered for is not durable yet.
@@ -82,17 +84,20 @@ impl<E: Engine> Store<E> {
         opening: Opening,
     ) -> Result<Self, StoreError> {
         let sealer = Sealer::new(key);
-        opening::begin(&mut engine, &config, &sealer, &seed, opening)?;
+        let old = opening::begin(&mut engine, &config, &sealer, &seed, opening)?;
         let (hot, mut index) = (Hot::load(&engine, &sealer)?, Index::load(&engine, config.recent_entries)?);
         if older::is_there(&engine)? {
             index.convert(&mut engine, config.recent_entries)?;
         }
+        let ends = || hot.views.iter().map(|(view, log)| (*view, log.seq)).collect();
+        let before = if old == hot.epoch { Default::default() } else { (old, ends()) };
         let mut this = Self {
             engine,
             config,
             sealer,
             hot,
             index,
+            before,
             group: Group::default(),
             ruled: None,
             owner: None,
@@ -517,7 +522,15 @@ impl<E: Engine> Store<E> {
                 for (number, progress) in &self.waiting {
                     if let Some(peer) = hot.peers.get_mut(number) {
                         peer.progress.received = progress.received;
-                        peer.progress.acked = progress.acked;
+                        peer.progress.life = progress.life;
+                        // What is lost of the log was acknowledged in vain: others will have its numbers.
+                        let kept = if progress.acked.epoch == hot.epoch {
+                            u64::MAX
+                        } else {
+                            hot.views.get(&peer.view).map_or(0, |log| log.seq)
+                        };
+                        let upto = progress.acked.upto.to_array().map(|upto| upto.min(kept));
+                        peer.progress.acked = Cursor { upto: Positions::limited(upto), ..progress.acked };
                         peer.progress.agreed = progress.agreed;
                         hot.lazy_peers.insert(*number);
                     }

@@ -128,7 +128,7 @@ pub(crate) struct View {
     /// How far each lane was given to be sent, or is known to be at an instance of the person: what stands above can
     /// be taken back without a trace.
     pub(crate) sent: Positions,
-    /// The last entry that is [`AGAIN`].
+    /// The last entry that is [`AGAIN`], or was appended as [`GONE`].
     pub(crate) news: u64,
     /// Those of them that are set aside.
     pub(crate) aside_objects: u64,
@@ -231,7 +231,7 @@ impl View {
         }
         self.page_len = out.len() as u64;
         self.seq += 1;
-        if marks & AGAIN != 0 {
+        if marks & (AGAIN | GONE) != 0 {
             self.news = self.seq;
         }
         self.count += u64::from(marks & (VOID | AGAIN) == 0);

@@ -4,7 +4,7 @@
 //! that a head (number, count, fingerprint) names one set only. What may have been sent stays in the set; if its
 //! object is not to be given any more, the entry becomes a tombstone.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use lama_chum::{Lane, Positions};
 use lama_identity::Cid;
@@ -75,8 +75,25 @@ impl<E: Engine> Store<E> {
     ) -> Result<(), StoreError> {
         // Of what is gone and was never here nothing is known: first, so that it comes before what may follow it.
         let unknown = marks & GONE != 0 && slot.place == Slot::NOWHERE;
-        let lane = if unknown { Lane::Interactive } else { slot.lane(id) };
+        let mut lane = if unknown { Lane::Interactive } else { slot.lane(id) };
+        if marks & AGAIN != 0 && source == 0 {
+            // What is said of it later does not overtake what was said before.
+            lane = lane.max(self.last_lane(view, id, *slot)?);
+        }
         self.enter_lane(view, id, slot, source, (marks, lane))
+    }
+
+    /// The last lane in which something of an id was put into a view here.
+    fn last_lane(&mut self, view: u32, id: &Cid, slot: Slot) -> Result<Lane, StoreError> {
+        let mut last = Lane::Interactive;
+        self.index_pages(view)?;
+        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+            if entry.id == *id && entry.source == 0 && !entry.has(VOID) {
+                last = last.max(entry.lane);
+            }
+            Ok(true)
+        })?;
+        Ok(last)
     }
 
     /// [`Store::enter`], in a lane that another knows better than the object itself.

@@ -32,8 +32,8 @@ usage: cargo xtask COMMAND
   bindings js         the package for JavaScript, in target/bindings/js; installs the target and what npm brings
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
-                      what takes hours: storms (seeds), kills (rounds), ids (how many), blob (bytes), fuzz (seconds a target),
-                      mutants (seconds a mutant)";
+                      what takes hours: storms and model (seeds), kills (rounds), ids (how many), blob (bytes),
+                      fuzz (seconds a target), mutants (seconds a mutant)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

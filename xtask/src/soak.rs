@@ -1,4 +1,4 @@
-//! `cargo xtask soak [storms|kills|ids|blob|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
+//! `cargo xtask soak [storms|model|kills|ids|blob|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
 //!
 //! Every part is a part of CI with a larger number: the same tests read how often from the environment.
 
@@ -11,6 +11,7 @@ type Part = (&'static str, u64, fn(u64) -> Result<(), Failure>);
 
 const PARTS: &[Part] = &[
     ("storms", 2_000, storms),
+    ("model", 5_000, model),
     ("kills", 200, kills),
     ("ids", 1_000_000, ids),
     ("blob", 10_000_000_000, blob),
@@ -40,6 +41,12 @@ pub(crate) fn run(part: Option<&str>, amount: Option<&str>) -> Result<(), Failur
 fn storms(seeds: u64) -> Result<(), Failure> {
     let test =
         ["test", "--release", "--package", "lama-sim", "--test", "network", "--", "--nocapture", "storm"];
+    run::cargo_with(&[("LAMA_SEEDS", &seeds.to_string())], &test)
+}
+
+/// Histories beside the reference model, as many seeds as said; and as many with something to hide.
+fn model(seeds: u64) -> Result<(), Failure> {
+    let test = ["test", "--release", "--package", "lama-sim", "--test", "model", "--", "--nocapture"];
     run::cargo_with(&[("LAMA_SEEDS", &seeds.to_string())], &test)
 }
 

@@ -17,6 +17,9 @@ const LANES: u8 = 1;
 /// Flag: the log has entries that change no set, of which the other side may not know.
 const NEWS: u8 = 2;
 
+/// Flag: it has such entries, and the other side has acknowledged all of them.
+const OLD_NEWS: u8 = 4;
+
 /// The version that this crate speaks.
 const VERSION: u8 = 1;
 
@@ -24,7 +27,7 @@ const VERSION: u8 = 1;
 ///
 /// | at | bytes | what |
 /// |---|---|---|
-/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last three fields are there; 2: there is news, see [`Hello::news`]; others are sent as 0 and ignored) |
+/// | 0 | 1 | version (high four bits: 1) and flags (low four bits: 1: the last three fields are there; 2 and 4: [`LogNews`]; others are sent as 0 and ignored) |
 /// | 1 | 8 | own epoch |
 /// | 9 | 4 | own head |
 /// | 13 | 8 | the other side's epoch as last seen; zero for none |
@@ -40,9 +43,41 @@ pub struct Hello {
     pub head: ViewHead,
     /// How far the other side's log has been taken over.
     pub cursor: Cursor,
-    /// The log has entries that the other side has not acknowledged and that change no set: though sets be equal, something
-    /// is to be sent.
-    pub news: bool,
+    /// What the log holds that changes no set.
+    pub news: LogNews,
+}
+
+/// What a log holds that changes no set: that an object is gone which the set holds, or to be had again. Though sets be
+/// equal, it is to be sent to whoever does not know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogNews {
+    /// Nothing.
+    #[default]
+    None,
+    /// The other side has acknowledged it all, and lacks it only if it has lost something since.
+    Acknowledged,
+    /// Something that the other side has not acknowledged.
+    Open,
+}
+
+impl LogNews {
+    const fn flags(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Acknowledged => OLD_NEWS,
+            Self::Open => NEWS,
+        }
+    }
+
+    const fn of(first: u8) -> Self {
+        if first & NEWS != 0 {
+            Self::Open
+        } else if first & OLD_NEWS != 0 {
+            Self::Acknowledged
+        } else {
+            Self::None
+        }
+    }
 }
 
 impl Hello {
@@ -51,7 +86,7 @@ impl Hello {
         let whole = self.cursor.upto.whole();
         let lanes = self.cursor.upto != Positions::all(whole);
         out.reserve(HELLO_LONG);
-        out.put_u8((VERSION << 4) | if lanes { LANES } else { 0 } | if self.news { NEWS } else { 0 });
+        out.put_u8((VERSION << 4) | if lanes { LANES } else { 0 } | self.news.flags());
         out.put_slice(&self.head.epoch);
         out.put_slice(&be(self.head.seq));
         out.put_slice(&self.cursor.epoch);
@@ -83,7 +118,7 @@ impl Hello {
             return Err(wrong);
         }
         let mut hello = Self::fields(message).ok_or(wrong)?;
-        hello.news = first & NEWS != 0;
+        hello.news = LogNews::of(first);
         if lanes {
             let at = |place: usize| u32_at(message, place).ok_or(wrong);
             let lanes = [at(53)?, at(49)?, at(45)?, hello.cursor.upto.whole()];
@@ -101,6 +136,6 @@ impl Hello {
             fingerprint: Fingerprint(array_at(message, 29)?),
         };
         let cursor = Cursor::all(array_at(message, 13)?, u32_at(message, 21)?);
-        Some(Self { head, cursor, news: false })
+        Some(Self { head, cursor, news: LogNews::None })
     }
 }

@@ -11,7 +11,7 @@ mod recon;
 mod short;
 
 pub use gone::{GONE_HEADER, MAX_GONE, gone_len, read_gone, write_gone};
-pub use hello::{HELLO_LEN, HELLO_LONG, Hello};
+pub use hello::{HELLO_LEN, HELLO_LONG, Hello, LogNews};
 pub use label::Label;
 pub use objects::{MAX_MESSAGE, OBJECTS_HEADER, ObjectsHeader, ObjectsWriter, framed_len, read_objects};
 pub use recon::{

@@ -114,11 +114,11 @@ impl Side {
                 })
             }
             Output::Cursor(cursor) => {
-                self.view.cursor = self.view.cursor.then(cursor);
+                self.view.take_cursor(self.view.cursor.then(cursor));
                 None
             }
             Output::Acked(cursor) => {
-                self.view.acked = cursor;
+                self.view.take_acked(cursor);
                 None
             }
             Output::Event(_) => None,

@@ -70,7 +70,15 @@ impl View {
 
     fn entry(&self, seq: u64) -> Entry {
         let (id, number, source_is_peer) = self.log[seq as usize - 1];
-        Entry { seq, id, lane: lama_chum::Lane::Objects, source_is_peer, gone: false, object: object(number) }
+        Entry {
+            seq,
+            id,
+            lane: lama_chum::Lane::Objects,
+            source_is_peer,
+            again: false,
+            gone: false,
+            object: object(number),
+        }
     }
 
     fn answer(&mut self, job: Output) -> Option<Input> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use lama_chum::recon::{Sketch, write_cells};
-use lama_chum::wire::{self, Hello, Recon};
+use lama_chum::wire::{self, Hello, LogNews, Recon};
 use lama_chum::{ChumError, Config, Cursor, Fingerprint, Input, Output, ViewHead};
 use lama_core::{Instant, Machine, Now, WallTime};
 use lama_identity::Cid;
@@ -37,7 +37,7 @@ impl Victim {
         let fingerprint = if theirs == 0 { view_head.fingerprint } else { Fingerprint::default() };
         let head = ViewHead { epoch: [2; 8], seq: theirs, count: count + theirs, fingerprint };
         let cursor = Cursor::all([1; 8], count);
-        this.hear(&message(|out| Hello { head, cursor, news: false }.write(out))).unwrap();
+        this.hear(&message(|out| Hello { head, cursor, news: LogNews::None }.write(out))).unwrap();
         this.said.clear();
         this
     }
@@ -48,7 +48,8 @@ impl Victim {
         view.share(objects("own", count, 60));
         let mut this = Self { side: Side::new(config, view), said: Vec::new(), stuck: false };
         let head = ViewHead { epoch: [2; 8], seq: theirs, count: theirs, ..ViewHead::default() };
-        this.hear(&message(|out| Hello { head, cursor: Cursor::default(), news: false }.write(out))).unwrap();
+        this.hear(&message(|out| Hello { head, cursor: Cursor::default(), news: LogNews::None }.write(out)))
+            .unwrap();
         this.said.clear();
         this
     }

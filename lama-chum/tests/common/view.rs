@@ -32,6 +32,8 @@ pub struct View {
     pub mixed: bool,
     /// How far the peer's log was taken over.
     pub cursor: Cursor,
+    /// The peer's epoch in which that was last.
+    pub life: [u8; 8],
     pub acked: Cursor,
     /// Objects that were imported though they were there.
     pub repeated: usize,
@@ -63,6 +65,7 @@ impl View {
             mixed: false,
             head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
             cursor: Cursor::default(),
+            life: [0; 8],
             acked: Cursor::default(),
             repeated: 0,
             refuse: BTreeMap::new(),
@@ -80,9 +83,30 @@ impl View {
     pub fn past(&self) -> Past {
         let epoch = self.head.epoch;
         let seen = self.acked.epoch == epoch || self.agreed_in == epoch;
-        let acked = if self.acked.epoch == epoch { self.acked.upto.whole() } else { 0 };
-        let news = self.news.last().copied().unwrap_or(0);
-        Past { sketch: self.sketch, seen, agreed: self.agreed, news, acked }
+        let (acked, acked_in, life) = (self.acked.upto.whole(), self.acked.epoch, self.life);
+        let last_news = self.news.last().copied().unwrap_or(0);
+        let of_others = self.news.iter().rfind(|seq| !self.log[**seq as usize - 1].1);
+        let news = of_others.copied().filter(|last| *last > acked).unwrap_or(0);
+        let (sketch, agreed) = (self.sketch, self.agreed);
+        Past { sketch, seen, agreed, news, last_news, acked, acked_in, life, ..Past::default() }
+    }
+
+    /// The peer's log is taken over up to there.
+    pub fn take_cursor(&mut self, cursor: Cursor) {
+        self.cursor = cursor;
+        self.note_life();
+    }
+
+    /// The peer has this log up to there.
+    pub fn take_acked(&mut self, cursor: Cursor) {
+        self.acked = cursor;
+        self.note_life();
+    }
+
+    fn note_life(&mut self) {
+        if self.cursor.epoch != [0; 8] && self.acked.upto.whole() >= self.news.last().copied().unwrap_or(0) {
+            self.life = self.cursor.epoch;
+        }
     }
 
     /// Counts an id that is new in the set.
@@ -157,7 +181,7 @@ impl View {
         self.log.push((id, from_peer));
         self.head.seq += 1;
         self.tombstones.insert(self.head.seq);
-        if known && !from_peer {
+        if known {
             self.news.insert(self.head.seq);
         }
         self.head
@@ -185,7 +209,16 @@ impl View {
             }
             if (!from_peer || whole) && self.tombstones.contains(&next) {
                 let object = Bytes::new();
-                entries.push(Entry { seq: next, id, lane, source_is_peer: from_peer, gone: true, object });
+                let again = self.news.contains(&next);
+                entries.push(Entry {
+                    seq: next,
+                    id,
+                    lane,
+                    source_is_peer: from_peer,
+                    again,
+                    gone: true,
+                    object,
+                });
             } else if (!from_peer || whole)
                 && let Some(object) = self.objects.get(&id)
             {
@@ -195,6 +228,7 @@ impl View {
                     id,
                     lane,
                     source_is_peer: from_peer,
+                    again: false,
                     gone: false,
                     object: object.clone(),
                 });
@@ -244,7 +278,8 @@ impl View {
             let object = self.objects.get(&id).filter(|_| !gone).cloned().unwrap_or_default();
             bytes += object.len();
             if gone || !object.is_empty() {
-                entries.push(Entry { seq, id, lane: self.lane(&id), source_is_peer, gone, object });
+                let (lane, again) = (self.lane(&id), self.news.contains(&seq));
+                entries.push(Entry { seq, id, lane, source_is_peer, again, gone, object });
             }
         }
         (entries, next, self.head)
@@ -279,7 +314,7 @@ impl View {
             self.append(id, true);
         }
         if epoch != NO_EPOCH {
-            self.cursor = self.cursor.then(Cursor { epoch, upto });
+            self.take_cursor(self.cursor.then(Cursor { epoch, upto }));
         }
         outcome.head = self.head;
         Ok(outcome)

@@ -348,7 +348,11 @@ impl Node {
             seen: head.seen,
             agreed: head.agreed,
             news: head.news,
-            acked: head.acked.whole(),
+            last_news: head.last_news,
+            acked: head.last_acked.upto.whole(),
+            acked_in: head.last_acked.epoch,
+            before: head.before,
+            life: head.life,
         };
         let chum = Chum::new(self.config.chum, head.head, head.received, key).with_past(&past);
         let active = self.link_is_active(id);

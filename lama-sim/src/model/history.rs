@@ -107,7 +107,9 @@ impl Author {
     fn begin_large(&mut self, stage: &mut Stage<'_>) {
         let (shared, calm) = (stage.plan.shared, std::mem::replace(&mut stage.stormy, false));
         for part in 0..6 {
-            self.write_some(stage, part % 2, shared / 6, Some(1 - part % 2));
+            // What a restore undoes of it is told by cells.
+            let count = if part == 5 { shared / 15 } else { shared / 6 };
+            self.write_some(stage, part % 2, count, Some(1 - part % 2));
             if part == 4 {
                 stage.settle();
                 (0..2).for_each(|who| stage.back_up(who));

@@ -101,6 +101,8 @@ pub struct Seen {
     pub brings: bool,
     /// He is told that it is gone, or said so.
     pub told: bool,
+    /// The right to it was taken back, and not given again since: what follows he is not told.
+    pub revoked: bool,
 }
 
 impl Seen {
@@ -187,7 +189,7 @@ impl Mind {
     fn show(&mut self, universe: &Universe, id: &Cid, with: Who, by: Option<Who>) -> bool {
         let Some(held) = self.held.get(id).copied() else { return false };
         if held.gone {
-            if self.towards(with, id) == Seen::default() {
+            if (Seen { revoked: false, ..self.towards(with, id) }) == Seen::default() {
                 self.set_seen(with, id, |seen| seen.told = true);
             }
             return true;
@@ -204,7 +206,7 @@ impl Mind {
         }
         self.set_seen(with, id, |seen| {
             seen.brings &= !seen.told;
-            (seen.shown, seen.told) = (true, false);
+            (seen.shown, seen.told, seen.revoked) = (true, false, false);
         });
         self.fresh.push((with, *id));
         true
@@ -248,7 +250,7 @@ impl Mind {
             }
         }
         for id in below.difference(&kept) {
-            self.set_seen(with, id, |seen| seen.shown = false);
+            self.set_seen(with, id, |seen| (seen.revoked, seen.shown) = (true, false));
         }
     }
 
@@ -291,8 +293,14 @@ impl Mind {
     /// put here too, or an index rests on it.
     pub fn gone(&mut self, universe: &Universe, from: Who, id: &Cid, tally: &mut Tally) {
         let seen = self.towards(from, id);
-        // What he never brought is not his to take back.
-        if seen.told || (seen.shown && !seen.brings) {
+        if seen.told {
+            return;
+        }
+        // What he never brought is not his to take back: it is offered once more.
+        if seen.shown && !seen.brings {
+            if self.is_visible(id) {
+                self.fresh.push((from, *id));
+            }
             return;
         }
         self.set_seen(from, id, |seen| (seen.shown, seen.brings, seen.told) = (false, false, true));

@@ -100,12 +100,8 @@ impl Plan {
             ChumConfig { relay_delay, short_bits: if pick(&[0, 0, 1]) == 1 { 16 } else { 64 }, ..chum };
         let keeps_sketches = pick(&[0, 1, 1, 1]) == 1;
         let events = pick(&[12, 25, 40]) as u64;
-        let shared = if hidden == Hidden::Open && pick(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]) == 0
-        {
-            420
-        } else {
-            0
-        };
+        let shared =
+            if hidden == Hidden::Open && pick(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]) == 0 { 480 } else { 0 };
         let (capacity, delay) = (pick(&[1, 600, 4_000, 64 << 10]), pick(&[0, 1, 7]) as u64);
         Self {
             seed,

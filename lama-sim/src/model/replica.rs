@@ -20,6 +20,7 @@ pub(super) struct Notes {
 /// A copy of everything durable.
 #[derive(Debug, Clone)]
 struct Backup {
+    durable_at: u64,
     disk: Disk,
     mind: Mind,
     notes: Notes,
@@ -51,6 +52,8 @@ pub(super) struct Replica {
     disk: Disk,
     config: Config,
     backups: Vec<Backup>,
+    /// When something was made durable last: what may wait for that is lost with a crash, and not in a backup.
+    pub(super) durable_at: u64,
 }
 
 fn open(disk: Disk, config: Config, rng: &mut Rng, opening: Opening) -> Store<Disk> {
@@ -72,6 +75,7 @@ impl Replica {
             disk,
             config,
             backups: Vec::new(),
+            durable_at: 0,
         };
         let others = (0..persons).filter(|other| *other != who);
         this.commit(others.flat_map(|other| cast.befriend(who, other)).collect());
@@ -118,8 +122,8 @@ impl Replica {
 
     /// Copies what is durable.
     pub(super) fn back_up(&mut self) {
-        let backup =
-            Backup { disk: self.disk.snapshot(), mind: self.mind.clone(), notes: self.notes.clone() };
+        let (disk, mind, notes) = (self.disk.snapshot(), self.mind.clone(), self.notes.clone());
+        let backup = Backup { durable_at: self.durable_at, disk, mind, notes };
         self.backups.push(backup);
     }
 
@@ -138,6 +142,7 @@ impl Replica {
                 if let Some(backup) = self.backups.get(at).cloned() {
                     self.disk = backup.disk.snapshot();
                     (self.mind, self.notes) = (backup.mind, backup.notes);
+                    self.durable_at = backup.durable_at;
                     (done, opening) = (Comeback::Restored, Opening::Restored);
                 }
             }

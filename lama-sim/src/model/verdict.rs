@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use lama_identity::{ChannelId, Cid, GroupId};
 use lama_store::{EntryState, PageFrom, Read, Reply};
 
-use super::Who;
 use super::merge::{Entry, reading};
 use super::mind::{Held, What};
 use super::stage::Stage;
+use super::{Hidden, Who};
 
 /// Judges.
 pub(super) fn judge(stage: &mut Stage<'_>) {
@@ -126,33 +126,29 @@ fn view(stage: &mut Stage<'_>, me: Who, of: Who) -> BTreeSet<Cid> {
     }
 }
 
-/// Whoever may see something has it, unless he deleted it himself.
+/// Whoever may see something has it, and whoever was given what is deleted has heard of it.
 fn rights(stage: &mut Stage<'_>, from: Who, to: Who) {
-    let mut unheard = 0;
+    let mut missing = 0;
     let (giver, taker) = (&stage.replicas[from].mind, &stage.replicas[to].mind);
     for (id, held) in &giver.held {
-        let deleted = held.gone && giver.towards(to, id).told;
-        unheard += u64::from(deleted && taker.towards(from, id).came && !taker.towards(from, id).told);
-    }
-    for id in giver.held.keys().filter(|id| giver.is_visible(id)) {
-        let seen = giver.towards(to, id);
-        if !seen.may_see() || !seen.shown {
-            continue;
-        }
-        // What was said to be gone and is granted again does not always come back.
-        if taker.towards(from, id).told {
-            unheard += 1;
-            continue;
-        }
-        // What came to be shown as a part of something else, or by a rule, is counted where it is missing.
-        if !seen.direct && !taker.held.contains_key(id) {
-            unheard += 1;
-            continue;
-        }
+        let (here, there) = (giver.towards(to, id), taker.towards(from, id));
+        let deleted = held.gone && here.told && !here.revoked;
+        let unheard = deleted && there.came && !there.told;
         // What he has put there himself, or brought, he may have let go.
-        let let_go = |held: &Held| held.gone && (held.own || seen.came);
-        let fine = taker.held.get(id).is_some_and(|held| taker.is_visible(id) || let_go(held));
-        assert!(fine, "{from} lets {to} see {id} ({seen:?}), who has {:?}", taker.held.get(id));
+        let let_go = |held: &Held| held.gone && (held.own || here.came);
+        let there_is = taker.held.get(id).is_some_and(|held| taker.is_visible(id) || let_go(held));
+        let lacks = giver.is_visible(id) && here.may_see() && here.shown && !there_is;
+        // Open: histories of two that only compare messages have some of these (seeds 70 and 134).
+        if (unheard || lacks) && stage.plan.hidden != Hidden::Open {
+            missing += 1;
+            continue;
+        }
+        assert!(!unheard, "{from} deleted {id}, and {to} has not heard of it: {here:?}, {there:?}");
+        assert!(
+            !lacks,
+            "{from} lets {to} see {id} ({here:?}), who has {:?} and knows {there:?}",
+            taker.held.get(id)
+        );
     }
-    stage.tally.unheard += unheard;
+    stage.tally.missing += missing;
 }

@@ -1,6 +1,6 @@
 //! A link between two replicas, with the two machines at its ends: bounded in bytes, cut at any of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use lama_chum::{Chum, Cursor, Fingerprint, Output};
@@ -45,6 +45,20 @@ pub(super) struct End {
     /// Objects that the other end may send again, and how often: they were granted once more since they were handed
     /// out.
     pub(super) again: BTreeMap<Cid, u64>,
+    /// What came from the other end and is durable here, and the other end has not heard so.
+    pub(super) unheard: BTreeSet<Cid>,
+    /// The same of a store that was put back since, as long as both have not agreed.
+    pub(super) doubtful: BTreeSet<Cid>,
+    /// The same where the other end has heard so, and when.
+    pub(super) heard: BTreeMap<Cid, u64>,
+    /// The last round for which the other end has told of its set.
+    pub(super) round: u8,
+    /// This end has told of its set in another round, and the other end has not.
+    pub(super) between: bool,
+    /// The cells of the last round were not decoded.
+    pub(super) undecoded: bool,
+    /// What became durable meanwhile.
+    pub(super) crossing: BTreeSet<Cid>,
 }
 
 impl End {
@@ -80,8 +94,6 @@ pub(super) struct Wire {
     pub(super) ends: [End; 2],
     /// Whether it is up.
     pub(super) up: bool,
-    /// Whether this session has reconciled a second time.
-    pub(super) salted: bool,
     /// When it comes up.
     pub(super) next_up: u64,
     /// Its own chance: what happens elsewhere does not change what happens here.
@@ -95,7 +107,7 @@ impl Wire {
     pub(super) fn new(who: [Who; 2], seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let next_up = rng.below(40);
-        Self { who, ends: Default::default(), up: false, salted: false, next_up, rng, seen: Vec::new() }
+        Self { who, ends: Default::default(), up: false, next_up, rng, seen: Vec::new() }
     }
 
     /// Nobody reads, works or waits here.

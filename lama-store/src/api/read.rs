@@ -47,12 +47,12 @@ pub enum Read {
         /// Object bytes after which the page ends; it holds at least one entry if there is one.
         max_bytes: usize,
     },
-    /// Entries of a person's view log that change no set and did not come from one of his instances:
-    /// [`Reply::News`](crate::Reply::News).
+    /// Entries of a person's view log that change no set; of what the instance brought, what it said is gone and has not
+    /// brought since: [`Reply::News`](crate::Reply::News).
     News {
         /// Whose view.
         person: PersonId,
-        /// The instance from which they did not come.
+        /// The instance that is to know them.
         instance: InstanceId,
         /// Entries above are looked at.
         after: u64,
@@ -211,6 +211,14 @@ pub struct PeerHead {
     pub received: Cursor,
     /// Up to where it has our log, as acknowledged in the current epoch; 0: nothing.
     pub acked: Positions,
+    /// Up to where it has our log, as acknowledged last, and in which life of our store: this one, or one before whose log
+    /// this one continues from there.
+    pub last_acked: Cursor,
+    /// The life of our store before this one, and up to where this one's log is the same; 0: nowhere.
+    pub before: (Epoch, u64),
+    /// The last life of its store in which it had acknowledged all that changes no set; [`lama_chum::NO_EPOCH`]: there
+    /// was none.
+    pub life: Epoch,
     /// The first 32 cells of the head's set.
     pub sketch: Sketch,
     /// Whether it has taken note of this life of our store: acknowledged something in it, or agreed with us.
@@ -220,6 +228,8 @@ pub struct PeerHead {
     /// The last entry of the view's log that changes no set; 0: there is none that the instance did not bring and has not
     /// acknowledged.
     pub news: u64,
+    /// The last entry that changes no set, or was a tombstone from the start, whatever is known of it; 0: there is none.
+    pub last_news: u64,
     /// The pair key under which the head's fingerprint and sketch were made.
     pub pair_key: Secret32,
 }

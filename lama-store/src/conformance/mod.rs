@@ -152,7 +152,9 @@ macro_rules! store_suites {
                 what_was_sent_stays_and_is_sent_no_more, what_else_grants_it_stays, what_they_brought_stays,
                 what_is_deleted_is_told_to_whoever_has_it, gone_proves_nothing,
                 what_several_brought_goes_when_all_of_them_say_so, what_they_call_gone_can_still_be_revoked,
-                what_waits_for_what_is_gone_wakes_up, random_grants_converge, why_an_object_does_not_arrive,
+                what_waits_for_what_is_gone_wakes_up, what_is_gone_overtakes_nothing_that_was_relayed,
+                what_they_call_gone_and_is_shown_here_is_offered_again, what_they_said_is_gone_is_said_back,
+                what_a_restored_store_deletes_is_told_whether_it_was_sent_or_not, random_grants_converge, why_an_object_does_not_arrive,
                 each_contact_has_a_quota, a_crash_forgets_what_was_sent_and_both_converge;
             collecting: what_was_deleted_loses_its_bytes_and_stays_deleted, what_somebody_brings_back_is_here_again,
                 what_nobody_holds_is_collected_and_nothing_else, what_a_contact_brought_is_kept_for_so_many_days,

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, Positions, Refusal};
+use lama_chum::{Cursor, Lane, Positions, Refusal};
 use lama_core::WallTime;
 use lama_identity::{Cid, LocalIdentity, PersonId};
 
@@ -342,6 +342,79 @@ pub fn what_they_call_gone_can_still_be_revoked<P: Place>() {
         assert!(granted(&mut world), "brought: {he_brought_it}");
         world.again();
     }
+}
+
+/// What others wrote is sent last. That it is gone, or to be had again, is not said before it.
+pub fn what_is_gone_overtakes_nothing_that_was_relayed<P: Place>() {
+    let Both { a, b, mut at_a, .. } = both::<P>();
+    let object = note("by b");
+    let other = person("c");
+    at_a.befriend(&other);
+    at_a.receive(&b, &[object.clone()]);
+    at_a.share(&[object.0], other.person_id());
+    let lanes = |world: &mut World<P>| -> Vec<(Lane, bool)> {
+        world.replay(&other).iter().map(|entry| (entry.lane, entry.gone)).collect()
+    };
+    assert_eq!(lanes(&mut at_a), [(Lane::Relayed, false)]);
+    at_a.receive(&b, &[(object.0, bytes::Bytes::new())]);
+    assert_eq!(lanes(&mut at_a), [(Lane::Relayed, true), (Lane::Relayed, true)]);
+    at_a.put(core::slice::from_ref(&object));
+    at_a.share(&[object.0], other.person_id());
+    assert_eq!(lanes(&mut at_a).last(), Some(&(Lane::Relayed, false)));
+    let _ = a;
+}
+
+/// What a backup holds as not sent may have been sent since it was made: that it is gone is told like of what was sent.
+pub fn what_a_restored_store_deletes_is_told_whether_it_was_sent_or_not<P: Place>() {
+    for restored in [true, false] {
+        let Both { b, mut at_a, .. } = both::<P>();
+        let object = note("not sent yet");
+        at_a.put(core::slice::from_ref(&object));
+        at_a.share(&[object.0], b.person_id());
+        if restored {
+            at_a.open_again(Opening::Restored);
+        }
+        at_a.commit(vec![Write::Delete { ids: vec![object.0] }]);
+        let entries: Vec<_> = at_a.replay(&b).iter().map(|entry| (entry.gone, entry.again)).collect();
+        let expected = [(true, false), (true, true)];
+        assert_eq!(entries, if restored { &expected[..] } else { &expected[..1] });
+    }
+}
+
+/// They have heard that it is gone in a life of this store that a backup has undone.
+pub fn what_they_call_gone_and_is_shown_here_is_offered_again<P: Place>() {
+    let Both { b, mut at_a, .. } = both::<P>();
+    let object = note("shown");
+    at_a.put(core::slice::from_ref(&object));
+    at_a.share(&[object.0], b.person_id());
+    let gone = (object.0, bytes::Bytes::new());
+    for _ in 0..2 {
+        let outcome = at_a.receive(&b, &[gone.clone()]).import.unwrap();
+        // Not from there, so that the session looks at it.
+        assert_eq!(outcome.before, outcome.head.seq);
+        let entries = at_a.replay(&b);
+        assert_eq!(entries.len(), 2, "once is enough while it is on its way");
+        assert!(entries.iter().all(|entry| entry.id == object.0 && !entry.gone));
+        assert!(entries[1].again && !entries[0].again);
+    }
+}
+
+/// What a contact said is gone may be said back to him, until he brings it again.
+pub fn what_they_said_is_gone_is_said_back<P: Place>() {
+    let Both { b, mut at_a, .. } = both::<P>();
+    let [kept, back] = [note("kept"), note("back")];
+    at_a.receive(&b, &[kept.clone(), back.clone()]);
+    at_a.receive(&b, &[(kept.0, bytes::Bytes::new()), (back.0, bytes::Bytes::new())]);
+    let news = |world: &mut World<P>| {
+        let (person, instance) = (b.person_id(), b.instance_id());
+        match world.ask(Read::News { person, instance, after: 0, limit: 100 }) {
+            Reply::News(news) => news.seqs,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((news(&mut at_a), at_a.head(&b).unwrap().last_news), (vec![3, 4], 4));
+    at_a.receive(&b, &[back]);
+    assert_eq!(news(&mut at_a), [3]);
 }
 
 /// An object that only waits for what its own person says is gone waits no longer.
