@@ -27,10 +27,13 @@ impl Node {
         session.and_then(|id| self.links.get(&id)).is_some_and(|link| link.via() != Via::Direct)
     }
 
+    /// Those that are not switched off.
     fn direct_routes(&self, instance: &InstanceId) -> Vec<String> {
-        let known = self.peers.get(instance).and_then(|peer| self.book.person(&peer.person));
-        let urls = known.and_then(|known| known.contact.instance(instance)).map(|known| &known.urls);
-        urls.into_iter().flatten().filter(|url| is_direct(url)).cloned().collect()
+        let Some(peer) = self.peers.get(instance) else { return Vec::new() };
+        let known = self.book.person(&peer.person).and_then(|known| known.contact.instance(instance));
+        let urls = known.into_iter().flat_map(|known| &known.urls);
+        let on = |url: &&String| self.routes_off.by(&peer.person, instance, url).is_none();
+        urls.filter(|url| is_direct(url)).filter(on).cloned().collect()
     }
 
     /// A session has begun, or an attempt beside it has failed: when a direct route is tried next, if that could be better.

@@ -170,12 +170,15 @@ impl Node {
         }
     }
 
-    /// Dials the instances of a person who are not connected as if nothing had failed before.
+    /// Dials the instances of a person who are not connected, or through a relay only, as if nothing had failed before.
     pub(crate) fn dial_afresh(&mut self, person: &PersonId) {
         for instance in self.instances_of(person) {
-            if let Some(peer) = self.peers.get_mut(&instance).filter(|peer| peer.session.is_none()) {
+            let Some(peer) = self.peers.get_mut(&instance) else { continue };
+            if peer.session.is_none() {
                 peer.failures = 0;
                 self.dial_peer(instance);
+            } else {
+                self.seek_direct_now(instance);
             }
         }
     }

@@ -137,3 +137,25 @@ fn a_day_of_direct_routes_in_vain_costs_a_bounded_number_of_dials() {
     let late = world.dialled.iter().rev().find(|(_, who, relay)| *who == b && !relay).unwrap().0;
     assert!(world.now - late < secs(601));
 }
+
+/// A route that is switched off is not tried; switched on, or after a sleep, it is tried at once.
+#[test]
+fn a_direct_route_is_tried_if_it_is_on_and_at_once_after_a_change() {
+    let (mut world, a, b) = pair_through_a_relay(true);
+    let off = crate::RouteScope::Route(A.into());
+    world.ask(b, Command::SetRoute { scope: off.clone(), on: false }).unwrap();
+    let dials = world.dialled.len();
+    world.actors[a].url = Some(A.to_string());
+    world.run(secs(3600));
+    assert_eq!((world.dialled.len(), relayed(&mut world, b)), (dials, Some(true)));
+    world.ask(b, Command::SetRoute { scope: off, on: true }).unwrap();
+    world.run(secs(1));
+    assert_eq!(relayed(&mut world, b), Some(false));
+
+    let (mut world, a, b) = pair_through_a_relay(true);
+    world.run(secs(3600));
+    world.actors[a].url = Some(A.to_string());
+    world.ask(b, Command::Wake).unwrap();
+    world.run(secs(1));
+    assert_eq!(relayed(&mut world, b), Some(false));
+}
