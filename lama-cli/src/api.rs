@@ -13,6 +13,8 @@ pub(crate) enum Request {
     Join { link: String, lan: bool, timeout: u64 },
     /// Waits until the invitation led to a contact. Events while it waits. Answer: [`Contact`].
     Await { locator: String },
+    /// Answer: [`Relays`].
+    Relays,
     /// Answer: [`PendingList`].
     Pending,
     /// Answer: [`Done`].
@@ -143,6 +145,12 @@ pub(crate) struct Invitation {
     pub(crate) label: String,
     pub(crate) expires: u64,
     pub(crate) confirm: bool,
+}
+
+/// Behind which relays an instance stands, best first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Relays {
+    pub(crate) relays: Vec<String>,
 }
 
 /// What is under way.

@@ -10,7 +10,7 @@ use lama_relay::RelayAddress;
 
 use crate::page::origin;
 
-pub(crate) use relay::{RelayCommand, RelayRun, RelaySetup};
+pub(crate) use relay::{RelayAdd, RelayCommand, RelayRemove, RelayRun, RelaySetup};
 
 /// Two instances meet, come to trust each other and keep their data in sync.
 #[derive(Debug, Parser)]
@@ -228,7 +228,8 @@ pub(crate) struct Run {
     /// Do not listen: connect to contacts only
     #[arg(long)]
     pub(crate) no_listen: bool,
-    /// Be reached through this relay, too, as `lama relay run` prints it; may be repeated, best first
+    /// Be reached through this relay, too, as `lama relay run` prints it; may be repeated, best first. It is kept
+    /// until `lama relay remove`
     #[arg(long, value_name = "ADDRESS", value_parser = RelayAddress::parse)]
     pub(crate) relay: Vec<RelayAddress>,
     #[command(flatten)]

@@ -47,7 +47,7 @@ impl Backend {
                         &dir,
                         lock?,
                         network,
-                        &[],
+                        None,
                         Site::default(),
                         Stop::on_signals(),
                     )?));
@@ -113,7 +113,7 @@ pub(crate) fn start(
     dir: &DataDir,
     lock: Lock,
     network: Network,
-    relays: &[RelayAddress],
+    relays: Option<&[RelayAddress]>,
     site: Site,
     stop: Stop,
 ) -> Result<Running, Failure> {
@@ -121,7 +121,7 @@ pub(crate) fn start(
     let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
     let (dir, enrolment) = (dir.clone(), keys.enrolment()?);
-    let (runtime, relays) = (global.runtime, relays.to_vec());
+    let (runtime, relays) = (global.runtime, relays.map(<[RelayAddress]>::to_vec));
     Start { dir, lock, id, identity, storage_key, enrolment, runtime, network, relays, site, stop }.run()
 }
 

@@ -281,7 +281,7 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
     let site = page::site(&run.web)?;
     let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, network, &run.relay, site, stop.clone())?;
+    let running = backend::start(global, &dir, lock, network, Some(&run.relay), site, stop.clone())?;
     let events = running.live.events.subscribe();
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
@@ -289,7 +289,7 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     }
     let mut progress = Progress::new(output);
     let status: api::Status = ask_live(&running.live, Request::Status)?;
-    announce(&status, run, output);
+    announce(&status, run, &running.live.relays, output);
     if run.web.web {
         announce_page(&running.live, output)?;
     }
@@ -328,7 +328,7 @@ fn show_folder(row: &serde_json::Value, progress: &mut Progress, output: Output)
     }
 }
 
-fn announce(status: &api::Status, run: &Run, output: Output) {
+fn announce(status: &api::Status, run: &Run, relays: &[String], output: Output) {
     if output.is_json() {
         output.json_line(status);
         return;
@@ -346,7 +346,7 @@ fn announce(status: &api::Status, run: &Run, output: Output) {
     let urls = if status.urls.is_empty() { "nothing".to_owned() } else { status.urls.join(", ") };
     // Registering takes its time; it is told when that changes where the instance is reached.
     let reached = |relay: &str| status.urls.iter().any(|url| url.starts_with(relay));
-    let relays = match run.relay.iter().filter(|relay| !reached(&relay.to_string())).count() {
+    let relays = match relays.iter().filter(|relay| !reached(relay)).count() {
         0 => String::new(),
         n => format!(", registering at {}", text::count(n as u64, "relay")),
     };

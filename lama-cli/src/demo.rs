@@ -71,7 +71,7 @@ pub(crate) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
         &dir,
         backend::lock(&dir)?,
         Network::Online(Listen::Nowhere),
-        &[],
+        None,
         Site::default(),
         stop.clone(),
     )?;

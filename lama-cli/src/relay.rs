@@ -1,6 +1,7 @@
 //! Relays: running one, and the keys of an instance that stands behind some.
 
 mod check;
+pub(crate) mod list;
 mod serve;
 
 use bytes::Bytes;
@@ -21,6 +22,9 @@ pub(crate) fn run(global: &Global, command: &RelayCommand, output: Output) -> Re
     match command {
         RelayCommand::Run(run) => serve::run(global, run, output),
         RelayCommand::Check(setup) => check::run(setup, output),
+        RelayCommand::List => list::show(global, output),
+        RelayCommand::Add(add) => list::add(global, add, output),
+        RelayCommand::Remove(remove) => list::remove(global, remove, output),
     }
 }
 

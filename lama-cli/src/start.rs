@@ -89,7 +89,8 @@ pub(crate) struct Start {
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
     pub(crate) network: Network,
-    pub(crate) relays: Vec<RelayAddress>,
+    /// Behind which relays it stands besides those that are kept; `None`: behind none, those either.
+    pub(crate) relays: Option<Vec<RelayAddress>>,
     pub(crate) site: Site,
     pub(crate) stop: Stop,
 }
@@ -108,7 +109,11 @@ impl Start {
             lama_node::last_url(&mut store).map_err(NodeError::from)?.and_then(|url| local_port(&url));
         // A process that ends without a word leaves it behind; that is all it is for.
         let _ = std::fs::write(&at_work, []);
-        let relays = relay::homes(&mut store, &self.relays)?;
+        let list = match &self.relays {
+            Some(named) => relay::list::with(&mut store, named)?,
+            None => Vec::new(),
+        };
+        let relays = relay::homes(&mut store, &list)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let mut given = NodeIdentity::new(public, noise);
         given.person_key = person_keys.is_some();
@@ -147,7 +152,7 @@ impl Start {
             runtime: self.runtime.as_str(),
             stop: self.stop,
             online: self.network != Network::Offline,
-            relays: self.relays.iter().map(ToString::to_string).collect(),
+            relays: list.iter().map(ToString::to_string).collect(),
             unclean,
             last_port,
             data: self.dir.path().to_path_buf(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lama_invite::RouteUrl;
+use lama_relay::RelayAddress;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RelayCommand {
@@ -12,6 +13,29 @@ pub(crate) enum RelayCommand {
     Run(RelayRun),
     /// Say what is wrong with the options of a relay, without running it; takes what `lama relay run` takes
     Check(RelaySetup),
+    /// The relays behind which this instance stands whenever it runs, best first
+    List,
+    /// Stand behind a relay, too; the instance must not run
+    Add(RelayAdd),
+    /// Stand behind a relay no longer; the instance must not run
+    Remove(RelayRemove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayAdd {
+    /// The address of the relay, as `lama relay run` prints it
+    #[arg(value_name = "ADDRESS", value_parser = RelayAddress::parse)]
+    pub(crate) relay: RelayAddress,
+    /// It is the best one, and called first
+    #[arg(long)]
+    pub(crate) first: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayRemove {
+    /// Its address, or its host
+    #[arg(value_name = "ADDRESS|HOST")]
+    pub(crate) relay: String,
 }
 
 #[derive(Debug, Args)]

@@ -43,7 +43,7 @@ pub(super) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
     });
     let dir = DataDir::open(&dir)?;
     let network = Network::Online(Listen::Prefer(PORT));
-    let running = backend::start(global, &dir, backend::lock(&dir)?, network, &[], site, stop.clone())?;
+    let running = backend::start(global, &dir, backend::lock(&dir)?, network, None, site, stop.clone())?;
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     let outcome = Scene { running: &running, stop, output }.play(args.once, &shared);
     drop(server);

@@ -26,6 +26,7 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Invite { confirm, lifetime, label } => value(&invite(live, confirm, lifetime, label)?),
         Request::Join { link, lan, timeout } => value(&join(live, link, lan, timeout, emit)?),
         Request::Await { locator } => value(&await_contact(live, &locator, emit)?),
+        Request::Relays => value(&api::Relays { relays: live.relays.clone() }),
         Request::Pending => value(&pending(live)?),
         Request::Approve { person } => {
             let person = pending_person(live, &person)?;

@@ -7,6 +7,7 @@ pub mod authority;
 mod proxy;
 pub mod relay;
 mod running;
+pub mod tap;
 
 use std::future::Future;
 use std::io;
