@@ -35,6 +35,13 @@ pub(crate) fn end_to_end(words: &[&str]) -> Result<(), Failure> {
     run::cargo(&args)
 }
 
+/// What a relay costs: throughput, memory, calls, and what hostile callers do to others; prints its own figures.
+pub(crate) fn relay(words: &[&str]) -> Result<(), Failure> {
+    let mut args = vec!["run", "--release", "--locked", "--package", "lama-net", "--example", "relay", "--"];
+    args.extend(words);
+    run::cargo(&args)
+}
+
 /// What it costs to find out who lacks what, as a table; up to `most` ids if that is said.
 pub(crate) fn sync(most: &[&str]) -> Result<(), Failure> {
     let mut args = vec!["bench", "--package", "lama-chum", "--bench", "sync", "--", "run"];

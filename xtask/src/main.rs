@@ -25,6 +25,8 @@ usage: cargo xtask COMMAND
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
+  bench relay [PART [AMOUNT]]
+                      splice (bytes), idle (routes), calls (how many), hostile (calls)
   bench sync-e2e [PART [AMOUNT]]
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", "icount"] => icount::run(false),
         ["bench", "icount", "--update"] => icount::run(true),
         ["bench", "sync-e2e", words @ ..] => bench::end_to_end(words),
+        ["bench", "relay", words @ ..] => bench::relay(words),
         ["bench", "sync", most @ ..] => bench::sync(most),
         ["bench", filter @ ..] => bench::run(filter),
         ["soak"] => soak::run(None, None),

@@ -1,0 +1,144 @@
+//! A client of a relay on a bare socket, which holds almost nothing and can misbehave.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lama_core::Seed;
+use lama_identity::SignSecret;
+use lama_relay::wire::{FromClient, FromRelay, Hello, Register};
+use lama_relay::{Binding, RouteId, register_input};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::HOST;
+
+static SEEDS: AtomicU64 = AtomicU64::new(1);
+
+/// Another one with every call.
+pub(crate) fn seed() -> Seed {
+    let mut bytes = [9; 32];
+    bytes[..8].copy_from_slice(&SEEDS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Seed::danger_fixed(bytes)
+}
+
+/// The n-th address of this machine: blocks of addresses are what the limits count.
+pub(crate) fn source(n: usize) -> Ipv4Addr {
+    let [_, a, b, c] = u32::try_from(n + 0x10000).unwrap().to_be_bytes();
+    Ipv4Addr::new(127, a, b, c)
+}
+
+/// REGISTER as an answer to HELLO.
+pub(crate) fn register(hello: &Hello, key: &SignSecret) -> Vec<u8> {
+    let exp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 60;
+    let binding = Binding { hello, host: HOST, exporter: &[0; 32] };
+    let (route_key, nonce) = (*key.public().as_bytes(), [7; 32]);
+    let signature = key.sign_input(&register_input(&binding, &route_key, &nonce, exp));
+    FromClient::Register(Register { route_key, nonce, exp, signature }).to_bytes().to_vec()
+}
+
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    pub(crate) async fn connect(from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Up to the open WebSocket.
+    pub(crate) async fn open(from: Ipv4Addr, port: u16) -> io::Result<Self> {
+        let mut stream = Self::connect(from, port).await?;
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: lama-relay.1\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut last = [0; 4];
+        while last != *b"\r\n\r\n" {
+            last.rotate_left(1);
+            last[3] = stream.read_u8().await?;
+        }
+        Ok(Self(stream))
+    }
+
+    /// A binary frame of less than 65,536 bytes, with a mask of zeros.
+    pub(crate) async fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        let mut frame = vec![0x82];
+        match u8::try_from(payload.len()) {
+            Ok(len @ 0..126) => frame.push(0x80 | len),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        self.0.write_all(&frame).await
+    }
+
+    /// The next frame of the relay.
+    pub(crate) async fn receive(&mut self) -> io::Result<FromRelay> {
+        let first = self.0.read_u8().await?;
+        let len = self.0.read_u8().await?;
+        if first != 0x82 || len >= 126 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let mut payload = vec![0; usize::from(len)];
+        self.0.read_exact(&mut payload).await?;
+        FromRelay::read(&payload).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The next frame that is no PING; those are answered.
+    pub(crate) async fn next(&mut self) -> io::Result<FromRelay> {
+        loop {
+            match self.receive().await? {
+                FromRelay::Ping(number) => self.send(&FromClient::Pong(number).to_bytes()).await?,
+                FromRelay::Terms(_) => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// A registered connection.
+    pub(crate) async fn registered(from: Ipv4Addr, port: u16, key: &SignSecret) -> io::Result<Self> {
+        let mut raw = Self::open(from, port).await?;
+        let FromRelay::Hello(hello) = raw.receive().await? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        raw.send(&register(&hello, key)).await?;
+        match raw.receive().await? {
+            FromRelay::Confirm(_) => Ok(raw),
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    /// Calls a route and waits until the call stands.
+    pub(crate) async fn call(from: Ipv4Addr, port: u16, route: RouteId) -> io::Result<Self> {
+        let mut raw = Self::open(from, port).await?;
+        raw.send(&FromClient::Ring(route).to_bytes()).await?;
+        loop {
+            match raw.receive().await? {
+                FromRelay::Hello(_) => {}
+                FromRelay::Connected => return Ok(raw),
+                _ => return Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        }
+    }
+
+    /// Waits for a call, takes it, and waits for its end.
+    pub(crate) async fn take_call(mut self) -> io::Result<()> {
+        while self.next().await? != FromRelay::Incoming {}
+        self.send(&FromClient::Accept.to_bytes()).await?;
+        while self.0.read(&mut [0; 1024]).await? > 0 {}
+        Ok(())
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.0
+    }
+}
