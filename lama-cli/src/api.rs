@@ -100,6 +100,8 @@ pub(crate) enum Request {
     Routes,
     /// Switches routes on or off: those of a person, of an instance, or one. Answer: [`Routes`].
     SetRoute { which: String, on: bool },
+    /// What helps to find a fault, without what names people. Answer: a JSON object for people who read code.
+    Bundle,
     /// The network has changed. Answer: [`Done`].
     Wake,
     /// Walks the whole store. Answer: [`Checked`].

@@ -2,12 +2,14 @@
 
 mod relay;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lama_relay::RelayAddress;
 
+use crate::local::loopback;
 use crate::page::origin;
 
 pub(crate) use relay::{RelayAdd, RelayCommand, RelayRemove, RelayRun, RelaySetup};
@@ -128,6 +130,8 @@ pub(crate) enum Command {
     Ping(Ping),
     /// Look at everything that can be wrong, and say what to do; the exit code is the worst that was found
     Doctor,
+    /// Write what helps to find a fault into a file, without secrets, texts and names
+    DebugBundle(DebugBundle),
     /// End all sessions with a person and have none until `unblock`; the person is told nothing
     Block(Block),
     /// Let a blocked person connect again
@@ -234,6 +238,9 @@ pub(crate) struct Run {
     pub(crate) relay: Vec<RelayAddress>,
     #[command(flatten)]
     pub(crate) web: Web,
+    /// Serve figures for Prometheus at /metrics of this port, or address of this machine alone
+    #[arg(long, value_name = "PORT|ADDR", value_parser = loopback)]
+    pub(crate) metrics: Option<SocketAddr>,
     /// End when standard input ends; for a program that starts this one
     #[arg(long, hide = true)]
     pub(crate) while_stdin: bool,
@@ -454,6 +461,12 @@ pub(crate) struct StatusArgs {
     /// Stay, and show every change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DebugBundle {
+    /// The file to write; nothing is overwritten
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

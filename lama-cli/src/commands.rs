@@ -3,6 +3,7 @@
 mod getting;
 mod instances;
 mod pairing;
+mod running;
 mod seeing;
 
 use std::io::Read;
@@ -12,7 +13,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use lama_host::control::Server;
-use lama_host::{DataDir, HostError};
+use lama_host::{DataDir, HostError, service};
 use lama_net::Listen;
 use serde_json::json;
 
@@ -70,6 +71,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
         Command::Status(status_args) => seeing::status(global, status_args, output),
+        Command::DebugBundle(bundle) => seeing::bundle(global, bundle, output),
         Command::Doctor => doctor::run(global, output),
         Command::Block(who) => seeing::block(global, who, output),
         Command::Unblock(who) => {
@@ -293,8 +295,12 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     if run.web.web {
         announce_page(&running.live, output)?;
     }
+    let metrics = running::metrics(&running.live, run, output)?;
     let (folders, looking) = keeping::start(Arc::clone(&running.live));
+    let mut sleep = running::Sleep::watch();
+    service::notify("READY=1");
     while !stop.is_set() {
+        sleep.look(&running.live, output);
         for row in folders.try_iter() {
             show_folder(&row, &mut progress, output);
         }
@@ -311,8 +317,9 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
             progress.line(&line);
         }
     }
+    service::notify("STOPPING=1");
     progress.finish();
-    drop(server);
+    drop((server, metrics));
     // The looks end by themselves once the stop is set: they still need the instance.
     stop.set();
     let _ = looking.join();

@@ -1,5 +1,6 @@
 //! An instance that runs in this process, and what can be asked of it. Blocking: whoever asks has a thread.
 
+mod bundle;
 mod folders;
 mod getting;
 mod health;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lama_host::control;
+use lama_net::Counters;
 use lama_node::{Command, Event, NodeError, Reply};
 use lama_store::StoreError;
 use serde_json::Value;
@@ -63,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) port: Box<dyn Port>,
     pub(crate) events: Events,
     pub(crate) runtime: &'static str,
+    /// What has happened since the start.
+    pub(crate) counters: Arc<Mutex<Counters>>,
     /// Whether it listens and dials, or only works with the store.
     pub(crate) online: bool,
     /// The relays that it was told to stand behind.
@@ -81,6 +85,16 @@ impl Live {
     /// Does a command and waits for its end, however long that takes.
     pub(crate) fn call(&self, command: Command) -> Result<Reply, Failure> {
         self.port.call(command).map_err(Failure::from)
+    }
+
+    /// Figures, as Prometheus reads them.
+    pub(crate) fn metrics(&self) -> Result<String, Failure> {
+        let (status, health) = match (self.call(Command::Status)?, self.call(Command::Health)?) {
+            (Reply::Status(status), Reply::Health(health)) => (status, health),
+            (other, _) => return Err(work::unexpected(&other)),
+        };
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(counters.text(&status, &health, env!("CARGO_PKG_VERSION")))
     }
 
     /// Does a command and calls `meanwhile` every tenth of a second until it ends, or until that says otherwise.

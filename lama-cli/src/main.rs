@@ -12,12 +12,15 @@ mod args;
 mod atrest;
 mod backend;
 mod backup;
+mod bundle;
 mod commands;
 mod demo;
 mod doctor;
 mod failure;
 mod identity;
+mod kept;
 mod live;
+mod local;
 mod meter;
 mod output;
 mod page;
@@ -28,12 +31,15 @@ mod signal;
 mod start;
 mod text;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use lama_core::WallTime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 use args::Cli;
 use failure::{Exit, Failure};
@@ -48,9 +54,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
     };
-    if let Ok(filter) = EnvFilter::try_from_env(LOG_VARIABLE) {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
+    log();
     let output = Output::new(&cli.global);
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic)));
     let outcome = std::panic::catch_unwind(|| commands::dispatch(&cli, output));
@@ -63,6 +67,18 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.number())
         }
     }
+}
+
+/// What is asked for goes to standard error; what is worth a line in any case is kept for a debug bundle.
+fn log() {
+    let shown = EnvFilter::try_from_env(LOG_VARIABLE).ok().map(|filter| {
+        fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .with_filter(filter)
+    });
+    let kept = fmt::layer().with_ansi(false).with_writer(kept::Kept).with_filter(EnvFilter::new("lama=info"));
+    tracing_subscriber::registry().with(shown).with(kept).init();
 }
 
 /// A fault of the program, or of a library below it: one line, as every other error.

@@ -151,6 +151,7 @@ impl Start {
             events: hub,
             runtime: self.runtime.as_str(),
             stop: self.stop,
+            counters: handle.counters(),
             online: self.network != Network::Offline,
             relays: list.iter().map(ToString::to_string).collect(),
             unclean,

@@ -36,6 +36,7 @@ pub mod machine;
 pub mod objects;
 pub mod passphrase;
 pub mod process;
+pub mod service;
 
 pub use data_dir::{DataDir, Lock};
 pub use error::HostError;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -22,10 +22,12 @@ use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
 use crate::link::Link;
 use crate::listen::{Bound, Door, Listen};
+use crate::metrics::Counters;
 use crate::peer::{Peer, Turn};
 use crate::runtime::{Alarm as _, Runtime};
 use crate::site::Site;
 use crate::storage::{Answer, StoreThread};
+use crate::trace::Traces;
 use crate::wake::Woken;
 use crate::{NetError, dial};
 
@@ -84,6 +86,8 @@ pub struct EventLoop<R: Runtime> {
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
+    traces: Traces,
+    counters: Arc<Mutex<Counters>>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Reply, NodeError>>>,
     tickets: Tickets,
     links: BTreeMap<LinkId, Peer<R>>,
@@ -121,7 +125,8 @@ pub fn prepare<R: Runtime>(
     storage.set_owner(parts.identity.public.clone()).map_err(NodeError::from)?;
     let node = Node::new(parts.config, parts.identity, seed, runtime.now())?;
     let store = StoreThread::start(storage)?;
-    let (handle, calls, ended) = handle(options.event_buffer);
+    let counters = Arc::<Mutex<Counters>>::default();
+    let (handle, calls, ended) = handle(options.event_buffer, Arc::clone(&counters));
     let (subscriber, events) = subscription(options.event_buffer);
     let (arrived, arrivals) = mpsc::unbounded();
     let door = Door {
@@ -150,6 +155,8 @@ pub fn prepare<R: Runtime>(
         behind: None,
         bound: Some(bound),
         subscribers: vec![subscriber],
+        traces: Traces::default(),
+        counters,
         waiting: BTreeMap::new(),
         tickets: Tickets::default(),
         links: BTreeMap::new(),
@@ -276,7 +283,8 @@ impl<R: Runtime> EventLoop<R> {
     }
 
     fn publish(&mut self, event: Event) {
-        tracing::trace!(?event, "event");
+        self.traces.note(&event);
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
         let last = matches!(event, Event::Stopped);
         if let [one] = self.subscribers.as_mut_slice() {
             if !one.tell(event) {

@@ -1,8 +1,8 @@
 //! What an application holds: commands in, events out, from any executor.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use futures_channel::{mpsc, oneshot};
@@ -10,6 +10,7 @@ use futures_util::future::{FutureExt as _, Shared};
 use futures_util::{SinkExt as _, Stream, StreamExt};
 use lama_node::{Command, Event, NodeError, Reply};
 
+use crate::metrics::Counters;
 use crate::{Listen, NetError};
 
 /// Calls that wait for the loop at a time; more wait in their callers.
@@ -28,9 +29,16 @@ pub struct Handle {
     pub(crate) calls: mpsc::Sender<Call>,
     pub(crate) ended: Shared<oneshot::Receiver<Result<(), NetError>>>,
     pub(crate) event_buffer: usize,
+    pub(crate) counters: Arc<Mutex<Counters>>,
 }
 
 impl Handle {
+    /// What has been counted since the start; works after the end, too.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Mutex<Counters>> {
+        Arc::clone(&self.counters)
+    }
+
     /// Asks the node for something and waits for its answer.
     ///
     /// # Errors
@@ -155,10 +163,13 @@ pub(crate) fn subscription(buffer: usize) -> (Subscriber, Events) {
 }
 
 /// What [`crate::prepare`] needs for a [`Handle`]: both ends.
-pub(crate) fn handle(event_buffer: usize) -> (Handle, mpsc::Receiver<Call>, Ended) {
+pub(crate) fn handle(
+    event_buffer: usize,
+    counters: Arc<Mutex<Counters>>,
+) -> (Handle, mpsc::Receiver<Call>, Ended) {
     let (calls, waiting) = mpsc::channel(MAX_CALLS);
     let (end, ended) = oneshot::channel();
-    (Handle { calls, ended: ended.shared(), event_buffer }, waiting, end)
+    (Handle { calls, ended: ended.shared(), event_buffer, counters }, waiting, end)
 }
 
 /// Told once, when the loop ends.

@@ -63,6 +63,11 @@ pub(crate) struct Actor {
     pub(crate) life: u32,
     pub(crate) crash_at: Vec<CrashPoint>,
     pub(crate) effects: u64,
+    /// How often its timers called, and how often it dialled.
+    pub(crate) wakeups: u64,
+    pub(crate) dials: u64,
+    /// Its machine has no network.
+    pub(crate) cut_off: bool,
     pub(crate) events: Vec<(Now, Event)>,
     pub(crate) replies: BTreeMap<Ticket, Result<Reply, NodeError>>,
     pub(crate) tickets: Tickets,
@@ -93,6 +98,9 @@ impl Actor {
             life: 0,
             crash_at: Vec::new(),
             effects: 0,
+            wakeups: 0,
+            dials: 0,
+            cut_off: false,
             events: Vec::new(),
             replies: BTreeMap::new(),
             tickets: Tickets::default(),

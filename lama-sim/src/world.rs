@@ -24,7 +24,7 @@ enum Job {
     Durable { actor: usize, life: u32, ticket: Ticket, results: Vec<Result<lama_store::Reply, StoreError>> },
     Crash { actor: usize, life: u32 },
     Connect { actor: usize, life: u32, ticket: Ticket, url: String },
-    DialFailed { actor: usize, life: u32, ticket: Ticket },
+    DialFailed { actor: usize, life: u32, ticket: Ticket, cause: DialError },
     Down { link: usize, end: usize, cause: LinkCause },
     Start { actor: usize },
 }
@@ -188,6 +188,32 @@ impl World {
         }
     }
 
+    /// Takes the network of an actor's machine away, or gives it back. Open links fall silent and neither end is told; whoever
+    /// dials it or is dialled by it finds no way.
+    pub fn set_cut_off(&mut self, actor: ActorId, cut_off: bool) {
+        self.actors[actor.0].cut_off = cut_off;
+        for link in self.links.iter_mut().filter(|_| cut_off) {
+            if link.ends.iter().any(|end| end.actor == actor.0) {
+                for end in &mut link.ends {
+                    end.incoming.clear();
+                    end.state = EndState::Gone;
+                }
+            }
+        }
+    }
+
+    /// How often the timers of an actor's node have called, over all its lives.
+    #[must_use]
+    pub fn wakeups(&self, actor: ActorId) -> u64 {
+        self.actors[actor.0].wakeups
+    }
+
+    /// How often an actor has dialled, over all its lives.
+    #[must_use]
+    pub fn dials(&self, actor: ActorId) -> u64 {
+        self.actors[actor.0].dials
+    }
+
     /// Kills the actor now, for good unless [`World::resume`] is called.
     pub fn stop(&mut self, actor: ActorId) {
         self.kill(actor.0);
@@ -344,6 +370,7 @@ impl World {
                 self.input(index, Input::Signed { ticket, signature });
             }
             Output::Dial { ticket, url, .. } => {
+                self.actors[index].dials += 1;
                 let at = self.now.mono + self.config.connect_delay;
                 self.job(at, Job::Connect { actor: index, life, ticket, url });
             }
@@ -485,6 +512,7 @@ impl World {
             let Some(running) = &mut actor.running else { continue };
             if running.node.poll_timeout().is_some_and(|due| due <= now.mono) {
                 running.node.handle_timeout(now).expect("a node outlives its timers");
+                actor.wakeups += 1;
                 self.drain(index);
                 let due = self.actors[index].running.as_ref().and_then(|running| running.node.poll_timeout());
                 assert!(
@@ -513,8 +541,8 @@ impl World {
             Job::Connect { actor, life, ticket, url } if self.lives(actor, life) => {
                 self.connect(actor, life, ticket, &url);
             }
-            Job::DialFailed { actor, life, ticket } if self.lives(actor, life) => {
-                self.input(actor, Input::DialFailed { ticket, cause: DialError::Refused });
+            Job::DialFailed { actor, life, ticket, cause } if self.lives(actor, life) => {
+                self.input(actor, Input::DialFailed { ticket, cause });
             }
             Job::Down { link, end, cause } => {
                 let this = &mut self.links[link].ends[end];
@@ -572,9 +600,15 @@ impl World {
             .actors
             .iter()
             .position(|actor| actor.running.is_some() && actor.config.url.as_deref() == Some(url));
-        let Some(acceptor) = acceptor else {
+        let cut_off = |actor: usize| self.actors[actor].cut_off;
+        let cause = match acceptor {
+            _ if cut_off(dialler) => DialError::Unreachable,
+            Some(acceptor) if cut_off(acceptor) => DialError::Timeout,
+            _ => DialError::Refused,
+        };
+        let Some(acceptor) = acceptor.filter(|_| cause == DialError::Refused) else {
             let at = self.now.mono + self.config.connect_delay;
-            return self.job(at, Job::DialFailed { actor: dialler, life, ticket });
+            return self.job(at, Job::DialFailed { actor: dialler, life, ticket, cause });
         };
         let config = self.next_links.pop_front().unwrap_or(self.config.link);
         let index = self.links.len();

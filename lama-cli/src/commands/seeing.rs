@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
-use serde_json::Value;
+use lama_host::{Disk, HostError, files};
+use serde_json::{Value, json};
 
 use crate::api::{self, Request};
-use crate::args::{Block, Global, Ping, RouteCommand, StatusArgs};
+use crate::args::{Block, DebugBundle, Global, Ping, RouteCommand, StatusArgs};
 use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -143,4 +144,25 @@ pub(super) fn route(global: &Global, command: &RouteCommand, output: Output) -> 
     let asked = asked.map(|list: api::Routes| output.answer(&list, render::routes));
     let closed = backend.close();
     asked.and(closed)
+}
+
+/// Writes what helps to find a fault.
+pub(super) fn bundle(global: &Global, args: &DebugBundle, output: Output) -> Result<(), Failure> {
+    if args.file.exists() {
+        return Err(HostError::FileExists(args.file.clone()).into());
+    }
+    let mut backend = Backend::open(global, Network::Offline)?;
+    let asked: Result<Value, Failure> = backend.ask(&Request::Bundle, &mut |_| {});
+    let closed = backend.close();
+    let text = serde_json::to_string_pretty(&asked?).unwrap_or_default();
+    closed?;
+    files::replace(&mut Disk, &args.file, format!("{text}\n").as_bytes())?;
+    let file = args.file.display().to_string();
+    output.answer(&json!({ "file": file, "bytes": text.len() + 1 }), |_| {
+        format!(
+            "{file} is written; read it before you give it away: names, keys and texts are left out or replaced, what is \
+             left says how this instance does\n"
+        )
+    });
+    Ok(())
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{
-    Live, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing, unsharing,
+    Live, bundle, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing,
+    unsharing,
 };
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
@@ -89,6 +90,7 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Blocked => value(&seeing::blocked(live)?),
         Request::Routes => value(&seeing::routes(live)?),
         Request::SetRoute { which, on } => value(&seeing::set_route(live, &which, on)?),
+        Request::Bundle => bundle::bundle(live),
         Request::Wake => live.call(Command::Wake).map(done),
         Request::Check => match live.call(Command::CheckStore)? {
             Reply::StoreChecked(checked) => value(&crate::atrest::row(&checked)),

@@ -30,10 +30,14 @@ impl Node {
 
     /// Whether nothing but the way to any host is missing.
     fn is_offline(&self) -> bool {
-        let mut dialled = self.peers.values().filter_map(|peer| peer.problem.as_ref()).peekable();
-        dialled.peek().is_some()
-            && self.peers.values().all(|peer| peer.session.is_none())
-            && dialled.all(|problem| matches!(problem.code, "dial.unreachable" | "dial.not-found"))
+        // Who says nowhere how to be reached says nothing of the network either.
+        let tried = |peer: &&Peer| peer.again.is_some() || peer.dialling.is_some();
+        let mut tried = self.peers.values().filter(tried).peekable();
+        let no_way = |peer: &Peer| {
+            let code = peer.problem.as_ref().map(|problem| problem.code);
+            matches!(code, Some("dial.unreachable" | "dial.not-found"))
+        };
+        tried.peek().is_some() && self.peers.values().all(|peer| peer.session.is_none()) && tried.all(no_way)
     }
 
     /// Whether there are routes to an instance, and all are switched off.
