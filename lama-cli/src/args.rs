@@ -130,6 +130,8 @@ pub(crate) enum Command {
     Ping(Ping),
     /// Look at everything that can be wrong, and say what to do; the exit code is the worst that was found
     Doctor,
+    /// Serve a page for this machine alone that shows sessions, routes and what is shared, until Ctrl-C
+    Inspect(Inspect),
     /// Write what helps to find a fault into a file, without secrets, texts and names
     DebugBundle(DebugBundle),
     /// End all sessions with a person and have none until `unblock`; the person is told nothing
@@ -461,6 +463,13 @@ pub(crate) struct StatusArgs {
     /// Stay, and show every change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A port, or an address of this machine alone [default: any free port]
+    #[arg(long, value_name = "PORT|ADDR", default_value = "0", value_parser = loopback)]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -113,10 +113,10 @@ mod tests {
         let id = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst";
         redactor.add("person", id);
         redactor.add("e-mail", "ada@lama.test");
-        redactor.path("/home/ada/.local/share/lama", "<data>");
+        redactor.path("/srv/ada/lama", "<data>");
         let text = format!(
             "{} dialled by ada@lama.test at wss://relay.example:443/x#k=SECRET, ws://localhost:8765; bob@x.y \
-             (/home/ada/.local/share/lama/store.redb) {id}",
+             (/srv/ada/lama/store.redb) {id}",
             &id[..16]
         );
         assert_eq!(

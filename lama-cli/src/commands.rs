@@ -26,7 +26,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
 use crate::start::Network;
-use crate::{args, atrest, backup, demo, doctor, identity, page, relay, render, text};
+use crate::{args, atrest, backup, demo, doctor, identity, inspect, page, relay, render, text};
 
 /// What it means to have no passphrase.
 const UNPROTECTED: &str =
@@ -71,6 +71,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
         Command::Status(status_args) => seeing::status(global, status_args, output),
+        Command::Inspect(inspect_args) => inspect::run(global, inspect_args, output),
         Command::DebugBundle(bundle) => seeing::bundle(global, bundle, output),
         Command::Doctor => doctor::run(global, output),
         Command::Block(who) => seeing::block(global, who, output),

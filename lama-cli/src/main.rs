@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod identity;
+mod inspect;
 mod kept;
 mod live;
 mod local;

@@ -175,6 +175,40 @@ fn the_log_has_a_span_for_each_session_and_names_nobody() {
     }
 }
 
+#[test]
+fn the_page_is_for_whoever_has_its_url_on_this_machine() {
+    let place = Place::new();
+    let (a, b) = (place.person("a@lama.local", "tokio"), place.person("b@lama.local", "smol"));
+    let (_first, second) = paired(&a, &b);
+    let page = Run::start(&mut a.command(&["--json", "inspect"]));
+    let url = page.until(|line| line["url"].is_string())["url"].as_str().unwrap().to_owned();
+    let (at, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let path = format!("/{path}");
+    let (status, text) = get(at, &path, at);
+    assert!(status.ends_with("200 OK") && text.contains("page.js") && !text.contains("b@lama.local"));
+    for name in ["page.js", "page.css"] {
+        assert!(get(at, &format!("{path}{name}"), at).0.ends_with("200 OK"));
+    }
+    let state = |path: &str| -> Value { serde_json::from_str(&get(at, path, at).1).unwrap() };
+    until("it shows the session", || {
+        state(&format!("{path}state.json"))["status"]["peers"][0]["path"] == "direct"
+    });
+    assert_eq!(state(&format!("{path}state.json"))["routes"][0]["email"], "b@lama.local");
+    assert_eq!(state(&format!("{path}health.json"))["severity"], "good");
+    second.stop();
+    until("it shows that it ended", || {
+        state(&format!("{path}state.json"))["status"]["peers"][0]["path"] == "none"
+    });
+    // Nothing without the word, and nothing under another name.
+    for wrong in ["/", "/state.json", &path[..path.len() - 2], &path.replace(&path[1..5], "0000")] {
+        assert!(get(at, wrong, at).0.ends_with("404 Not Found"), "{wrong}");
+    }
+    assert!(get(at, &path, "evil.example").0.ends_with("403 Forbidden"));
+    page.signal("-TERM");
+    until("it has ended", || TcpStream::connect(at).is_err());
+    assert!(a.json(&["status"])["running"].as_bool().unwrap(), "the instance goes on");
+}
+
 /// Every form in which a secret could stand in a text: the whole of it, or any 16 bytes of it. An invitation says where it
 /// leads, which is no secret.
 fn leaks(bundle: &str, secret: &[u8]) -> Option<String> {

@@ -199,6 +199,11 @@ impl Node {
         for person in persons {
             self.dial_afresh(&person);
         }
+        // Beside a session through a relay a direct route may have become possible.
+        let instances: Vec<InstanceId> = self.peers.keys().copied().collect();
+        for instance in instances {
+            self.seek_direct_now(instance);
+        }
         let joins: Vec<lama_invite::Locator> = self.joins.keys().copied().collect();
         for locator in joins {
             self.join_timer(locator);

@@ -201,3 +201,27 @@ fn health_names_what_is_missing_with_the_remedy() {
     world.run(secs(5));
     assert_eq!(codes(&mut world, ada), ["contact.no-endpoint"]);
 }
+
+#[test]
+fn a_direct_route_that_is_off_is_not_tried_beside_the_relay() {
+    let mut world = World::new();
+    let (ada, bob) = (world.add("ada@lama.test", None), world.add("bob@lama.test", None));
+    world.stand_behind_relay(ada, Some(ADA));
+    world.pair(ada, bob);
+    let off = RouteScope::Route(ADA.to_string());
+    assert_eq!(world.ask(bob, Command::SetRoute { scope: off.clone(), on: false }), Ok(Reply::Done));
+    world.actors[ada].url = Some(ADA.to_string());
+    let relayed = |world: &mut World| {
+        let row = status(world, bob).peers.remove(0);
+        (row.session.is_some(), row.relayed)
+    };
+    world.run(secs(1800));
+    assert_eq!(relayed(&mut world), (true, true));
+    let _ = world.command(bob, Command::Wake);
+    world.run(secs(5));
+    assert_eq!(relayed(&mut world), (true, true), "not even when the machine wakes up");
+    assert_eq!(world.ask(bob, Command::SetRoute { scope: off, on: true }), Ok(Reply::Done));
+    let _ = world.command(bob, Command::Wake);
+    world.run(secs(5));
+    assert_eq!(relayed(&mut world), (true, false));
+}
