@@ -162,6 +162,6 @@ fn weigh(module: &Path) -> Result<(), Failure> {
     Err(format!("the module has {packed} bytes compressed by gzip, and may have {BUDGET}"))
 }
 
-fn text(path: &Path) -> Result<&str, Failure> {
+pub(crate) fn text(path: &Path) -> Result<&str, Failure> {
     path.to_str().ok_or_else(|| format!("the path {} is not UTF-8", path.display()))
 }

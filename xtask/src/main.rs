@@ -14,6 +14,7 @@ mod soak;
 mod suite;
 mod tidy;
 mod vectors;
+mod web;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ usage: cargo xtask COMMAND
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   bindings js         the package for JavaScript, in target/bindings/js; installs the target and what npm brings
+  web                 the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
                       what takes hours: storms and model (seeds), kills (rounds), ids (how many), blob (bytes),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["soak", part] => soak::run(Some(part), None),
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
         ["bindings", "js"] => bindings::js(),
+        ["web"] => web::build(),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => vectors::check(),
         [] | ["help" | "--help" | "-h"] => {
