@@ -48,9 +48,12 @@ export function field(data: FormData, name: string): string {
 
 /** A line at the top that can be put away. */
 export function notice(text: string, bad = false): void {
+  const place = byId(bad ? "alarms" : "notices");
+  // Two ways to hear of the same thing are one notice.
+  if ([...place.querySelectorAll("span")].some((said) => said.textContent === text)) return;
   const line = make("p", { class: bad ? "notice bad" : "notice" }, make("span", {}, text));
   line.append(make("button", { type: "button", class: "plain", onclick: () => line.remove() }, "Close"));
-  byId(bad ? "alarms" : "notices").append(line);
+  place.append(line);
   if (!bad) setTimeout(() => line.remove(), 15_000);
 }
 

@@ -105,8 +105,9 @@ export class Files {
 
   private row(item: SharedItem): HTMLElement {
     const by = item.by === this.client.identity.person ? "by you" : `by ${this.people.name(item.by)}`;
-    const get = make("button", { type: "button", class: "plain" }, "Download");
-    get.setAttribute("aria-label", `Download ${item.name}`);
+    const word = item.kind === "file" ? "Download" : "Show files";
+    const get = make("button", { type: "button", class: "plain" }, word);
+    get.setAttribute("aria-label", `${word}: ${item.name}`);
     const row = make(
       "li",
       { "data-name": item.name },

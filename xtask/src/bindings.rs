@@ -10,7 +10,7 @@ use crate::run::{self, Failure};
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Bytes of the module, compressed by gzip: a whole node with its store, two thirds of it code that the compiler makes
 /// anew for each type.
-const BUDGET: u64 = 1100 * 1024;
+const BUDGET: u64 = 1200 * 1024;
 
 /// Where the package is put together.
 pub(crate) fn package() -> PathBuf {
@@ -114,7 +114,7 @@ fn copy_sources(package: &Path) -> Result<(), Failure> {
 }
 
 /// `npm ci`, unless just that is installed already.
-fn install(package: &Path) -> Result<(), Failure> {
+pub(crate) fn install(package: &Path) -> Result<(), Failure> {
     let (lock, stamp) = (package.join("package-lock.json"), package.join("node_modules/.installed"));
     let wanted = fs::read(&lock).map_err(|error| format!("cannot read {}: {error}", lock.display()))?;
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {

@@ -22,7 +22,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the JavaScript bindings, the demo, instruction budgets. --quick stops after the tests
+                      the JavaScript bindings, the page in a browser, the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
@@ -33,7 +33,7 @@ usage: cargo xtask COMMAND
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   bindings js         the package for JavaScript, in target/bindings/js; installs the target and what npm brings
-  web                 the page of `lama run --web`, in web/dist: the next build of the program has it in it
+  web [--test]        the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
                       what takes hours: storms and model (seeds), kills (rounds), ids (how many), blob (bytes),
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
         ["bindings", "js"] => bindings::js(),
         ["web"] => web::build(),
+        ["web", "--test"] => web::test(),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => vectors::check(),
         [] | ["help" | "--help" | "-h"] => {

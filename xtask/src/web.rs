@@ -57,6 +57,40 @@ pub(crate) fn build() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Builds the page and the program with it, and drives both in a real browser. Pictures go to `target/screenshots`.
+pub(crate) fn test() -> Result<(), Failure> {
+    let chromium = chromium()?;
+    build()?;
+    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
+    let (from, work) = (run::root().join("web/test"), run::target_dir().join("web-test"));
+    fs::create_dir_all(&work).map_err(|error| failed("make", &work, &error))?;
+    for file in list(&from)? {
+        copy(&file, &work)?;
+    }
+    bindings::install(&work)?;
+    let (program, shots) = (run::target_dir().join("debug/lama"), run::target_dir().join("screenshots"));
+    let variables = [
+        ("LAMA_PROGRAM", bindings::text(&program)?),
+        ("LAMA_CHROMIUM", chromium),
+        ("LAMA_SCREENSHOTS", bindings::text(&shots)?),
+    ];
+    let tests = work.join("page.test.mjs");
+    run::run_with(&variables, "node", &["--test", "--test-reporter=spec", bindings::text(&tests)?])
+}
+
+/// Chromium, from Debian's package where it is missing.
+fn chromium() -> Result<&'static str, Failure> {
+    const AT: &str = "/usr/bin/chromium";
+    if !Path::new(AT).exists() {
+        let missing =
+            |_| "Chromium is missing, and the page is tested in it: apt-get install chromium".to_owned();
+        run::run("apt-get", &["-qq", "update"]).map_err(missing)?;
+        run::run("apt-get", &["-qq", "install", "-y", "--no-install-recommends", "chromium"])
+            .map_err(missing)?;
+    }
+    Ok(AT)
+}
+
 fn ending(file: &Path) -> &str {
     file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
