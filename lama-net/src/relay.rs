@@ -319,7 +319,12 @@ impl<R: Runtime> RelayLoop<R> {
             let Some(id) = self.turn.pop_front() else { break };
             let Some(peer) = self.links.get_mut(&id) else { continue };
             peer.queued = false;
-            match serve_link(peer, id, &mut self.server, &self.runtime) {
+            let turn = serve_link(peer, id, &mut self.server, &self.runtime);
+            // Some settle by what is said here, and may have nothing to say themselves for long.
+            if peer.permit.is_some() && self.server.is_settled(id) {
+                peer.permit = None;
+            }
+            match turn {
                 Turn::Again => queue(peer, id, &mut self.turn),
                 Turn::Waits => {}
                 Turn::Gone => self.drop_link(id),
@@ -408,9 +413,6 @@ fn serve_link<R: Runtime>(peer: &mut Peer<R>, id: LinkId, server: &mut Server, r
             Poll::Ready(Ok(frame)) => {
                 if let Err(error) = server.handle(runtime.now(), ServerInput::Frame { link: id, frame }) {
                     tracing::error!(code = error.code(), "the relay was misused");
-                }
-                if peer.permit.is_some() && server.is_settled(id) {
-                    peer.permit = None;
                 }
             }
             Poll::Ready(Err(_)) => return Turn::Gone,

@@ -1,5 +1,6 @@
 //! Through relays over real sockets, on both runtimes and mixed. `A` is the runtime of the instance behind the relays, `B`
 //! of the one who dials; the relay runs on `B`'s.
+#![allow(clippy::disallowed_methods)] // A test reads the clock to lose patience.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -52,6 +53,19 @@ fn when_one_of_two_relays_is_killed_the_other_is_used<A: Host, B: Host>() {
     say(&alice, &bob, "after");
     say(&bob, &alice, "and back");
     assert_eq!(second.splices(), 1);
+}
+
+/// A connection that is registered is no stranger any more, though its client may say nothing for 25 s: it used to keep its
+/// place at the door until then, and a relay took no more than the door has places for in that time.
+fn a_registered_connection_gives_its_place_at_the_door_back<A: Host, B: Host>() {
+    let relay = Relay::<B>::start_changed(|parts| parts.gate.total = 3);
+    let start = std::time::Instant::now();
+    let emails = ["a@lama.test", "b@lama.test", "c@lama.test", "d@lama.test"];
+    let instances = emails.map(|email| behind::<A>(email, Options::default(), vec![relay.home()]));
+    while relay.links() < 2 * instances.len() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(15), "{} connections", relay.links());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 fn an_invitation_carries_direct_and_relayed_routes_and_the_direct_one_is_used<A: Host, B: Host>() {
@@ -146,6 +160,7 @@ fn a_relay_answers_nothing_but_its_protocol<A: Host, B: Host>() {
 on_both_and_mixed!(
     pairing_and_sync_through_a_relay,
     when_one_of_two_relays_is_killed_the_other_is_used,
+    a_registered_connection_gives_its_place_at_the_door_back,
     an_invitation_carries_direct_and_relayed_routes_and_the_direct_one_is_used,
     a_session_moves_to_a_direct_route_while_messages_go_both_ways,
     a_relay_answers_nothing_but_its_protocol,

@@ -90,7 +90,7 @@ async fn calls(port: u16, route: RouteId, amount: u64, first: usize) -> Vec<Dura
     let mut times = Vec::new();
     for n in 0..usize::try_from(amount).unwrap() {
         let began = Instant::now();
-        Raw::call(source(first + n), port, route).await.expect("a legitimate call");
+        Raw::call(source(first + n), port, route).await.unwrap_or_else(|error| panic!("call {n}: {error}"));
         times.push(began.elapsed());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

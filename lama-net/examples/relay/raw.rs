@@ -130,11 +130,11 @@ impl Raw {
         }
     }
 
-    /// Waits for a call, takes it, and waits for its end.
+    /// Waits for a call, takes it, and hangs up with its caller, who says nothing else.
     pub(crate) async fn take_call(mut self) -> io::Result<()> {
         while self.next().await? != FromRelay::Incoming {}
         self.send(&FromClient::Accept.to_bytes()).await?;
-        while self.0.read(&mut [0; 1024]).await? > 0 {}
+        let _ = self.0.read_u8().await;
         Ok(())
     }
 

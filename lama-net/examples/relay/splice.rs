@@ -20,6 +20,9 @@ use crate::{HOST, block_on, listener, raw, relay};
 const MESSAGE: usize = 65_519;
 const ROUNDS: usize = 3;
 
+/// A name, and what takes how long with so many bytes.
+type Way = (&'static str, fn(u64) -> Duration);
+
 type Socket = WebSocketStream<TcpStream>;
 
 fn config() -> WebSocketConfig {
@@ -111,6 +114,7 @@ fn through_relay(amount: u64) -> Duration {
 }
 
 /// What comes first is the receiver, then the sender.
+#[allow(clippy::result_large_err)] // What the library wants of the callback.
 fn through_copier(amount: u64) -> Duration {
     let (socket, port) = listener();
     std::thread::spawn(move || {
@@ -197,7 +201,7 @@ fn through_tcp(amount: u64) -> Duration {
 }
 
 pub(crate) fn run(amount: u64) {
-    let ways: [(&str, fn(u64) -> Duration); 3] = [
+    let ways: [Way; 3] = [
         ("a call through the relay", through_relay),
         ("a bare WebSocket copier", through_copier),
         ("a TCP splice", through_tcp),

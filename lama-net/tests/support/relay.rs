@@ -24,15 +24,24 @@ pub struct Relay<H: Host> {
 
 impl<H: Host> Relay<H> {
     pub fn start() -> Self {
-        Self::start_with("ws://127.0.0.1", None)
+        Self::start_with("ws://127.0.0.1", None, |_| {})
+    }
+
+    /// With other limits.
+    pub fn start_changed(change: impl FnOnce(&mut RelayParts) + Send + 'static) -> Self {
+        Self::start_with("ws://127.0.0.1", None, change)
     }
 
     /// With a certificate for `localhost`.
     pub fn start_tls(tls: TlsServer) -> Self {
-        Self::start_with("wss://localhost", Some(tls))
+        Self::start_with("wss://localhost", Some(tls), |_| {})
     }
 
-    fn start_with(url: &str, tls: Option<TlsServer>) -> Self {
+    fn start_with(
+        url: &str,
+        tls: Option<TlsServer>,
+        change: impl FnOnce(&mut RelayParts) + Send + 'static,
+    ) -> Self {
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -45,6 +54,7 @@ impl<H: Host> Relay<H> {
         let thread = aside(move || {
             let mut parts = RelayParts::new(key, vec![host], vec![socket]);
             parts.tls = tls;
+            change(&mut parts);
             let (handle, mut relay) = prepare_relay(H::runtime(), parts);
             tell.send(handle).unwrap();
             // Dropped from one moment to the next, as when its process is killed.
@@ -69,6 +79,10 @@ impl<H: Host> Relay<H> {
 
     pub fn routes(&self) -> usize {
         H::block_on(self.handle.stats()).map_or(0, |stats| stats.routes)
+    }
+
+    pub fn links(&self) -> usize {
+        H::block_on(self.handle.stats()).map_or(0, |stats| stats.links)
     }
 
     pub fn splices(&self) -> usize {
