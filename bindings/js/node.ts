@@ -303,16 +303,21 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Listens on a port (0: a free one) and says so to the contacts. */
-export async function listen(host: Host, port = 0): Promise<Listener> {
+/**
+ * Listens on a port (0: a free one) and says so to the contacts. Pages of browsers are let in from these origins alone,
+ * such as `http://localhost:8080`; a page of any other site is refused.
+ */
+export async function listen(host: Host, port = 0, origins: string[] = []): Promise<Listener> {
   const http = createServer((_request, response) => void response.writeHead(404).end());
   const server = new WebSocketServer({
     server: http,
     path: PATH,
     maxPayload: MAX_MESSAGE,
     perMessageDeflate: false,
-    // A page of any site may try to connect to this machine; only one without an origin is no browser.
-    verifyClient: ({ req }: { req: IncomingMessage }) => req.headers.origin === undefined && asks(req.headers["sec-websocket-protocol"]),
+    // A page of any site may try to connect to this machine; what names no origin is no browser.
+    verifyClient: ({ req }: { req: IncomingMessage }) =>
+      (req.headers.origin === undefined || origins.includes(req.headers.origin)) &&
+      asks(req.headers["sec-websocket-protocol"]),
     handleProtocols: (offered) => (offered.has("lama.1") ? "lama.1" : false),
   });
   http.maxConnections = MAX_KNOCKING * 4;

@@ -94,7 +94,7 @@ fn need(program: &str, what: &str) -> Result<(), Failure> {
 /// Everything in `bindings/js`, but for what is downloaded; what is gone there goes here too.
 fn copy_sources(package: &Path) -> Result<(), Failure> {
     let from = run::root().join("bindings/js");
-    for dir in ["", "test", "test/module"] {
+    for dir in ["", "test", "test/module", "test/page"] {
         let to = package.join(dir);
         let error = |error| format!("cannot copy the sources to {}: {error}", to.display());
         fs::create_dir_all(&to).map_err(error)?;
