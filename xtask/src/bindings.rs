@@ -45,7 +45,18 @@ pub(crate) fn test_js() -> Result<(), Failure> {
     let vectors = run::root().join("vectors");
     let program = run::target_dir().join("debug/lama");
     let known = [("LAMA_PROGRAM", text(&program)?), ("LAMA_VECTORS", text(&vectors)?)];
-    run::run_with(&known, "node", &["--test", text(&package.join("test"))?])
+    let tests = tests(&package.join("test"))?;
+    let mut args = vec!["--test"];
+    args.extend(tests.iter().map(String::as_str));
+    run::run_with(&known, "node", &args)
+}
+
+/// The files that hold tests; what lies beside them is used by one.
+fn tests(dir: &Path) -> Result<Vec<String>, Failure> {
+    let entries = fs::read_dir(dir).map_err(|error| format!("cannot read {}: {error}", dir.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let tests = paths.filter_map(|path| path.to_str().map(str::to_owned));
+    Ok(tests.filter(|path| path.ends_with(".test.js")).collect())
 }
 
 /// Tools, sources and what npm brings.

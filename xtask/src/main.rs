@@ -32,7 +32,8 @@ usage: cargo xtask COMMAND
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
-  bindings js         the package for JavaScript, in target/bindings/js; installs the target and what npm brings
+  bindings js [--test]
+                      the package for JavaScript, in target/bindings/js; installs the target and what npm brings
   web [--test]        the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         ["soak", part] => soak::run(Some(part), None),
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
         ["bindings", "js"] => bindings::js(),
+        ["bindings", "js", "--test"] => bindings::test_js(),
         ["web"] => web::build(),
         ["web", "--test"] => web::test(),
         ["vectors"] => vectors::write(),
