@@ -201,6 +201,8 @@ impl World {
         match op {
             Op::Issue { token } => {
                 if let Ok(change) = self.ledger.issue(self.now, &World::made(*token), "") {
+                    // Only here is a token issued twice: the first time came to nothing, and with it what ended it.
+                    self.withdrawn.remove(&World::locator(*token));
                     self.asked.push_back(change);
                 }
             }
