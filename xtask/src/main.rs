@@ -8,6 +8,7 @@
 
 mod bench;
 mod bindings;
+mod foreign;
 mod icount;
 mod run;
 mod soak;
@@ -22,7 +23,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the JavaScript bindings, the page in a browser, the demo, instruction budgets. --quick stops after the tests
+                      the JavaScript and Python bindings, the page in a browser, the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
@@ -34,6 +35,9 @@ usage: cargo xtask COMMAND
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   bindings js [--test]
                       the package for JavaScript, in target/bindings/js; installs the target and what npm brings
+  bindings python [--test], kotlin, swift
+                      what UniFFI writes, in target/bindings; for Python a package with a host on asyncio
+  bindings --check    whether all three can be written
   web [--test]        the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   soak [PART [AMOUNT]]
@@ -58,6 +62,9 @@ fn main() -> ExitCode {
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
         ["bindings", "js"] => bindings::js(),
         ["bindings", "js", "--test"] => bindings::test_js(),
+        ["bindings", "python", "--test"] => foreign::test_python(),
+        ["bindings", "--check"] => foreign::check(),
+        ["bindings", language @ ("python" | "kotlin" | "swift")] => foreign::generate(language),
         ["web"] => web::build(),
         ["web", "--test"] => web::test(),
         ["vectors"] => vectors::write(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::run::{self, Failure};
-use crate::{bindings, icount, tidy, vectors, web};
+use crate::{bindings, foreign, icount, tidy, vectors, web};
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
@@ -16,6 +16,7 @@ const REST: &[Step] = &[
     ("fuzz corpus", fuzz_corpus),
     ("Python client", python_client),
     ("JavaScript bindings", bindings::test_js),
+    ("Python bindings", foreign::test_python),
     ("the page in a browser", web::test),
     ("demo", demo),
     ("instructions", icount::gate),
