@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::run::{self, Failure};
+use crate::web;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Bytes of the module, compressed by gzip: a whole node with its store, two thirds of it code that the compiler makes
@@ -36,6 +37,7 @@ fn build() -> Result<(), Failure> {
 /// Builds the package, and beside it a module with what only tests call; runs the tests, some of them against the
 /// program.
 pub(crate) fn test_js() -> Result<(), Failure> {
+    web::chromium()?;
     run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
     prepare()?;
     let package = package();

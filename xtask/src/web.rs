@@ -79,7 +79,7 @@ pub(crate) fn test() -> Result<(), Failure> {
 }
 
 /// Chromium, from Debian's package where it is missing.
-fn chromium() -> Result<&'static str, Failure> {
+pub(crate) fn chromium() -> Result<&'static str, Failure> {
     const AT: &str = "/usr/bin/chromium";
     if !Path::new(AT).exists() {
         let missing =
