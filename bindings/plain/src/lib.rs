@@ -23,7 +23,9 @@
 //!     match output {
 //!         Output::Dial { .. } => {}   // open a WebSocket, then `link_up` or `dial_failed`
 //!         Output::Close { .. } => {}  // send what `poll_frame` still has, then close it, then `link_down`
-//!         Output::Reply { ticket, reply: Reply::Status { status } } => assert_eq!((ticket, status.objects), (1, 0)),
+//!         Output::Reply { ticket, reply: Reply::Status { status } } => {
+//!             assert_eq!((ticket, status.me.email.as_str()), (1, "ada@lama.local"));
+//!         }
 //!         _ => {}                     // show an event
 //!     }
 //! }
