@@ -35,7 +35,7 @@ export class Program {
   }
 
   async stop(signal = "SIGTERM") {
-    if (this.child === undefined || this.child.exitCode !== null) return;
+    if (this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null) return;
     this.child.kill(signal);
     await once(this.child, "exit");
   }
