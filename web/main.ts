@@ -50,7 +50,7 @@ async function refused(error: unknown, more: Partial<Open>): Promise<void> {
   } else if (code === "passphrase_needed" || (code === "locked" && more.passphrase !== undefined)) {
     if (code === "locked") tell(error);
     show("unlock");
-  } else if (code === "store.locked") {
+  } else if (code === "store-locked") {
     closed("This is open in another tab", "One tab at a time works with what this browser keeps. Go to the other tab, or close it.");
   } else {
     closed("The instance could not be opened", message);

@@ -31,7 +31,7 @@ export class Client implements Api {
     worker.onerror = (event) => this.lost(event.message);
   }
 
-  /** Opens an instance in that worker. Rejects with `store.locked` if another tab has it. */
+  /** Opens an instance in that worker. Rejects with `store-locked` if another tab has it. */
   static async open(worker: Worker, options: Open): Promise<Client> {
     const client = new Client(worker);
     client.identity = await client.ask<Identity>({ method: "open", options });

@@ -123,7 +123,7 @@ function takeLock(lock: string): void {
     if (owner === process.pid || isAlive(owner)) break;
     fs.rmSync(lock, { force: true });
   }
-  throw new LamaError("store.locked", "another process, or this one, works with that store; stop it, or name another file");
+  throw new LamaError("store-locked", "another process, or this one, works with that store; stop it, or name another file");
 }
 
 function isAlive(pid: number): boolean {

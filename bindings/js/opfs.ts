@@ -15,7 +15,7 @@ export interface OpenStore {
 }
 
 /**
- * Takes the store of this name for this worker. Only one tab can: another one is told so with the code `store.locked`,
+ * Takes the store of this name for this worker. Only one tab can: another one is told so with the code `store-locked`,
  * or waits for its turn if `wait` is true.
  */
 export async function openStore(name: string, wait = false): Promise<OpenStore> {
@@ -76,7 +76,7 @@ function takeLock(name: string, wait: boolean): Promise<() => void> {
     navigator.locks
       .request(name, { ifAvailable: !wait }, (lock) => {
         if (lock === null) {
-          reject(new LamaError("store.locked", "another tab works with this store; go there, or close it"));
+          reject(new LamaError("store-locked", "another tab works with this store; go there, or close it"));
           return undefined;
         }
         return new Promise<void>((release) => resolve(release));

@@ -89,7 +89,7 @@ test("a page pairs with Node, keeps its store over a reload, and has it alone", 
     const one = await Promise.race([first, wrong]);
     const root = String(one["root"]);
     const sum = data.reduce((sum, byte) => (sum + byte) % 65_521, 0);
-    assert.deepEqual(one, { ...one, second: "store.locked", email: "node@lama.local", stored: 5_000_000, bytes: 3_000_000, sum, svg: "<svg" });
+    assert.deepEqual(one, { ...one, second: "store-locked", email: "node@lama.local", stored: 5_000_000, bytes: 3_000_000, sum, svg: "<svg" });
     const arrived = async (): Promise<number> => {
       for (;;) {
         const tree = await host.tree(root).catch(() => undefined);

@@ -144,7 +144,7 @@ test("Node joins the program, talks, shares both ways, and comes back from its s
   await program.ask("share", source, "--with", create.email);
   assert.ok((await contentOf(host, (await shared).root)).equals(down));
 
-  assert.throws(() => open(directory), { code: "store.locked" });
+  assert.throws(() => open(directory), { code: "store-locked" });
   await host.call({ type: "shutdown" });
   assert.equal(await host.ended, null);
 
