@@ -165,7 +165,6 @@ pub struct Tcp {
 impl Tcp {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        bound_queue(&stream);
         Ok(Self { stream, guard: Guard::default() })
     }
 }
@@ -222,16 +221,6 @@ impl AsyncWrite for Tcp {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Wire::poll_close(self.get_mut(), cx)
     }
-}
-
-/// Keeps what waits in the system before it is sent to what makes the next write worth while: a message waits behind
-/// all of it. What is under way is not bounded by this, so a long link is filled as before.
-fn bound_queue(stream: &TcpStream) {
-    // A system that cannot do it is slower with messages during bulk, and right otherwise.
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(lama_net::MAX_UNSENT);
-    #[cfg(not(any(target_os = "android", target_os = "linux")))]
-    let _ = stream;
 }
 
 /// A deadline that can be moved.

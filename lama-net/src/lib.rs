@@ -57,7 +57,7 @@ pub use event_loop::{EventLoop, prepare};
 pub use gate::GateConfig;
 pub use guard::{FrameRefused, Guard};
 pub use handle::{Events, Handle, Lagged};
-pub use link::{Link, MAX_MESSAGE, MAX_UNSENT};
+pub use link::{Link, MAX_MESSAGE};
 pub use listen::Listen;
 pub use metrics::Counters;
 pub use proxy::Proxies;

@@ -17,9 +17,6 @@ use crate::runtime::{Runtime, Wire as _};
 /// The longest message of the protocol: a record with its tag.
 pub const MAX_MESSAGE: usize = 65_535;
 
-/// Bytes that wait in the system to be sent, at most: two write buffers. Adapters tell it where they can.
-pub const MAX_UNSENT: u32 = 128 * 1024;
-
 /// What is written out at once, at least.
 const WRITE_BUFFER: usize = 64 * 1024;
 const READ_BUFFER: usize = 128 * 1024;
