@@ -45,7 +45,8 @@ pub struct Config {
     /// How long a registration's proof may be good for: 10 minutes (it is checked once, so this is for clocks that
     /// differ).
     pub proof: Duration,
-    /// What lies in one direction of a splice before nothing more is read: 64 KiB. One message may exceed it.
+    /// What lies in one direction of a splice before nothing more is read: 128 KiB, so that one of the longest messages
+    /// comes while another goes. One message may exceed it.
     pub splice_buffer: usize,
     /// Bytes of one call: 16 GiB.
     pub splice_bytes: u64,
@@ -77,7 +78,7 @@ impl Default for Config {
             ping: Duration::from_secs(25),
             idle: Duration::from_secs(90),
             proof: Duration::from_secs(600),
-            splice_buffer: 64 * 1024,
+            splice_buffer: 128 * 1024,
             splice_bytes: 16 << 30,
             splice_time: Duration::from_secs(24 * 60 * 60),
             route_bytes: 64 << 30,

@@ -43,7 +43,7 @@
 //!
 //! - **No reason leaves the relay.** Not registered, full, over a rate: each is the same frame after the same time.
 //! - **Nothing is read from a caller** before the other side has accepted.
-//! - **What lies here is bounded**: one message and 64 KiB a direction of each splice, and nothing for an idle route but its
+//! - **What lies here is bounded**: one message and 128 KiB a direction of each splice, and nothing for an idle route but its
 //!   connections' names and times.
 //! - **A registration cannot be used elsewhere**: its proof is bound to the relay's key, its host name, both nonces and
 //!   the TLS connection.

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::text::time;
 
 /// What a call may hold in memory (`docs/protocol/relay.md` 5).
-const CALL_BYTES: usize = 256 * 1024;
+const CALL_BYTES: usize = 512 * 1024;
 /// Above this the buffers of all calls are worth a word.
 const MUCH: usize = 4 << 30;
 
