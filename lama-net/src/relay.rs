@@ -47,7 +47,8 @@ pub struct RelayParts {
     /// Whether a proxy stands before it, so that everybody comes from one address: the limits of each address go by what the
     /// proxy says in `X-Forwarded-For`. Nobody else may reach the listener then.
     pub behind_proxy: bool,
-    /// How many strangers may knock: 64 at a time from one address block, for many instances may live behind one.
+    /// How many strangers may knock: 64 at a time from one address block, for many instances may live behind one, and
+    /// 4,096 in all, for a call that comes to nothing stays until its answer may leave, whether or not its caller waits.
     pub gate: GateConfig,
     /// From the accepted socket to the open WebSocket: 5 s.
     pub upgrade_deadline: Duration,
@@ -61,9 +62,10 @@ impl RelayParts {
     pub fn new(key: SignSecret, hosts: Vec<String>, listeners: Vec<TcpListener>) -> Self {
         let gate = GateConfig {
             per_source: 64,
-            total: 1024,
+            total: 4096,
             burst: 128,
             interval: Duration::from_millis(50),
+            sources: 16_384,
             ..GateConfig::default()
         };
         let (upgrade_deadline, linger) = (Duration::from_secs(5), Duration::from_secs(2));
