@@ -13,7 +13,7 @@ pub enum Outcome {
     Stuck,
 }
 
-/// Short ids that are in one set only, in no order.
+/// Short ids that are in one set only; in order once the outcome is [`Outcome::Done`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Differences {
     /// What we have and they lack.
@@ -27,19 +27,40 @@ pub struct Differences {
 pub struct Decoder {
     key: ShortKey,
     /// Ours less theirs, less what has been read.
-    cells: Vec<Cell>,
-    marks: Vec<Mark>,
+    cells: Vec<Slot>,
     /// Numbers of cells that may hold one short id; each at most once.
     queue: Vec<u32>,
     differences: Differences,
 }
 
-/// What is known of a cell.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mark {
+/// A [`Cell`] and what is known of it, in 24 bytes that lie together: cells are visited in no order, and each visit of
+/// another line of memory costs more than all that is done there.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    sum: u64,
+    count: i64,
+    check: u32,
     /// A difference was read from it: never again from the same cell.
     peeled: bool,
     queued: bool,
+}
+
+impl Slot {
+    const fn new(cell: Cell) -> Self {
+        let Cell { sum, check, count } = cell;
+        Self { sum, count, check, peeled: false, queued: false }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.sum == 0 && self.check == 0 && self.count == 0
+    }
+
+    /// Whether it is to be looked at now, and is not yet waiting for that.
+    const fn joins_queue(&mut self) -> bool {
+        let joins = self.count.unsigned_abs() == 1 && !self.queued && !self.peeled;
+        self.queued |= joins;
+        joins
+    }
 }
 
 impl Decoder {
@@ -47,7 +68,7 @@ impl Decoder {
     #[must_use]
     pub const fn new(key: ShortKey) -> Self {
         let differences = Differences { ours: Vec::new(), theirs: Vec::new() };
-        Self { key, cells: Vec::new(), marks: Vec::new(), queue: Vec::new(), differences }
+        Self { key, cells: Vec::new(), queue: Vec::new(), differences }
     }
 
     /// How many cells it has; the next one has this number.
@@ -87,8 +108,7 @@ impl Decoder {
         if end > MAX_CELLS as usize {
             return Err(ReconError::TooMany);
         }
-        self.cells.extend(ours.iter().zip(theirs).map(|(ours, theirs)| ours.minus(*theirs)));
-        self.marks.resize(end, Mark::default());
+        self.cells.extend(ours.iter().zip(theirs).map(|(ours, theirs)| Slot::new(ours.minus(*theirs))));
         let read = core::mem::take(&mut self.differences);
         for (shorts, times) in [(&read.ours, 1), (&read.theirs, -1)] {
             for short in shorts {
@@ -107,45 +127,34 @@ impl Decoder {
 
     fn peel(&mut self) {
         while let Some(number) = self.queue.pop() {
-            let at = number as usize;
-            let (Some(&cell), Some(mark)) = (self.cells.get(at), self.marks.get_mut(at)) else { continue };
-            mark.queued = false;
-            if mark.peeled || !self.is_single(number, &cell) {
+            let Self { key, cells, differences, .. } = self;
+            let Some(cell) = cells.get_mut(number as usize) else { continue };
+            cell.queued = false;
+            if cell.peeled || !is_single(key, number, cell) {
                 continue;
             }
-            if let Some(mark) = self.marks.get_mut(at) {
-                mark.peeled = true;
-            }
-            if cell.count > 0 {
-                self.differences.ours.push(cell.sum);
+            cell.peeled = true;
+            let (short, count) = (cell.sum, cell.count);
+            if count > 0 {
+                differences.ours.push(short)
             } else {
-                self.differences.theirs.push(cell.sum);
+                differences.theirs.push(short)
             }
-            self.take_out(cell.sum, cell.count, 0);
+            self.take_out(short, count, 0);
         }
-    }
-
-    /// Whether the cell holds one short id, which belongs there.
-    fn is_single(&self, number: u32, cell: &Cell) -> bool {
-        let mut belongs = number == 0;
-        if cell.count.unsigned_abs() == 1 && self.key.check(cell.sum) == cell.check {
-            each_cell(cell.sum, number, number + 1, |_| belongs = true);
-            return belongs;
-        }
-        false
     }
 
     /// Takes a short id out of all its cells from `first` on.
     fn take_out(&mut self, short: u64, times: i64, first: u32) {
         let check = self.key.check(short);
-        let Self { cells, marks, queue, .. } = self;
+        let Self { cells, queue, .. } = self;
         let end = u32::try_from(cells.len()).unwrap_or(u32::MAX);
         each_cell(short, first, end, |number| {
-            let at = number as usize;
-            if let (Some(cell), Some(mark)) = (cells.get_mut(at), marks.get_mut(at)) {
-                cell.add(short, check, -times);
-                if cell.count.unsigned_abs() == 1 && !mark.queued && !mark.peeled {
-                    mark.queued = true;
+            if let Some(cell) = cells.get_mut(number as usize) {
+                cell.sum ^= short;
+                cell.check ^= check;
+                cell.count = cell.count.wrapping_sub(times);
+                if cell.joins_queue() {
                     queue.push(number);
                 }
             }
@@ -153,25 +162,33 @@ impl Decoder {
     }
 
     fn look_at(&mut self, number: u32) {
-        let at = number as usize;
-        if let (Some(cell), Some(mark)) = (self.cells.get(at), self.marks.get_mut(at))
-            && cell.count.unsigned_abs() == 1
-            && !mark.queued
-        {
-            mark.queued = true;
+        if self.cells.get_mut(number as usize).is_some_and(Slot::joins_queue) {
             self.queue.push(number);
         }
     }
 
     /// No difference is read twice from the cells of sets.
-    fn check_once(&self) -> Result<Outcome, ReconError> {
-        let mut all = [self.differences.ours.as_slice(), self.differences.theirs.as_slice()].concat();
-        all.sort_unstable();
-        if all.windows(2).any(|pair| pair.first() == pair.last()) {
+    fn check_once(&mut self) -> Result<Outcome, ReconError> {
+        let Differences { ours, theirs } = &mut self.differences;
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        let twice = |sorted: &[u64]| sorted.windows(2).any(|pair| pair.first() == pair.last());
+        let (fewer, more) = if ours.len() < theirs.len() { (ours, theirs) } else { (theirs, ours) };
+        if twice(fewer) || twice(more) || fewer.iter().any(|short| more.binary_search(short).is_ok()) {
             return Err(ReconError::Contradiction);
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Whether the cell holds one short id, which belongs there.
+fn is_single(key: &ShortKey, number: u32, cell: &Slot) -> bool {
+    let mut belongs = number == 0;
+    if cell.count.unsigned_abs() == 1 && key.check(cell.sum) == cell.check {
+        each_cell(cell.sum, number, number + 1, |_| belongs = true);
+        return belongs;
+    }
+    false
 }
 
 #[cfg(test)]
