@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask <test|tidy|bench|ci|bindings|vectors|soak>`. A laptop and CI run the same.
+//! The developer's commands: `cargo xtask <test|tidy|bench|ci|bindings|vectors|autobahn|soak>`. A laptop and CI run the same.
 //!
 //! This crate decides what "green" means and in which order it is found out: cheap checks first, each crate
 //! built once for each profile. It refuses to know the protocol: vectors, benches and tests live in the
@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod autobahn;
 mod bench;
 mod bindings;
 mod foreign;
@@ -40,6 +41,7 @@ usage: cargo xtask COMMAND
   bindings --check    whether all three can be written
   web [--test]        the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
+  autobahn            the WebSockets of both adapters under the Autobahn test suite (Python 2.7); writes docs/autobahn.md
   soak [PART [AMOUNT]]
                       what takes hours: storms and model (seeds), kills (rounds), ids (how many), blob (bytes),
                       fuzz (seconds a target), mutants (seconds a mutant)";
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["bench", "relay", words @ ..] => bench::relay(words),
         ["bench", "sync", most @ ..] => bench::sync(most),
         ["bench", filter @ ..] => bench::run(filter),
+        ["autobahn"] => autobahn::run(),
         ["soak"] => soak::run(None, None),
         ["soak", part] => soak::run(Some(part), None),
         ["soak", part, amount] => soak::run(Some(part), Some(amount)),
