@@ -106,7 +106,7 @@ fn what_is_added_is_synced_and_ctrl_c_ends_both_processes() {
     show.wait_for("51 files");
     show.wait_for("has it");
     // Both can be asked while they run.
-    let node = common::Instance { dir: data.dir.join("node-demo"), runtime: "tokio" };
+    let node = common::Instance { dir: data.dir.join("node-demo"), runtime: "tokio", host: None };
     let status = node.json(&["status"]);
     assert_eq!((status["running"].as_bool(), status["runtime"].as_str()), (Some(true), Some("smol")));
 

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_channel::{mpsc, oneshot};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_channel::mpsc;
+use futures_util::StreamExt as _;
 use lama_core::{Instant, Ticket};
 use lama_identity::SignSecret;
 use lama_invite::{DialRules, Source};
@@ -39,7 +39,11 @@ enum Turn {
     Gone,
 }
 
-/// A future that ends after the loop does, or after `left`.
+/// The network has changed, or the machine was asleep.
+#[derive(Debug)]
+pub(crate) struct Changed;
+
+/// A future that ends after the loop does, or after the other end of `changes` is dropped.
 pub(crate) struct BehindRelays<R: Runtime> {
     runtime: R,
     client: Client,
@@ -50,7 +54,7 @@ pub(crate) struct BehindRelays<R: Runtime> {
     dialled: mpsc::UnboundedReceiver<(Ticket, Option<Link<R>>)>,
     options: Options,
     dialer: Dialer,
-    left: Option<oneshot::Receiver<()>>,
+    changes: Option<mpsc::UnboundedReceiver<Changed>>,
     gate: Gate,
     links: BTreeMap<LinkId, Spare<R>>,
     next_link: u64,
@@ -67,7 +71,7 @@ impl<R: Runtime> BehindRelays<R> {
         arrivals: mpsc::UnboundedSender<Arrival<R>>,
         options: &Options,
         dialer: &Dialer,
-        left: oneshot::Receiver<()>,
+        changes: mpsc::UnboundedReceiver<Changed>,
     ) -> Option<Self> {
         let list = relays.iter().map(|home| (home.address.clone(), *home.key.public())).collect();
         let seed = runtime.entropy().ok()?;
@@ -85,7 +89,7 @@ impl<R: Runtime> BehindRelays<R> {
             dialled,
             options: *options,
             dialer: dialer.clone(),
-            left: Some(left),
+            changes: Some(changes),
             gate: Gate::new(gate),
             links: BTreeMap::new(),
             next_link: 0,
@@ -248,6 +252,20 @@ impl<R: Runtime> BehindRelays<R> {
         }
     }
 
+    /// What the loop says.
+    fn changes(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(changes) = &mut self.changes else { return false };
+        match changes.poll_next_unpin(cx) {
+            Poll::Ready(Some(Changed)) => self.tell(ClientInput::Retry),
+            Poll::Ready(None) => {
+                self.changes = None;
+                self.tell(ClientInput::Stop);
+            }
+            Poll::Pending => return false,
+        }
+        true
+    }
+
     fn timers(&mut self) -> bool {
         let now = self.runtime.now();
         let due = self.client.poll_timeout().is_some_and(|due| due <= now.mono);
@@ -277,13 +295,8 @@ impl<R: Runtime> Future for BehindRelays<R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         loop {
-            if let Some(left) = &mut this.left
-                && left.poll_unpin(cx).is_ready()
-            {
-                this.left = None;
-                this.tell(ClientInput::Stop);
-            }
-            let mut busy = this.timers();
+            let mut busy = this.changes(cx);
+            busy |= this.timers();
             busy |= this.outputs();
             busy |= this.dialled(cx);
             busy |= this.serve(cx);

@@ -15,7 +15,7 @@ use lama_node::{
     Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
 };
 
-use crate::behind::BehindRelays;
+use crate::behind::{BehindRelays, Changed};
 use crate::config::{Options, Parts, RelayHome, Signer};
 use crate::dial::Dialer;
 use crate::gate::{Gate, Permit};
@@ -82,7 +82,7 @@ pub struct EventLoop<R: Runtime> {
     relays: Vec<RelayHome>,
     dialer: Dialer,
     /// Dropping it leaves the relays.
-    behind: Option<oneshot::Sender<()>>,
+    behind: Option<mpsc::UnboundedSender<Changed>>,
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
@@ -413,6 +413,11 @@ impl<R: Runtime> EventLoop<R> {
             let Some(calls) = &mut self.calls else { return taken > 0 };
             match calls.poll_next_unpin(cx) {
                 Poll::Ready(Some(Call::Command(command, answer))) => {
+                    if matches!(command, Command::Wake)
+                        && let Some(behind) = &self.behind
+                    {
+                        let _ = behind.unbounded_send(Changed);
+                    }
                     let ticket = self.tickets.issue();
                     self.waiting.insert(ticket, answer);
                     self.tell(Input::Command { ticket, command });
@@ -470,12 +475,12 @@ impl<R: Runtime> EventLoop<R> {
         if relays.is_empty() {
             return;
         }
-        let (leave, left) = oneshot::channel();
+        let (tell, changes) = mpsc::unbounded();
         let (closes, closed) = oneshot::channel();
         let arrivals = self.door.arrivals.clone();
-        let behind = BehindRelays::new(&self.runtime, relays, arrivals, &self.options, &self.dialer, left);
+        let behind = BehindRelays::new(&self.runtime, relays, arrivals, &self.options, &self.dialer, changes);
         let Some(behind) = behind else { return self.stop(Err(NetError::NoEntropy)) };
-        self.behind = Some(leave);
+        self.behind = Some(tell);
         self.closing.push(closed);
         self.runtime.spawn(async move {
             behind.await;

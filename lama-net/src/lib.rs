@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod addresses;
 mod behind;
 mod config;
 mod dial;
@@ -50,6 +51,7 @@ mod trace;
 pub mod upgrade;
 mod wake;
 
+pub use addresses::local_addresses;
 pub use config::{Options, Parts, RelayHome, Signer};
 pub use dial::{Dialer, dial, dial_route};
 pub use error::NetError;

@@ -135,8 +135,8 @@ impl Net {
             ClientOutput::Close { link } => {
                 if let Some(relay) = self.links.remove(&link) {
                     self.tell_relay(relay, ServerInput::LinkDown { link });
-                    self.tell(ClientInput::LinkDown { link });
                 }
+                self.tell(ClientInput::LinkDown { link });
             }
             ClientOutput::HandOver { link, .. } => {
                 self.sessions.insert(link, Vec::new());
@@ -364,6 +364,47 @@ fn a_change_of_network_is_tried_at_once() {
     net.tell(ClientInput::Retry);
     net.run();
     assert_eq!(net.states(), [READY]);
+}
+
+/// The connections that were registered lead nowhere, and neither end is told: as when the address has changed.
+#[test]
+fn after_a_change_of_network_fresh_connections_take_the_place_of_dead_ones() {
+    let mut net = Net::new(1, ClientConfig::default());
+    net.pass(secs(30));
+    let dead: Vec<LinkId> = net.links.keys().copied().collect();
+    net.links.clear();
+    net.events.clear();
+    net.tell(ClientInput::Retry);
+    net.run();
+    assert_eq!(net.states(), [READY], "at once");
+    assert!(net.events.is_empty(), "the route was never withdrawn: {:?}", net.events);
+    assert!(dead.iter().all(|link| !net.client.holds(*link)));
+    net.ring(0, 0);
+    assert_eq!(net.sessions.len(), 1, "calls come by the fresh ones");
+}
+
+#[test]
+fn what_is_heard_after_a_change_of_network_is_believed() {
+    let mut net = Net::new(1, ClientConfig::default());
+    net.pass(secs(20));
+    let live: Vec<LinkId> = net.links.keys().copied().collect();
+    net.hanging = true;
+    net.tell(ClientInput::Retry);
+    net.run();
+    assert_eq!(net.states(), [(HomeState::Registered, 0)]);
+    // The relay's next PING.
+    net.pass(secs(8));
+    assert_eq!(net.states(), [READY]);
+    assert!(live.iter().all(|link| net.client.holds(*link)));
+    // Those that were being opened come late, and there are no more of them in the end than before.
+    net.hanging = false;
+    for ticket in std::mem::take(&mut net.hang) {
+        net.answer(ticket, 0);
+    }
+    net.run();
+    assert_eq!(net.states(), [READY]);
+    assert!(net.losses(0).is_empty(), "the route was never withdrawn");
+    assert!(!net.events.iter().any(|(_, event)| matches!(event, ClientOutput::Shared { .. })));
 }
 
 #[test]

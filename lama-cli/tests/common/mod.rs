@@ -1,6 +1,8 @@
 //! Real processes: starting `lama`, reading its JSON, ending it.
 #![allow(dead_code, unreachable_pub)] // Each test file uses a part of it.
 
+pub mod netns;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -30,12 +32,12 @@ impl Place {
 
     /// An instance of this name, not made yet.
     pub fn instance(&self, name: &str) -> Instance {
-        Instance { dir: self.0.path().join(name), runtime: "tokio" }
+        Instance { dir: self.0.path().join(name), runtime: "tokio", host: None }
     }
 
     /// An instance of this person without a passphrase.
     pub fn person(&self, email: &str, runtime: &'static str) -> Instance {
-        let instance = Instance { dir: self.0.path().join(email), runtime };
+        let instance = Instance { dir: self.0.path().join(email), runtime, host: None };
         instance.json(&["init", email, "--no-passphrase"]);
         instance
     }
@@ -46,12 +48,17 @@ impl Place {
 pub struct Instance {
     pub dir: PathBuf,
     pub runtime: &'static str,
+    /// The network namespace in which it runs, if that is another one.
+    pub host: Option<String>,
 }
 
 impl Instance {
     /// The command, with nothing of this machine's environment that could change what it does.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lama"));
+        let mut command = match &self.host {
+            None => Command::new(env!("CARGO_BIN_EXE_lama")),
+            Some(host) => netns::command_in(host, env!("CARGO_BIN_EXE_lama")),
+        };
         for name in [
             "LAMA_DATA",
             "LAMA_PASSPHRASE",

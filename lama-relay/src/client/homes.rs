@@ -124,8 +124,9 @@ impl Client {
         let of_home = |step: fn(Step) -> bool| {
             self.links.values().filter(|spare| spare.home == home && step(spare.step)).count()
         };
-        let registered = of_home(|step| step == Step::Idle);
         let coming = under_way + of_home(|step| matches!(step, Step::Hello | Step::Confirm));
+        let registered = of_home(|step| step == Step::Idle);
+        let registered = self.let_go(home, spares, registered);
         let Some(place) = self.places.get_mut(home) else { return };
         place.links = registered;
         if place.again.is_some() {
@@ -138,6 +139,19 @@ impl Client {
             self.timers.set(Timer::Dial(ticket), Some(self.clock.latest().mono + self.config.step));
             self.out.push_back(ClientOutput::Dial { ticket, home });
         }
+    }
+
+    /// Closes what is registered beyond what is wanted, the oldest first: those in doubt were believed again while others
+    /// were being opened in their place. Gives how many are left.
+    fn let_go(&mut self, home: usize, wanted: usize, registered: usize) -> usize {
+        let idle = self.links.iter().filter(|(_, spare)| spare.home == home && spare.step == Step::Idle);
+        let beyond: alloc::vec::Vec<LinkId> =
+            idle.map(|(id, _)| *id).take(registered.saturating_sub(wanted)).collect();
+        for link in &beyond {
+            self.remember(home);
+            self.close(*link);
+        }
+        registered - beyond.len()
     }
 
     /// Gives up a relay that is not needed.
@@ -184,8 +198,12 @@ impl Client {
 
     /// A connection ended that was at this step.
     pub(super) fn gone(&mut self, home: usize, was: Step, why: Option<RelayError>) {
-        if matches!(was, Step::Idle | Step::Rung) {
+        if matches!(was, Step::Idle | Step::Doubted | Step::Rung) {
             self.remember(home);
+        }
+        // Others are being opened in its place: what becomes of them decides.
+        if was == Step::Doubted {
+            return;
         }
         self.lost(home, why, was == Step::Idle);
     }
@@ -232,6 +250,7 @@ impl Client {
     }
 
     pub(super) fn retry(&mut self) {
+        self.doubt();
         for home in 0..self.places.len() {
             if let Some(place) = self.places.get_mut(home) {
                 place.again = None;

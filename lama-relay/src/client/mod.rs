@@ -57,7 +57,8 @@ pub enum ClientInput {
         /// Over exactly the bytes of the output.
         signature: Option<Signature>,
     },
-    /// The network changed, or the machine woke up: what waits is tried at once.
+    /// The network changed, or the machine woke up: what waits is tried at once, and fresh connections take the place of
+    /// those that are registered, unless something is heard on these first.
     Retry,
     /// Leave all relays. Calls that were handed over go on.
     Stop,
@@ -222,7 +223,10 @@ impl Client {
         while let Some(timer) = self.timers.pop(now.mono) {
             match timer {
                 Timer::Link(link) => {
-                    let registered = self.links.get(&link).is_some_and(|spare| spare.step == Step::Idle);
+                    let registered = self
+                        .links
+                        .get(&link)
+                        .is_some_and(|spare| matches!(spare.step, Step::Idle | Step::Doubted));
                     self.fail(link, Some(if registered { RelayError::Silent } else { RelayError::HalfOpen }));
                 }
                 Timer::Dial(ticket) => {

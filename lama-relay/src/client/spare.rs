@@ -19,6 +19,8 @@ pub(super) enum Step {
     Confirm,
     /// Registered and free.
     Idle,
+    /// The same, but the network has changed since the relay was last heard on it: others are to take its place.
+    Doubted,
     /// Somebody rings: ACCEPT leaves next.
     Rung,
     /// Nothing more is read.
@@ -73,6 +75,7 @@ impl Client {
 
     /// A frame of the relay.
     pub(super) fn heard(&mut self, id: LinkId, frame: FromRelay) -> Result<(), RelayError> {
+        self.believe(id);
         let Some(spare) = self.links.get_mut(&id) else { return Ok(()) };
         match (frame, spare.step) {
             (_, Step::Closing) => Ok(()),
@@ -157,7 +160,34 @@ impl Client {
         let home = spare.home;
         self.idle_due(id);
         self.registered(home);
+        self.replace_doubted(home);
         Ok(())
+    }
+
+    /// The network has changed: what was registered may lead nowhere now.
+    pub(super) fn doubt(&mut self) {
+        for spare in self.links.values_mut().filter(|spare| spare.step == Step::Idle) {
+            spare.step = Step::Doubted;
+        }
+    }
+
+    /// Something was heard: the connection lives.
+    fn believe(&mut self, id: LinkId) {
+        let Some(spare) = self.links.get_mut(&id).filter(|spare| spare.step == Step::Doubted) else { return };
+        spare.step = Step::Idle;
+        let home = spare.home;
+        self.registered(home);
+    }
+
+    /// A fresh connection is registered: those in doubt are not needed any more.
+    fn replace_doubted(&mut self, home: usize) {
+        let doubted = |spare: &Spare| spare.home == home && spare.step == Step::Doubted;
+        let doubted: alloc::vec::Vec<LinkId> =
+            self.links.iter().filter(|(_, spare)| doubted(spare)).map(|(id, _)| *id).collect();
+        for link in doubted {
+            self.remember(home);
+            self.close(link);
+        }
     }
 
     fn step_due(&mut self, id: LinkId) {
