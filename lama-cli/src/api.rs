@@ -2,6 +2,7 @@
 //! control socket, and the same that `--json` shows. Fields are only ever added.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
 
 /// One thing asked of an instance. Persons are given by e-mail or the beginning of their id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,8 @@ pub(crate) enum Request {
     OfferInstance,
     /// `request`: base64. Answer: [`InstanceFile`].
     CertifyInstance { request: String },
+    /// New keys for the instance that is asked, which starts anew with them. Answer: [`Rotated`].
+    RotateInstance { passphrase: Option<Hidden> },
     /// By name or the beginning of the key. Answer: [`Instances`].
     RevokeInstance { which: String, reason: String },
     /// Answer: [`Status`].
@@ -591,6 +594,29 @@ pub(crate) struct Imported {
     pub(crate) revoked: u64,
 }
 
+/// A text that is wiped when dropped, and never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// An instance that is about to start anew with other keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rotated {
+    /// The new Noise key, in hexadecimal.
+    pub(crate) key: String,
+}
+
 /// A file for another instance of the same person, in base64. Not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InstanceFile {
@@ -619,6 +645,9 @@ pub(crate) struct OwnInstance {
     pub(crate) certified: u64,
     /// The entry that revokes it.
     pub(crate) revoked: Option<u64>,
+    /// Whether the instance has another key in its place.
+    #[serde(default)]
+    pub(crate) replaced: bool,
     /// At how many instances of contacts the revocation has arrived, of how many.
     pub(crate) arrived: Option<u64>,
     pub(crate) of: Option<u64>,

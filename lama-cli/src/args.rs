@@ -418,6 +418,8 @@ pub(crate) enum InstanceCommand {
         /// What `lama instance certify` wrote
         certificate: PathBuf,
     },
+    /// Give this instance new keys, and revoke the old ones; contacts follow, and open invitations end
+    Rotate,
     /// Revoke another instance for good; contacts refuse it as soon as they hear of it
     Revoke {
         /// Its name, or the beginning of its key

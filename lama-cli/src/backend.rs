@@ -33,6 +33,15 @@ pub(crate) enum Backend {
 impl Backend {
     /// Finds the instance of the data directory, or starts it in the way that `network` says.
     pub(crate) fn open(global: &Global, network: Network) -> Result<Self, Failure> {
+        Self::open_with(global, network, &|dir, lock| identity::Keys::open(dir, lock, global.passphrase_fd))
+    }
+
+    /// The same, where the keys are opened in another way.
+    pub(crate) fn open_with(
+        global: &Global,
+        network: Network,
+        keys: &dyn Fn(&DataDir, &Lock) -> Result<identity::Keys, Failure>,
+    ) -> Result<Self, Failure> {
         let dir = DataDir::open(&identity::data_path(global)?)?;
         for _ in 0..LOCK_TRIES {
             if let Some(client) = Client::connect(&dir) {
@@ -42,15 +51,10 @@ impl Backend {
                 // Another command is at work, or an instance that does not serve yet.
                 Err(HostError::InUse(_)) => std::thread::sleep(LOCK_PAUSE),
                 lock => {
-                    return Ok(Self::Local(start(
-                        global,
-                        &dir,
-                        lock?,
-                        network,
-                        None,
-                        Site::default(),
-                        Stop::on_signals(),
-                    )?));
+                    let lock = lock?;
+                    let keys = keys(&dir, &lock)?;
+                    let (site, stop) = (Site::default(), Stop::on_signals());
+                    return Ok(Self::Local(start_with(keys, global, &dir, lock, network, None, site, stop)?));
                 }
             }
         }
@@ -117,12 +121,28 @@ pub(crate) fn start(
     site: Site,
     stop: Stop,
 ) -> Result<Running, Failure> {
-    let id: Id = identity::id(dir)?;
     let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
+    start_with(keys, global, dir, lock, network, relays, site, stop)
+}
+
+/// The same with keys that are open.
+#[allow(clippy::too_many_arguments)] // What a start needs, each of a type of its own.
+pub(crate) fn start_with(
+    keys: identity::Keys,
+    global: &Global,
+    dir: &DataDir,
+    lock: Lock,
+    network: Network,
+    relays: Option<&[RelayAddress]>,
+    site: Site,
+    stop: Stop,
+) -> Result<Running, Failure> {
+    let id: Id = keys.describe(dir)?;
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
-    let (dir, enrolment) = (dir.clone(), keys.enrolment()?);
+    let (dir, enrolment, former) = (dir.clone(), keys.enrolment()?, keys.former()?);
     let (runtime, relays) = (global.runtime, relays.map(<[RelayAddress]>::to_vec));
-    Start { dir, lock, id, identity, storage_key, enrolment, runtime, network, relays, site, stop }.run()
+    Start { dir, lock, id, identity, former, storage_key, enrolment, runtime, network, relays, site, stop }
+        .run()
 }
 
 fn remote(

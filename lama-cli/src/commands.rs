@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lama_host::control::Server;
@@ -25,7 +26,7 @@ use crate::live::{Served, event_row, keeping};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
-use crate::start::Network;
+use crate::start::{Network, Running};
 use crate::{args, atrest, backup, demo, doctor, identity, inspect, page, relay, render, text};
 
 /// What it means to have no passphrase.
@@ -277,31 +278,60 @@ fn share(global: &Global, share: &Share, output: Output) -> Result<(), Failure> 
     shared.and(closed)
 }
 
-/// Runs the instance until it is asked to stop.
+/// Runs the instance until it is asked to stop; anew each time it gets other keys.
 fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
     let stop = Stop::on_signals();
-    let network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
-    let site = page::site(&run.web)?;
-    let lock = backend::lock(&dir)?;
-    let running = backend::start(global, &dir, lock, network, Some(&run.relay), site, stop.clone())?;
-    let events = running.live.events.subscribe();
-    let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     if run.while_stdin {
         stop_with_stdin(stop.clone());
     }
-    let mut progress = Progress::new(output);
-    let status: api::Status = ask_live(&running.live, Request::Status)?;
-    announce(&status, run, &running.live.relays, output);
-    if run.web.web {
-        announce_page(&running.live, output)?;
-    }
-    let metrics = running::metrics(&running.live, run, output)?;
-    let (folders, looking) = keeping::start(Arc::clone(&running.live));
     let mut sleep = running::Sleep::watch();
+    let mut network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
+    let mut lock = backend::lock(&dir)?;
+    let mut keys = identity::Keys::open(&dir, &lock, global.passphrase_fd)?;
+    loop {
+        let (site, relays) = (page::site(&run.web)?, Some(run.relay.as_slice()));
+        // Each round ends by itself; the signals end all.
+        let round = Stop::default();
+        let running = backend::start_with(keys, global, &dir, lock, network, relays, site, round.clone())?;
+        let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
+        let served = serve(&running, run, &stop, &mut sleep, output);
+        drop(server);
+        // The looks end by themselves once the stop is set: they still need the instance.
+        round.set();
+        let _ = served?.join();
+        let renewed = running.live.take_renewed();
+        lock = running.end()?;
+        match renewed.filter(|_| !stop.is_set()) {
+            Some(renewed) => keys = renewed,
+            None => return Ok(()),
+        }
+        // Where it listened: contacts that only dial look for it there.
+        network = if run.no_listen { network } else { Network::Usual(Some(PORT)) };
+    }
+}
+
+/// What goes on while the instance runs, until it is to end or to start anew; what still looks after folders.
+fn serve(
+    running: &Running,
+    run: &Run,
+    stop: &Stop,
+    sleep: &mut running::Sleep,
+    output: Output,
+) -> Result<JoinHandle<()>, Failure> {
+    let live = &running.live;
+    let events = live.events.subscribe();
+    let mut progress = Progress::new(output);
+    let status: api::Status = ask_live(live, Request::Status)?;
+    announce(&status, run, &live.relays, output);
+    if run.web.web {
+        announce_page(live, output)?;
+    }
+    let metrics = running::metrics(live, run, output)?;
+    let (folders, looking) = keeping::start(Arc::clone(live));
     service::notify("READY=1");
-    while !stop.is_set() {
-        sleep.look(&running.live, output);
+    while !stop.is_set() && !live.stop.is_set() && !live.is_renewed() {
+        sleep.look(live, output);
         for row in folders.try_iter() {
             show_folder(&row, &mut progress, output);
         }
@@ -318,13 +348,10 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
             progress.line(&line);
         }
     }
-    service::notify("STOPPING=1");
+    service::notify(if live.is_renewed() { "RELOADING=1" } else { "STOPPING=1" });
     progress.finish();
-    drop((server, metrics));
-    // The looks end by themselves once the stop is set: they still need the instance.
-    stop.set();
-    let _ = looking.join();
-    running.shut_down()
+    drop(metrics);
+    Ok(looking)
 }
 
 /// Something about a folder that stays shared.

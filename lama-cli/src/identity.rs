@@ -18,7 +18,7 @@ use crate::args::{Global, Init, NewPassphrase};
 use crate::failure::{Exit, Failure};
 
 /// Under which name the identity's secrets stand in the key file.
-const SECRET: &str = "identity";
+pub(crate) const SECRET: &str = "identity";
 /// Under which name the key of the store stands there.
 const STORAGE: &str = "storage";
 
@@ -107,24 +107,63 @@ pub(crate) fn id(dir: &DataDir) -> Result<Id, Failure> {
 pub(crate) struct Keys {
     pub(crate) owner: [u8; 32],
     pub(crate) secrets: Vec<Secret>,
+    /// What it is sealed by.
+    passphrase: Option<Passphrase>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// The passphrase of a data directory from wherever the caller put it, if it needs one.
+pub(crate) fn unlocking(dir: &DataDir, fd: Option<u32>) -> Result<Option<Passphrase>, Failure> {
+    Ok(match keyfile::protection(&mut Disk, &dir.keys())? {
+        Protection::None => None,
+        Protection::Passphrase => Some(passphrase::obtain(fd, "Passphrase: ", false)?),
+    })
 }
 
 impl Keys {
     /// Opens the keys, with whatever passphrase they need.
     pub(crate) fn open(dir: &DataDir, _lock: &Lock, passphrase_fd: Option<u32>) -> Result<Self, Failure> {
-        let passphrase = match keyfile::protection(&mut Disk, &dir.keys())? {
-            Protection::None => None,
-            Protection::Passphrase => Some(passphrase::obtain(passphrase_fd, "Passphrase: ", false)?),
-        };
+        Self::unlock(dir, unlocking(dir, passphrase_fd)?)
+    }
+
+    /// Opens the keys with this passphrase, for whoever holds the lock.
+    pub(crate) fn unlock(dir: &DataDir, passphrase: Option<Passphrase>) -> Result<Self, Failure> {
         let (owner, secrets) = keyfile::open(&mut Disk, &dir.keys(), passphrase.as_ref())?;
-        let mut keys = Self { owner, secrets };
+        let mut keys = Self { owner, secrets, passphrase };
         if keys.find(STORAGE).is_none() {
             // A key file from before the store was sealed. The key is durable before anything is sealed under it.
-            let secret = new_storage_key()?;
-            keyfile::add(&mut Disk, &dir.keys(), passphrase.as_ref(), Cost::default(), secret.clone())?;
-            keys.secrets.push(secret);
+            keys.secrets.push(new_storage_key()?);
+            keys.write(dir)?;
+        }
+        if keys.has_next() {
+            keys.settle(dir)?;
         }
         Ok(keys)
+    }
+
+    /// Puts the key file in the place of the one that is there, durably.
+    pub(crate) fn write(&self, dir: &DataDir) -> Result<(), Failure> {
+        let passphrase = self.passphrase.as_ref();
+        keyfile::store(&mut Disk, &dir.keys(), &self.owner, passphrase, Cost::default(), &self.secrets)?;
+        Ok(())
+    }
+
+    /// Lets the description of the directory name the keys that are in use.
+    pub(crate) fn describe(&self, dir: &DataDir) -> Result<Id, Failure> {
+        let mut id = id(dir)?;
+        let identity = self.identity()?;
+        let public = identity.public();
+        let (key, pin) = (hex(public.noise().as_bytes()), public.pin().full().to_string());
+        if (&id.instance_key, &id.fingerprint) != (&key, &pin) {
+            (id.instance_key, id.fingerprint) = (key, pin);
+            write_id(dir, &id)?;
+        }
+        Ok(id)
     }
 
     /// The person and the instance.
@@ -150,12 +189,12 @@ impl Keys {
         Ok(StorageKey::new(Zeroizing::new(*bytes)))
     }
 
-    fn find(&self, name: &str) -> Option<&Zeroizing<Vec<u8>>> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Zeroizing<Vec<u8>>> {
         self.secrets.iter().find(|(id, _)| id == name).map(|(_, secret)| secret)
     }
 }
 
-fn damaged() -> HostError {
+pub(crate) fn damaged() -> HostError {
     HostError::Locked(LockedCause::Corrupt)
 }
 
@@ -278,7 +317,7 @@ pub(crate) fn accept_instance(global: &Global, enrolment: &Enrolment) -> Result<
         Protection::Passphrase => Some(passphrase::obtain(global.passphrase_fd, "Passphrase: ", false)?),
     };
     let (owner, secrets) = keyfile::open(&mut Disk, &file, passphrase.as_ref())?;
-    let keys = Keys { owner, secrets };
+    let keys = Keys { owner, secrets, passphrase: None };
     let find = |at: usize| REQUEST.get(at).and_then(|name| keys.find(name)).ok_or_else(damaged);
     let secret = |at: usize| -> Result<[u8; 32], Failure> {
         Ok(find(at)?.as_slice().try_into().map_err(|_| damaged())?)

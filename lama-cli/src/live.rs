@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::api::{Id, Request};
 use crate::failure::{Exit, Failure};
+use crate::identity::Keys;
 use crate::signal::Stop;
 
 pub(crate) use rows::event as event_row;
@@ -79,12 +80,24 @@ pub(crate) struct Live {
     pub(crate) data: PathBuf,
     /// Set when somebody asks the instance to end.
     pub(crate) stop: Stop,
+    /// The new keys with which the instance is to be started anew.
+    pub(crate) renewed: Mutex<Option<Keys>>,
 }
 
 impl Live {
     /// Does a command and waits for its end, however long that takes.
     pub(crate) fn call(&self, command: Command) -> Result<Reply, Failure> {
         self.port.call(command).map_err(Failure::from)
+    }
+
+    /// Whether the instance is to be started anew with other keys.
+    pub(crate) fn is_renewed(&self) -> bool {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The keys for that.
+    pub(crate) fn take_renewed(&self) -> Option<Keys> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Figures, as Prometheus reads them.

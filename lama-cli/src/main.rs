@@ -28,6 +28,7 @@ mod page;
 mod progress;
 mod relay;
 mod render;
+mod rotate;
 mod signal;
 mod start;
 mod text;

@@ -119,7 +119,10 @@ pub(crate) fn instances(list: &api::Instances) -> String {
         .map(|row| {
             let name = row.name.as_deref().map_or_else(|| "-".to_owned(), escape);
             let state = match (row.revoked, row.arrived, row.of) {
-                (Some(_), Some(arrived), Some(of)) => format!("revoked, arrived at {arrived} of {of}"),
+                (Some(_), Some(arrived), Some(of)) => {
+                    let how = if row.replaced { "replaced" } else { "revoked" };
+                    format!("{how}, arrived at {arrived} of {of}")
+                }
                 (Some(_), ..) => "revoked".to_owned(),
                 _ if row.this => "this one".to_owned(),
                 _ => "certified".to_owned(),

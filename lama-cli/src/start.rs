@@ -1,13 +1,13 @@
 //! Starting an instance in this process: store, keys, sockets, on the runtime that the user chose.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
 use lama_net::{Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, Site};
-use lama_node::{Command, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
+use lama_node::{Command, FormerKeys, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
 use smol::future::block_on;
@@ -25,7 +25,7 @@ pub(crate) struct Running {
     handle: Handle,
     /// Here as long as the instance is at work; what still lies there when one starts was left by one that was killed.
     at_work: PathBuf,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// The name of that file.
@@ -34,9 +34,14 @@ const AT_WORK: &str = "at-work";
 impl Running {
     /// Ends all sessions in an authenticated way, closes the store, and waits for both.
     pub(crate) fn shut_down(self) -> Result<(), Failure> {
+        self.end().map(drop)
+    }
+
+    /// The same, for whoever starts it anew: nobody else gets the directory in between.
+    pub(crate) fn end(self) -> Result<Lock, Failure> {
         block_on(self.handle.shutdown())?;
         let _ = std::fs::remove_file(&self.at_work);
-        Ok(())
+        Ok(self.lock)
     }
 }
 
@@ -85,6 +90,8 @@ pub(crate) struct Start {
     pub(crate) lock: Lock,
     pub(crate) id: Id,
     pub(crate) identity: LocalIdentity,
+    /// Keys that it had before.
+    pub(crate) former: Vec<FormerKeys>,
     pub(crate) storage_key: StorageKey,
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
@@ -101,6 +108,7 @@ impl Start {
         let at_work = self.dir.path().join(AT_WORK);
         let unclean = at_work.exists();
         let mut store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
+        store.set_former_keys(self.former.iter().map(|keys| keys.public.instance_keys.sign_key).collect());
         let usual = match self.network {
             Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
             _ => Listen::Nowhere,
@@ -116,7 +124,7 @@ impl Start {
         let relays = relay::homes(&mut store, &list)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let mut given = NodeIdentity::new(public, noise);
-        given.person_key = person_keys.is_some();
+        (given.person_key, given.former) = (person_keys.is_some(), self.former);
         if let Some(enrolment) = self.enrolment {
             given.log = enrolment.entries.into_iter().map(|bytes| bytes.into_vec().into()).collect();
             given.contacts = enrolment.contacts;
@@ -157,8 +165,9 @@ impl Start {
             unclean,
             last_port,
             data: self.dir.path().to_path_buf(),
+            renewed: Mutex::default(),
         };
-        Ok(Running { live: Arc::new(live), handle, at_work, _lock: self.lock })
+        Ok(Running { live: Arc::new(live), handle, at_work, lock: self.lock })
     }
 }
 

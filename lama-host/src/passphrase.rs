@@ -34,6 +34,12 @@ impl Passphrase {
         }
     }
 
+    /// The text, for handing it to another process of the same user.
+    #[must_use]
+    pub fn danger_expose(&self) -> &str {
+        &self.0
+    }
+
     /// What goes into the key derivation.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -36,10 +36,24 @@ pub struct ContactInstance {
     pub keys: InstanceKeys,
     /// Where it can be reached, newest knowledge first; at most [`MAX_URLS`].
     pub urls: Vec<String>,
+    /// Signing keys that it had before and that others have replaced: what they have signed stays good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<SignPublic>,
     /// When the person revoked it, in milliseconds since the Unix epoch.
     pub revoked: Option<u64>,
     /// Its name and owner.
     pub instance: Instance,
+}
+
+impl ContactInstance {
+    /// Takes newer keys, or a newer certificate for the same ones.
+    pub fn rekey(&mut self, cert: InstanceCert, keys: InstanceKeys) {
+        if keys.sign_key != self.keys.sign_key && !self.former.contains(&self.keys.sign_key) {
+            self.former.push(self.keys.sign_key);
+        }
+        self.cert = cert;
+        self.keys = keys;
+    }
 }
 
 /// Most URLs kept for one instance.
@@ -116,6 +130,7 @@ impl Contact {
             cert: peer.cert.clone(),
             keys: peer.instance_keys,
             urls: Vec::new(),
+            former: Vec::new(),
             revoked: None,
             instance: peer.instance.clone(),
         });
@@ -145,8 +160,7 @@ impl Contact {
                     return Err(IdentityError::Revoked);
                 }
                 if known.cert.body().seq <= peer.cert.body().seq && known.cert != peer.cert {
-                    known.cert = peer.cert.clone();
-                    known.keys = peer.instance_keys;
+                    known.rekey(peer.cert.clone(), peer.instance_keys);
                     changed = true;
                 }
             }
@@ -160,6 +174,7 @@ impl Contact {
                         cert: peer.cert.clone(),
                         keys: peer.instance_keys,
                         urls: Vec::new(),
+                        former: Vec::new(),
                         revoked: None,
                         instance: peer.instance.clone(),
                     },
@@ -229,6 +244,12 @@ impl KeyRing for Contact {
         }
         let known = self.instance(instance)?;
         known.revoked.is_none().then_some(&known.keys.sign_key)
+    }
+
+    fn former_instance_keys(&self, person: &PersonId, instance: &InstanceId) -> &[SignPublic] {
+        let known =
+            self.instance(instance).filter(|known| *person == self.keys.owner && known.revoked.is_none());
+        known.map_or(&[], |known| &known.former)
     }
 }
 

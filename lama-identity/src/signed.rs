@@ -53,6 +53,12 @@ pub trait KeyRing {
 
     /// The signing key of an instance that `person` has certified and not revoked.
     fn instance_key(&self, person: &PersonId, instance: &InstanceId) -> Option<&SignPublic>;
+
+    /// Keys that such an instance had before, and that were replaced. What they have signed stays good, whenever it
+    /// arrives: nobody can tell when it was signed.
+    fn former_instance_keys(&self, _person: &PersonId, _instance: &InstanceId) -> &[SignPublic] {
+        &[]
+    }
 }
 
 /// An object whose signature is still to be made.
@@ -130,11 +136,20 @@ impl<T: Signable> Signed<T> {
     /// [`IdentityError::NotCertified`] if the ring has no such key; [`IdentityError::BadSignature`].
     pub fn verify(&self, ring: &impl KeyRing) -> Result<(), IdentityError> {
         let author = self.value.author();
-        let key = match &author.instance {
-            None => ring.person_key(&author.person),
-            Some(instance) => ring.instance_key(&author.person, instance),
+        let (key, former) = match &author.instance {
+            None => (ring.person_key(&author.person), &[][..]),
+            Some(instance) => (
+                ring.instance_key(&author.person, instance),
+                ring.former_instance_keys(&author.person, instance),
+            ),
         };
-        self.verify_with(key.ok_or(IdentityError::NotCertified)?)
+        let verdict = self.verify_with(key.ok_or(IdentityError::NotCertified)?);
+        match verdict {
+            Err(IdentityError::BadSignature) if former.iter().any(|key| self.verify_with(key).is_ok()) => {
+                Ok(())
+            }
+            verdict => verdict,
+        }
     }
 
     /// Verifies the signature with a given key; whose key it is, the caller knows.

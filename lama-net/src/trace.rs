@@ -147,6 +147,9 @@ fn plain(event: &Event) {
         }
         Event::InstanceRevoked { person, .. } => warn!(target: ALARM, event = "alarm.revoked", %person),
         Event::RevokedHere => error!(target: ALARM, event = "alarm.revoked-here"),
+        Event::InstanceRotated { peer } => {
+            info!(target: NODE, event = "instance.rotated", person = %peer.person, instance = %peer.instance);
+        }
         Event::LogAlarm { person, code } => error!(target: ALARM, event = "alarm.log", %person, code),
         other => trace!(target: NODE, event = "node.other", ?other),
     }

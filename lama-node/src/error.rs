@@ -173,6 +173,10 @@ pub enum NodeError {
     NoSuchInstance,
     /// The instance that is asked is the one that is meant.
     OwnInstance,
+    /// New keys were asked for while a pairing hangs on the old ones.
+    PairingUnderWay,
+    /// This instance has new keys, and runs with the old ones.
+    KeysReplaced,
     /// A living instance of our person has that name already.
     InstanceNameTaken {
         /// The name.
@@ -227,6 +231,8 @@ impl NodeError {
             Self::KeyAbsent => "node.key-absent",
             Self::NoSuchInstance => "node.no-such-instance",
             Self::OwnInstance => "node.own-instance",
+            Self::PairingUnderWay => "node.pairing-under-way",
+            Self::KeysReplaced => "node.keys-replaced",
             Self::InstanceNameTaken { .. } => "node.instance-name-taken",
             Self::Busy { .. } => "node.busy",
             Self::Stopped => "node.stopped",
@@ -382,6 +388,13 @@ impl NodeError {
             Self::OwnInstance => f.write_str(
                 "this is the instance that you are asking; revoke it from another one of the same person, or replace \
                  its keys with `lama instance rotate`",
+            ),
+            Self::PairingUnderWay => f.write_str(
+                "a pairing is under way, and the other side goes on with the keys it has begun with; `lama pending` shows \
+                 it: wait for its end, or end it with `lama deny`",
+            ),
+            Self::KeysReplaced => f.write_str(
+                "this instance has new keys and still runs with the old ones; stop it and start it again",
             ),
             Self::InstanceNameTaken { name } => write!(
                 f,

@@ -69,14 +69,16 @@ mod tests;
 
 pub use api::{
     ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
-    EntryInfo, EntryStanding, Event, Fault, Group, HealthItem, Input, InstanceInfo, InvitationInfo,
-    InvitationState, LinkCause, LinkId, NodeIdentity, Order, Origin, Output, OwnInstance, OwnInstances,
-    PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply,
-    RouteInfo, RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault, Traffic, WaitsFor, WhichKey,
+    EntryInfo, EntryStanding, Event, Fault, FormerKeys, Group, HealthItem, Input, InstanceInfo,
+    InvitationInfo, InvitationState, LinkCause, LinkId, MAX_FORMER, NodeIdentity, Order, Origin, Output,
+    OwnInstance, OwnInstances, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault,
+    Reached, RefuseReason, Reply, RouteInfo, RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault,
+    Traffic, WaitsFor, WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;
 pub use error::{Bucket, NodeError};
 pub use lama_invite::Source;
 pub use lama_store::PageFrom;
+pub use log::kept_log;
 pub use node::Node;

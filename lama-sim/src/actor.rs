@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use lama_core::{Now, Seed, Ticket, Tickets, WallTime};
-use lama_identity::{Email, LocalIdentity, PersonId, PublicIdentity, Signature};
-use lama_node::{Config, Event, Node, NodeError, NodeIdentity, Reply, WhichKey};
+use lama_identity::{Contact, Email, LocalIdentity, PersonId, PublicIdentity, Signature};
+use lama_node::{Config, Event, FormerKeys, Node, NodeError, NodeIdentity, Reply, WhichKey};
 use lama_store::{Opening, Request, StorageKey, Store, StoreError};
 use zeroize::Zeroizing;
 
@@ -52,12 +53,52 @@ impl ActorConfig {
     }
 }
 
+/// What outlives a process: its keys and its disk.
+pub(crate) struct Given {
+    pub(crate) keys: Zeroizing<Vec<u8>>,
+    pub(crate) public: PublicIdentity,
+    /// Keys that it had before.
+    pub(crate) former: Vec<Zeroizing<Vec<u8>>>,
+    /// The log and the contacts that came with the certificate.
+    pub(crate) log: Vec<Bytes>,
+    pub(crate) contacts: Vec<Contact>,
+    pub(crate) disk: Disk,
+    /// The disk came out of a backup, and has not been opened since.
+    pub(crate) restored: bool,
+}
+
+impl Given {
+    /// An instance on an empty disk.
+    pub(crate) fn of(identity: &LocalIdentity) -> Self {
+        Self {
+            keys: identity.danger_export().expect("an identity that was just made can be exported"),
+            public: identity.public().clone(),
+            former: Vec::new(),
+            log: Vec::new(),
+            contacts: Vec::new(),
+            disk: Disk::default(),
+            restored: false,
+        }
+    }
+
+    /// The same on a disk of its own.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            public: self.public.clone(),
+            former: self.former.clone(),
+            log: self.log.clone(),
+            contacts: self.contacts.clone(),
+            disk: self.disk.snapshot(),
+            restored: self.restored,
+        }
+    }
+}
+
 /// A process that may crash and come back.
 pub(crate) struct Actor {
     pub(crate) config: ActorConfig,
-    pub(crate) keys: Zeroizing<Vec<u8>>,
-    pub(crate) public: PublicIdentity,
-    pub(crate) disk: Disk,
+    pub(crate) given: Given,
     pub(crate) running: Option<Running>,
     /// Counts starts, so that what was meant for an earlier life is recognised.
     pub(crate) life: u32,
@@ -68,6 +109,8 @@ pub(crate) struct Actor {
     pub(crate) dials: u64,
     /// Its machine has no network.
     pub(crate) cut_off: bool,
+    /// On which side of a parted network it is.
+    pub(crate) side: u64,
     pub(crate) events: Vec<(Now, Event)>,
     pub(crate) replies: BTreeMap<Ticket, Result<Reply, NodeError>>,
     pub(crate) tickets: Tickets,
@@ -89,11 +132,13 @@ impl Actor {
         let email = Email::normalise(&config.email).expect("the scenario gives a valid e-mail");
         let identity =
             LocalIdentity::create(email, &config.instance, rng.seed(), wall).expect("a valid identity");
+        Self::from_given(config, Given::of(&identity))
+    }
+
+    pub(crate) fn from_given(config: ActorConfig, given: Given) -> Self {
         Self {
             config,
-            keys: identity.danger_export().expect("an identity that was just made can be exported"),
-            public: identity.public().clone(),
-            disk: Disk::default(),
+            given,
             running: None,
             life: 0,
             crash_at: Vec::new(),
@@ -101,6 +146,7 @@ impl Actor {
             wakeups: 0,
             dials: 0,
             cut_off: false,
+            side: 0,
             events: Vec::new(),
             replies: BTreeMap::new(),
             tickets: Tickets::default(),
@@ -108,30 +154,40 @@ impl Actor {
     }
 
     pub(crate) fn person(&self) -> PersonId {
-        self.public.person_id()
+        self.given.public.person_id()
     }
 
     /// Starts a life from what is on the disk.
     pub(crate) fn start(&mut self, now: Now, rng: &mut Rng) {
-        let identity = LocalIdentity::danger_import(&self.keys).expect("the keys are intact");
-        let (public, noise, _, _) =
-            LocalIdentity::danger_import(&self.keys).expect("the keys are intact").into_parts();
+        let import = |keys: &[u8]| LocalIdentity::danger_import(keys).expect("the keys are intact");
+        let given = &mut self.given;
+        let identity = import(&given.keys);
+        let (public, noise, _, person) = import(&given.keys).into_parts();
+        let opening = if std::mem::take(&mut given.restored) { Opening::Restored } else { Opening::Normal };
         let mut store = Store::open(
-            self.disk.clone(),
+            given.disk.clone(),
             self.config.store,
             &StorageKey::danger_fixed([7; 32]),
             rng.seed(),
-            Opening::Normal,
+            opening,
         )
         .expect("the disk holds a sound store");
+        let signing = |keys: &Zeroizing<Vec<u8>>| import(keys).public().instance_keys.sign_key;
+        store.set_former_keys(given.former.iter().map(signing).collect());
         store.set_owner(public.clone()).expect("the owner can be told");
-        let node = Node::new(
-            self.config.node.clone(),
-            NodeIdentity::new(public, noise),
-            rng.seed(),
-            self.local(now),
-        )
-        .expect("the identity is sound");
+        let former = given.former.iter().map(|keys| {
+            let (public, noise, ..) = import(keys).into_parts();
+            FormerKeys { public, noise }
+        });
+        let own = NodeIdentity {
+            log: given.log.clone(),
+            contacts: given.contacts.clone(),
+            person_key: person.is_some(),
+            former: former.collect(),
+            ..NodeIdentity::new(public, noise)
+        };
+        let node = Node::new(self.config.node.clone(), own, rng.seed(), self.local(now))
+            .expect("the identity is sound");
         self.running = Some(Running { node, store, identity, staged: false, doomed: false });
         self.life += 1;
     }

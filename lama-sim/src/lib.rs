@@ -35,4 +35,4 @@ pub use disk::Disk;
 pub use link::{Carried, LinkConfig};
 pub use pipe::{Arrival, Pipe, PipeConfig};
 pub use rng::Rng;
-pub use world::{ActorId, World, WorldConfig};
+pub use world::{ActorId, Backup, World, WorldConfig};

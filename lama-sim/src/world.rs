@@ -1,5 +1,7 @@
 //! Actors, links between them, and the order in which everything happens.
 
+mod instances;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::pipe::{Arrival, Pipe};
 use crate::rng::Rng;
 use crate::trace::Trace;
 
+pub use instances::Backup;
+
 /// What is due at some time.
 enum Job {
     Execute { actor: usize, life: u32, ticket: Ticket, requests: Vec<Request> },
@@ -30,7 +34,7 @@ enum Job {
 }
 
 /// Names an actor of a [`World`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId(usize);
 
 /// How the simulated machines behave.
@@ -603,7 +607,11 @@ impl World {
         let cut_off = |actor: usize| self.actors[actor].cut_off;
         let cause = match acceptor {
             _ if cut_off(dialler) => DialError::Unreachable,
-            Some(acceptor) if cut_off(acceptor) => DialError::Timeout,
+            Some(acceptor)
+                if cut_off(acceptor) || self.actors[acceptor].side != self.actors[dialler].side =>
+            {
+                DialError::Timeout
+            }
             _ => DialError::Refused,
         };
         let Some(acceptor) = acceptor.filter(|_| cause == DialError::Refused) else {

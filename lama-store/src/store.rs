@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use lama_chum::{Cursor, Epoch, Lane, Positions};
 use lama_core::{Seed, WallTime};
-use lama_identity::PublicIdentity;
+use lama_identity::{PublicIdentity, SignPublic};
 
 use crate::api::{Committed, Read, Reply, Request, Write};
 use crate::engine::{Batch, Engine, Table};
@@ -48,6 +48,8 @@ pub struct Store<E> {
     /// Of which objects rules may speak; `None`: nobody has asked yet, or they are too many.
     pub(crate) ruled: Option<Filter>,
     pub(crate) owner: Option<PublicIdentity>,
+    /// Signing keys that this instance had before.
+    pub(crate) former_keys: Vec<SignPublic>,
     /// Cursors that were answered for and wait for the next durable commit.
     waiting: BTreeMap<u32, Progress>,
     /// Up to where views were given to be sent, where that is not durable yet.
@@ -101,6 +103,7 @@ impl<E: Engine> Store<E> {
             group: Group::default(),
             ruled: None,
             owner: None,
+            former_keys: Vec::new(),
             waiting: BTreeMap::new(),
             given: BTreeMap::new(),
             now: WallTime(0),
@@ -379,6 +382,11 @@ impl<E: Engine> Store<E> {
             done.inspect_err(|_| self.reload())?;
         }
         Ok(report)
+    }
+
+    /// Signing keys that this instance had before: what they have signed is its own, too. As [`Store::set_owner`], before it.
+    pub fn set_former_keys(&mut self, keys: Vec<SignPublic>) {
+        self.former_keys = keys;
     }
 
     fn apply(&mut self, writes: &[Write]) -> Result<Reply, StoreError> {

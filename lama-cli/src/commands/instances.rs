@@ -2,12 +2,13 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use data_encoding::BASE64;
-use lama_host::{Disk, HostError, files};
+use lama_host::{DataDir, Disk, HostError, Passphrase, files};
 use lama_identity::Object as _;
 
-use crate::api::{InstanceFile, Instances, Request};
+use crate::api::{Hidden, InstanceFile, Instances, Request, Rotated};
 use crate::args::{Global, InstanceCommand};
 use crate::backend::Backend;
 use crate::failure::{Exit, Failure};
@@ -46,6 +47,7 @@ pub(super) fn run(global: &Global, command: &InstanceCommand, output: Output) ->
             let id = identity::accept_instance(global, &enrolment)?;
             output.answer(&id, |id| format!("{} is ready in {}\nnext: `lama run`\n", id.name, id.data));
         }
+        InstanceCommand::Rotate => rotate(global, output)?,
         InstanceCommand::Revoke { instance, reason } => {
             let (which, reason) = (instance.clone(), reason.clone());
             let list: Instances = ask(global, &Request::RevokeInstance { which, reason })?;
@@ -54,6 +56,54 @@ pub(super) fn run(global: &Global, command: &InstanceCommand, output: Output) ->
     }
     Ok(())
 }
+
+/// How long the instance may take to be there again, in tenths of a second.
+const PATIENCE: u32 = 600;
+
+/// New keys; the answer is how things stand once they are in use.
+fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
+    let dir = DataDir::open(&identity::data_path(global)?)?;
+    let passphrase = identity::unlocking(&dir, global.passphrase_fd)?;
+    let again =
+        || passphrase.as_ref().map(|text| Passphrase::new(text.danger_expose().to_owned())).transpose();
+    let open =
+        || Backend::open_with(global, Network::Offline, &|dir, _| identity::Keys::unlock(dir, again()?));
+    let text = passphrase.as_ref().map(|text| Hidden(text.danger_expose().to_owned()));
+    let mut backend = open()?;
+    let asked = backend.ask(&Request::RotateInstance { passphrase: text }, &mut |_| {});
+    let closed = backend.close();
+    let rotated: Rotated = asked?;
+    closed?;
+    // It starts anew, and then revokes the old keys.
+    for _ in 0..PATIENCE {
+        let mut backend = open()?;
+        let list: Result<Instances, Failure> = backend.ask(&Request::Instances, &mut |_| {});
+        let in_use = |list: &Instances| {
+            let mut rows = list.instances.iter();
+            rows.clone().any(|row| row.this && row.key == rotated.key)
+                && rows.all(|row| !row.replaced || row.revoked.is_some())
+        };
+        let done = list.as_ref().is_ok_and(in_use);
+        if !done {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        backend.close()?;
+        if let (true, Ok(list)) = (done, list) {
+            output.answer(&list, |list| format!("{}{NOW}", render::instances(list)));
+            return Ok(());
+        }
+    }
+    Err(Failure::new(
+        Exit::TimedOut,
+        "timed_out",
+        "the new keys are certified, and the instance is not back with them; `lama status` shows whether it runs, and \
+         `lama run` starts it with them",
+    ))
+}
+
+/// What else there is to do after new keys.
+const NOW: &str = "\nopen invitations have ended: make new ones with `lama invite`\nbackups of before hold the old keys, which \
+                   nobody lets in any more: make a new one with `lama store export`\n";
 
 fn ask<T: serde::de::DeserializeOwned>(global: &Global, request: &Request) -> Result<T, Failure> {
     let mut backend = Backend::open(global, Network::Offline)?;

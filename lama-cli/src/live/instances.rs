@@ -1,13 +1,16 @@
 //! The instances of this person, as commands to the node.
 
+use std::sync::PoisonError;
+
 use data_encoding::BASE64;
-use lama_identity::NoisePublic;
-use lama_node::{Command, OwnInstance, OwnInstances, Reply};
+use lama_host::{DataDir, Passphrase};
+use lama_identity::{Enrolment, NoisePublic, Object as _};
+use lama_node::{Command, NodeError, OwnInstance, OwnInstances, Reply};
 
 use super::{Live, work::unexpected};
 use crate::api;
 use crate::failure::{Exit, Failure};
-use crate::identity::hex;
+use crate::identity::{Keys, hex};
 
 /// The fewest characters that name a key.
 const SHORTEST: usize = 4;
@@ -45,6 +48,9 @@ fn own(row: &OwnInstance, list: &OwnInstances) -> api::OwnInstance {
         this: row.is_this,
         certified: row.certified,
         revoked: row.revoked,
+        replaced: list.instances.iter().any(|other| {
+            other.instance == row.instance && other.certified > row.certified && other.revoked.is_none()
+        }),
         arrived: row.revoked.map(arrived),
         of: row.revoked.map(|_| list.reached.len() as u64),
     }
@@ -72,6 +78,38 @@ pub(super) fn revoke(live: &Live, which: &str, reason: &str) -> Result<api::Inst
     let noise = find(&found.instances, which)?;
     live.call(Command::RevokeInstance { noise, reason: reason.to_owned() })?;
     list(live)
+}
+
+/// New keys for this instance: set aside, certified, put in the place of the old ones; it starts anew with them.
+pub(super) fn rotate(live: &Live, passphrase: Option<api::Hidden>) -> Result<api::Rotated, Failure> {
+    let mut renewed = live.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+    if renewed.is_some() {
+        return Err(NodeError::KeysReplaced.into());
+    }
+    let dir = DataDir::open(&live.data)?;
+    let passphrase = passphrase.map(|text| Passphrase::new(text.0.clone())).transpose()?;
+    let mut keys = Keys::unlock(&dir, passphrase)?;
+    let Reply::File(offer) = live.call(Command::OfferInstance)? else {
+        return Err(Failure::usage("the instance made no offer"));
+    };
+    let request = keys.set_aside(&offer, crate::wall())?.into();
+    keys.write(&dir)?;
+    let enrolment = match live.port.call(Command::RotateInstance { request }) {
+        Ok(Reply::File(enrolment)) => Enrolment::from_bytes(&enrolment)?,
+        Ok(other) => return Err(unexpected(&other)),
+        // Perhaps it is in the log: the next start finds out.
+        Err(error @ NodeError::Store(_)) => return Err(error.into()),
+        Err(error) => {
+            keys.drop_next();
+            keys.write(&dir)?;
+            return Err(error.into());
+        }
+    };
+    keys.take_up(&enrolment)?;
+    keys.write(&dir)?;
+    let id = keys.describe(&dir)?;
+    *renewed = Some(keys);
+    Ok(api::Rotated { key: id.instance_key })
 }
 
 fn find(instances: &[OwnInstance], which: &str) -> Result<NoisePublic, Failure> {

@@ -179,6 +179,9 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
         Event::InstanceRevoked { person, noise } => json!({
             "type": "instance_revoked", "person": person.full(), "key": crate::identity::hex(noise.as_bytes()),
         }),
+        Event::InstanceRotated { peer } => json!({
+            "type": "instance_rotated", "person": peer.person.full(), "email": peer.email, "instance": peer.instance_name,
+        }),
         Event::LogArrived { peer, seq } => {
             json!({ "type": "log_arrived", "email": peer.email, "instance": peer.instance_name, "entries": seq })
         }

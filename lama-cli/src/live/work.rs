@@ -74,6 +74,7 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Instances => value(&instances::list(live)?),
         Request::OfferInstance => value(&instances::file(live, Command::OfferInstance)?),
         Request::CertifyInstance { request } => value(&instances::certify(live, &request)?),
+        Request::RotateInstance { passphrase } => value(&instances::rotate(live, passphrase)?),
         Request::RevokeInstance { which, reason } => value(&instances::revoke(live, &which, &reason)?),
         Request::Status => value(&status(live)?),
         Request::Watch => seeing::watch(live, emit).map(|()| done(Reply::Done)),

@@ -202,6 +202,13 @@ pub enum Command {
         /// Whether another living key of an instance of that name may be replaced.
         replace: bool,
     },
+    /// Certifies new keys of this very instance, by a request made from our offer: [`Reply::File`], with which the host starts
+    /// it anew; it then revokes the keys that were replaced. Needs the person's key. Refused while a pairing is under way;
+    /// open invitations are taken back, since they name the key that goes.
+    RotateInstance {
+        /// The request.
+        request: Bytes,
+    },
     /// Revokes a key of another instance of our person, for good: [`Reply::Done`] when that is durable; it then spreads.
     /// Needs the person's key.
     RevokeInstance {
@@ -289,6 +296,7 @@ impl Command {
             Self::Instances => "instances",
             Self::OfferInstance => "offer-instance",
             Self::CertifyInstance { .. } => "certify-instance",
+            Self::RotateInstance { .. } => "rotate-instance",
             Self::RevokeInstance { .. } => "revoke-instance",
             Self::Block { .. } => "block",
             Self::Unblock { .. } => "unblock",

@@ -110,6 +110,11 @@ pub enum Event {
         /// Which key.
         noise: NoisePublic,
     },
+    /// An instance of a contact has new keys, by which it is dialled from now on; the old ones do not come back.
+    InstanceRotated {
+        /// Which.
+        peer: PeerInfo,
+    },
     /// Our own log has grown, here or on another instance of our person; it is on its way to all contacts.
     OwnLogGrown {
         /// Its entries.

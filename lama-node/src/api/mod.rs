@@ -375,12 +375,27 @@ pub struct NodeIdentity {
     /// Whether the person's signing key is on this device. Without it an instance connects and syncs, and pairs with
     /// nobody.
     pub person_key: bool,
+    /// Keys that this instance had before and that were replaced, newest last, at most [`MAX_FORMER`]: a contact that was
+    /// away dials by them, and is told of the present ones and of nothing else.
+    pub former: Vec<FormerKeys>,
 }
+
+/// Keys that an instance had before it got others.
+#[derive(Debug)]
+pub struct FormerKeys {
+    /// What peers saw.
+    pub public: PublicIdentity,
+    /// The secret of the Noise handshakes; must belong to `public`.
+    pub noise: NoiseSecret,
+}
+
+/// How many former keys are answered to: each of them costs a stranger's first message one more key exchange.
+pub const MAX_FORMER: usize = 4;
 
 impl NodeIdentity {
     /// A person's first instance.
     #[must_use]
     pub const fn new(public: PublicIdentity, noise: NoiseSecret) -> Self {
-        Self { public, noise, log: Vec::new(), contacts: Vec::new(), person_key: true }
+        Self { public, noise, log: Vec::new(), contacts: Vec::new(), person_key: true, former: Vec::new() }
     }
 }

@@ -75,6 +75,7 @@ impl Node {
             }
             Command::OfferInstance => self.offer_instance(reply),
             Command::CertifyInstance { request, replace } => self.certify_instance(reply, &request, replace),
+            Command::RotateInstance { request } => self.rotate_instance(reply, &request),
             Command::RevokeInstance { noise, reason } => self.revoke_an_instance(Some(reply), &noise, reason),
             Command::Block { person } => self.block(reply, person),
             Command::Unblock { person } => {

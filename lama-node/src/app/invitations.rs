@@ -25,6 +25,9 @@ impl Node {
         seed: Seed,
     ) -> Result<(), NodeError> {
         let now = self.clock.latest();
+        if self.keys_replaced() {
+            return Err(NodeError::KeysReplaced);
+        }
         let urls = self.listening.iter().take(MAX_ROUTES);
         let routes: Vec<Route> = urls
             .map(|url| Route::parse(url).map_err(lama_invite::InviteError::BadUrl))

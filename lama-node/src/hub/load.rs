@@ -117,6 +117,12 @@ impl Node {
     fn prepare(&mut self, mut writes: Vec<Write>) {
         match self.own_objects() {
             Ok(objects) => {
+                if self.has_new_keys() {
+                    // Contacts see the new ones too, and where we listen is said anew, signed by them.
+                    let ids = objects.iter().map(|(id, _)| *id).collect();
+                    writes.push(Write::Share { ids, persons: self.book.active() });
+                    self.endpoint_url = None;
+                }
                 // What is shared with contacts that were taken over has to be there first.
                 writes.insert(0, Write::Put { objects });
                 self.commit(writes, Effect::Prepared);

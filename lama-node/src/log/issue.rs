@@ -18,6 +18,9 @@ use crate::api::{Event, OwnInstance, OwnInstances, Reply, WhichKey};
 use crate::hub::{Effect, setting};
 use crate::node::Node;
 
+/// Why a key is revoked in whose place another one came.
+const REPLACED: &str = "replaced by new keys";
+
 /// An entry on its way into the log.
 #[derive(Debug)]
 pub(crate) enum Issuing {
@@ -163,25 +166,28 @@ impl Node {
             Issuing::Certify { .. } => enrolment.map(Reply::File).map_err(NodeError::Identity),
             Issuing::Revoke { .. } => Ok(Reply::Done),
         };
-        if let Some(reply) = issuing.reply() {
-            self.reply(reply, answer);
+        match issuing.reply() {
+            Some(reply) => self.reply(reply, answer),
+            None => self.revoke_replaced(),
         }
+    }
+
+    /// A key that this instance had before its present one and that the log still certifies.
+    pub(super) fn replaced_key(&self) -> Option<NoisePublic> {
+        let own = self.identity.public.cert.body();
+        let older = |entry: &&Certified| {
+            let same = entry.instance_id == own.instance_id && entry.revoked.is_none();
+            same && entry.seq < own.seq && entry.noise != *self.identity.public.noise()
+        };
+        self.own_chain().ok()?.log().certified().iter().find(older).map(|entry| entry.noise)
     }
 
     /// After a rotation of this instance's keys the old ones are still certified: whoever has a copy of them is shut out
     /// as soon as the new ones are in use, however often the rotation was interrupted.
     pub(crate) fn revoke_replaced(&mut self) {
-        let own = self.identity.public.cert.body();
-        let replaced = self.own_chain().ok().and_then(|chain| {
-            let older = |entry: &&Certified| {
-                let same = entry.instance_id == own.instance_id && entry.revoked.is_none();
-                same && entry.seq < own.seq && entry.noise != *self.identity.public.noise()
-            };
-            chain.log().certified().iter().find(older).map(|entry| entry.noise)
-        });
-        if let Some(noise) = replaced {
+        if let Some(noise) = self.replaced_key() {
             // Where the person's key is not on this device the old key stays certified until one that has it is asked.
-            let _ = self.revoke_an_instance(None, &noise, "replaced by new keys".into());
+            let _ = self.revoke_an_instance(None, &noise, REPLACED.into());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logs of persons: our own and those of contacts, kept, spread, and taken in (`docs/protocol/log.md`).
 
 mod issue;
+mod rotate;
 mod spread;
 mod take;
 
@@ -16,6 +17,7 @@ use crate::hub::{Known, Note, setting, setting_id};
 use crate::node::Node;
 
 pub(crate) use issue::Issuing;
+pub use rotate::kept_log;
 pub(crate) use spread::LogSide;
 
 /// Settings under which entries stand; the person's id and the sequence number in hexadecimal follow.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_identity::{
-    ContactInstance, IdentityError, InstanceCert, Keys, LogChain, LogHead, NoisePublic, PersonId,
+    ContactInstance, IdentityError, InstanceCert, InstanceId, Keys, LogChain, LogHead, NoisePublic, PersonId,
 };
 use lama_store::{Reply, StoreError, Write};
 
@@ -30,8 +30,11 @@ impl Node {
         known.contact.log_head = head;
         let gone = self.newly_gone(&chain);
         writes.extend(gone.iter().map(|noise| self.logs.bury(noise, person)));
+        let mut moved = Vec::new();
         for instance in &mut known.contact.instances {
-            follow(instance, &chain, wall);
+            if follow(instance, &chain, wall) {
+                moved.push(instance.keys.owner);
+            }
         }
         if !self.activating.contains(&person) {
             writes.push(Write::Contact(known.contact.clone()));
@@ -39,6 +42,9 @@ impl Node {
         self.logs.put(person, chain);
         self.book.put(known);
         self.end_gone(person, &gone);
+        for instance in moved {
+            self.has_moved(instance);
+        }
         self.commit(writes, Effect::LogTaken { link: id, head });
         // His other instances hear of it, too: they do not connect to each other.
         self.spread();
@@ -61,7 +67,11 @@ impl Node {
             for link in self.links_of(noise) {
                 self.log_refused(link, &IdentityError::Revoked);
             }
-            self.event(Event::InstanceRevoked { person, noise: *noise });
+            if let Some(instance) = self.replaced_at(person, noise) {
+                self.dial_by_new_key(instance);
+            } else {
+                self.event(Event::InstanceRevoked { person, noise: *noise });
+            }
         }
         let Some(known) = self.book.person(&person) else { return };
         let dead: Vec<_> = known
@@ -76,6 +86,31 @@ impl Node {
                 peer.again = None;
                 self.timers.set(Timer::Peer(instance), None);
             }
+        }
+    }
+
+    /// The living instance whose key this was before it got another one.
+    fn replaced_at(&self, person: PersonId, noise: &NoisePublic) -> Option<InstanceId> {
+        let mut of_key = self.logs.of(&person)?.log().certified().iter();
+        let instance = of_key.find(|entry| entry.noise == *noise)?.instance_id;
+        let known = self.book.person(&person)?.contact.instance(&instance)?;
+        (known.revoked.is_none() && known.keys.encryption_key != *noise).then_some(instance)
+    }
+
+    /// An instance of a contact has other keys.
+    fn has_moved(&mut self, instance: InstanceId) {
+        if let Some(peer) = self.instance_info(&instance) {
+            self.event(Event::InstanceRotated { peer });
+        }
+        self.dial_by_new_key(instance);
+    }
+
+    /// What failed before failed by the old key.
+    fn dial_by_new_key(&mut self, instance: InstanceId) {
+        let Some(peer) = self.peers.get_mut(&instance) else { return };
+        peer.failures = 0;
+        if peer.session.is_none() && peer.dialling.is_none() {
+            self.dial_later(instance, core::time::Duration::ZERO);
         }
     }
 
@@ -137,24 +172,31 @@ impl Node {
     }
 }
 
-/// What a log says of a known instance: another key of its own, or its end.
-fn follow(instance: &mut ContactInstance, chain: &LogChain, wall: u64) {
+/// What a log says of a known instance: another key of its own (then `true`), or its end.
+fn follow(instance: &mut ContactInstance, chain: &LogChain, wall: u64) -> bool {
     let id = instance.keys.owner;
     let mut of_it = chain.log().certified().iter().filter(|entry| entry.instance_id == id);
     let living = of_it.rfind(|entry| entry.revoked.is_none()).copied();
     match living.filter(|_| chain.log().key().is_some()) {
         None if chain.is_revoked(&instance.keys.encryption_key) || chain.log().key().is_none() => {
             instance.revoked.get_or_insert(wall);
+            false
         }
         Some(entry) if entry.noise != instance.keys.encryption_key => {
             let at = usize::try_from(entry.seq.saturating_sub(1)).unwrap_or(usize::MAX);
             let bytes = chain.entries().get(at).cloned();
-            if let Some(Ok(cert)) = bytes.map(InstanceCert::from_bytes) {
-                instance.cert = cert;
-                instance.keys = Keys::new(id, entry.sign, entry.noise);
-                instance.revoked = None;
+            let Some(Ok(cert)) = bytes.map(InstanceCert::from_bytes) else { return false };
+            // It may have had more than one meanwhile.
+            let before = chain.log().certified().iter().filter(|other| other.instance_id == id);
+            for other in before.filter(|other| other.seq < entry.seq) {
+                if other.sign != entry.sign && !instance.former.contains(&other.sign) {
+                    instance.former.push(other.sign);
+                }
             }
+            instance.rekey(cert, Keys::new(id, entry.sign, entry.noise));
+            instance.revoked = None;
+            true
         }
-        _ => {}
+        _ => false,
     }
 }

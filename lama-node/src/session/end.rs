@@ -125,7 +125,7 @@ impl Node {
         let give_up = self.clock.latest().mono + self.config.close_deadline;
         self.flush_lazy(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let (traffic, way) = (link.traffic, link.way.clone());
+        let (traffic, way, former) = (link.traffic, link.way.clone(), link.former.is_some());
         let Some(live) = link.live_mut() else { return };
         if live.gate == Gate::Closing {
             return;
@@ -138,7 +138,7 @@ impl Node {
         if let Some(code) = code {
             live.mux.close(code);
         }
-        if let Some(peer) = self.peers.get_mut(&info.instance) {
+        if let Some(peer) = self.peers.get_mut(&info.instance).filter(|_| !former) {
             if peer.session == Some(id) {
                 peer.session = None;
             }

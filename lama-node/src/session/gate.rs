@@ -151,7 +151,11 @@ impl Node {
             link.authenticated();
         }
         self.begin_session(id, established, Gate::Work);
-        self.proceed(id);
+        if self.is_by_former_key(id) {
+            self.hand_over_log(id);
+        } else {
+            self.proceed(id);
+        }
     }
 
     /// A session between authenticated persons: one per pair of instances.
@@ -212,7 +216,8 @@ impl Node {
         link.stage = Stage::Live(Box::new(live));
         self.event(Event::SessionStarted { session, link: id, peer: info, group, dialled, url });
         self.learn(id);
-        if self.one_session(id, person, instance) {
+        // A session by a former key is beside the one there is, and ends by itself.
+        if !self.is_by_former_key(id) && self.one_session(id, person, instance) {
             self.live_due(id);
             if gate == Gate::Acknowledgement && !active {
                 self.note_code(id, code);

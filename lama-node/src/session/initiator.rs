@@ -97,7 +97,7 @@ impl Node {
         };
         self.push_frame(id, out);
         let (group, pair) = self.dial_terms(id);
-        match self.introduction(group, pair).and_then(|own| keyed.introduce(&own)) {
+        match self.introduction(id, group, pair).and_then(|own| keyed.introduce(&own)) {
             Ok(signing) => {
                 let bytes = signing.to_sign().clone();
                 self.note_shown(id);

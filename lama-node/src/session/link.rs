@@ -100,6 +100,8 @@ pub(crate) struct Link {
     passed: bool,
     /// Up to where our Auth showed our own log.
     pub(crate) shown_head: u64,
+    /// Which of our former keys it was dialled by.
+    pub(crate) former: Option<usize>,
     /// Whether the limits still count it.
     pub(crate) counted: bool,
     /// When a closing link is given up; set exactly once, when it is closed.
@@ -125,6 +127,7 @@ impl Link {
             turns: 0,
             passed: false,
             shown_head: 0,
+            former: None,
             counted,
             give_up: None,
             down: false,

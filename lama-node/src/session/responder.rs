@@ -35,6 +35,7 @@ impl Node {
         let found = self.ledger.lookup(now, &message.tag());
         let mut out = BytesMut::new();
         let psk = found.as_ref().ok().map(|found| &found.psk);
+        let spare = seed.child("former");
         match message.answer(&self.identity.noise, psk, seed, &mut out) {
             Ok(wait) => {
                 if let Some(link) = self.links.get_mut(&id) {
@@ -44,12 +45,25 @@ impl Node {
                 self.stage(id, Stage::Message3(Box::new(wait)));
             }
             Err(error) => match found {
+                Err(_) if self.answered_as_before(id, message, &spare) => {}
                 Err(cause) if cause != lama_invite::InviteError::Unknown => {
                     self.refuse(id, RefuseReason::Token(cause));
                 }
                 _ => self.refuse_handshake(id, &error),
             },
         }
+    }
+
+    /// Answers a first message by a key that this instance had before, if it is one.
+    fn answered_as_before(&mut self, id: LinkId, message: Message1, seed: &Seed) -> bool {
+        let mut out = BytesMut::new();
+        let Some((at, wait)) = self.answer_as_before(message, seed, &mut out) else { return false };
+        if let Some(link) = self.links.get_mut(&id) {
+            link.former = Some(at);
+        }
+        self.push_frame(id, out);
+        self.stage(id, Stage::Message3(Box::new(wait)));
+        true
     }
 
     /// Message 3 proves the secret of an invitation, or a static key.
@@ -114,7 +128,7 @@ impl Node {
             expect.person = known.map(|contact| PinnedPerson { id: contact.id(), pin: contact.pin() });
         }
         expect.log_head = self.shown_by(&noise);
-        match proved.read_auth(frame, &self.identity.public, &expect) {
+        match proved.read_auth(frame, &self.shown_on(id), &expect) {
             Ok(verified) => self.initiator_verified(id, verified),
             Err(failed) => self.auth_failed(id, *noise.as_bytes(), failed),
         }
@@ -210,13 +224,14 @@ impl Node {
     /// Our own introduction, to be signed.
     pub(super) fn introduction(
         &self,
+        id: LinkId,
         group: HandshakeGroup,
         pair: Option<PairKeyId>,
     ) -> Result<Introduction, HandshakeError> {
         let url = self.announced();
-        let public = &self.identity.public;
+        let public = self.shown_on(id);
         let endpoint = public.endpoint(&url).map_err(|_| HandshakeError::LocalInvalid)?;
-        let mut introduction = Introduction::new(public.clone(), endpoint, group, BootId(self.boot_id.0));
+        let mut introduction = Introduction::new(public, endpoint, group, BootId(self.boot_id.0));
         introduction.pair_key = pair;
         // Pairing takes the person's own signature; whoever has not got the key is told so by the host.
         if !self.identity.person_key && group == HandshakeGroup::Chum {
@@ -230,7 +245,7 @@ impl Node {
         let instance = verified.peer().identity.instance_id();
         let pair = self.peers.get(&instance).and_then(|peer| peer.pair.as_ref()).map(|pair| pair.id());
         let group = verified.peer().group;
-        let signing = match self.introduction(group, pair).and_then(|own| verified.introduce(&own)) {
+        let signing = match self.introduction(id, group, pair).and_then(|own| verified.introduce(&own)) {
             Ok(signing) => signing,
             Err(error) => return self.refuse_handshake(id, &error),
         };

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::puppet::Puppet;
 use crate::{
-    Command, Config, ContactInfo, ContactStanding, DialError, Event, Input, LinkCause, LinkId, Node,
-    NodeError, NodeIdentity, Origin, Output, Reply, WhichKey,
+    Command, Config, ContactInfo, ContactStanding, DialError, Event, FormerKeys, Input, LinkCause, LinkId,
+    Node, NodeError, NodeIdentity, Origin, Output, Reply, WhichKey,
 };
 
 pub(super) fn secs(secs: u64) -> Duration {
@@ -34,6 +34,8 @@ pub(super) struct Actor {
     pub(super) node: Node,
     pub(super) config: Config,
     exported: Zeroizing<Vec<u8>>,
+    /// What was exported before its keys were replaced.
+    pub(super) former: Vec<Zeroizing<Vec<u8>>>,
     sign: SignSecret,
     person: Option<PersonSecrets>,
     store: Option<Store<Memory>>,
@@ -156,13 +158,14 @@ impl World {
         let (public, noise, sign, person) = identity.into_parts();
         let seed = self.seed();
         let person_key = person.is_some();
-        let given = NodeIdentity { public, noise, log, contacts, person_key };
+        let given = NodeIdentity { log, contacts, person_key, ..NodeIdentity::new(public, noise) };
         let node = Node::new(config.clone(), given, seed, self.clock()).unwrap();
         let url = url.map(String::from);
         self.actors.push(Actor {
             node,
             config,
             exported,
+            former: Vec::new(),
             sign,
             person,
             store: Some(store),
@@ -204,6 +207,33 @@ impl World {
             LocalIdentity::from_parts(public, noise, sign, secrets.filter(|_| person_key)).unwrap();
         let entries = chain.entries().to_vec();
         self.start_identity(identity, entries, enrolment.contacts, url, Config::default())
+    }
+
+    /// Certifies new keys of an instance; it goes on with the old ones until it is restarted with [`World::take_up`].
+    pub(super) fn certify_new_keys(&mut self, actor: usize) -> Result<LocalIdentity, NodeError> {
+        use lama_identity::{Enrolment, InstanceOffer, InstanceRequest, NoiseSecret, Object as _};
+        let Reply::File(offer) = self.ask(actor, Command::OfferInstance)? else { panic!("a file") };
+        let offer = InstanceOffer::from_bytes(&offer).unwrap();
+        let (noise, sign) = (NoiseSecret::from_seed(self.seed()), SignSecret::from_seed(self.seed()));
+        let (_, _, _, person) = self.identity(actor).into_parts();
+        let (name, wall) = (self.identity(actor).public().instance.name.clone(), self.clock().wall);
+        let request = InstanceRequest::new(&offer, &name, &noise, &sign, wall).unwrap();
+        let command = Command::RotateInstance { request: request.to_bytes().unwrap() };
+        let Reply::File(enrolment) = self.ask(actor, command)? else { panic!("a file") };
+        let (public, _) = Enrolment::from_bytes(&enrolment).unwrap().accept(&offer, &request).unwrap();
+        Ok(LocalIdentity::from_parts(public, noise, sign, person).unwrap())
+    }
+
+    /// Restarts an instance with the keys that were certified for it.
+    pub(super) fn take_up(&mut self, actor: usize, new: &LocalIdentity) {
+        let before = core::mem::replace(&mut self.actors[actor].exported, new.danger_export().unwrap());
+        self.actors[actor].former.push(before);
+        self.restart(actor);
+    }
+
+    pub(super) fn rotate(&mut self, actor: usize) {
+        let new = self.certify_new_keys(actor).expect("certified");
+        self.take_up(actor, &new);
     }
 
     pub(super) fn listen(&mut self, actor: usize, url: Option<&str>) {
@@ -491,10 +521,22 @@ impl World {
         let identity = LocalIdentity::danger_import(&self.actors[id].exported).unwrap();
         let engine = self.actors[id].store.take().unwrap().close().unwrap();
         let (a, b) = (self.seed(), self.seed());
-        let store = open(engine, a, &identity);
+        let mut store = open(engine, a, &identity);
+        let signing = |keys: &Zeroizing<Vec<u8>>| {
+            LocalIdentity::danger_import(keys).unwrap().public().instance_keys.sign_key
+        };
+        store.set_former_keys(self.actors[id].former.iter().map(signing).collect());
         let (public, noise, sign, person) = identity.into_parts();
         let config = self.actors[id].config.clone();
-        let given = NodeIdentity { person_key: person.is_some(), ..NodeIdentity::new(public, noise) };
+        let former = self.actors[id].former.iter().map(|exported| {
+            let (public, noise, ..) = LocalIdentity::danger_import(exported).unwrap().into_parts();
+            FormerKeys { public, noise }
+        });
+        let given = NodeIdentity {
+            person_key: person.is_some(),
+            former: former.collect(),
+            ..NodeIdentity::new(public, noise)
+        };
         let node = Node::new(config, given, b, self.clock()).unwrap();
         let actor = &mut self.actors[id];
         (actor.node, actor.sign, actor.person, actor.store, actor.over) =

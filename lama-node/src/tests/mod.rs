@@ -13,6 +13,7 @@ mod pairing;
 mod ping;
 mod puppet;
 mod refusals;
+mod rotating;
 mod sync;
 
 use harness::{DELAY, World, ms, secs};

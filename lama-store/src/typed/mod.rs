@@ -113,7 +113,10 @@ impl<E: Engine> Store<E> {
         let author = signed.value().author().person;
         let own = self.owner.as_ref().filter(|owner| owner.person_id() == author);
         let verdict = match (own, self.hot.contacts.get(&author)) {
-            (Some(own), _) => signed.verify(own),
+            (Some(own), _) => signed.verify(own).or_else(|error| {
+                let of_before = self.former_keys.iter().any(|key| signed.verify_with(key).is_ok());
+                if of_before { Ok(()) } else { Err(error) }
+            }),
             (None, Some(contact)) => signed.verify(contact),
             (None, None) => return Err(Lacks::Label(author.0)),
         };
