@@ -103,7 +103,7 @@ fn a_contact_who_only_dials_and_was_away_comes_by_the_old_key() {
     let list = sealed(&["instance", "rotate"]);
     assert_eq!(list["entries"], 3, "{list}");
     let list = sealed(&["instance", "rotate"]);
-    assert_eq!((&list["entries"], &list["reached"][0]["entries"]), (&5.into(), &1.into()), "{list}");
+    assert_eq!((&list["entries"], &list["instances"][1]["arrived"]), (&5.into(), &0.into()), "{list}");
     json(desk.command(&["passphrase", "--no-passphrase"]).env("LAMA_PASSPHRASE", "correct horse"));
     let at_desk = start(&desk, &["--port", &port]);
     let at_bob = start(&bob, &["--no-listen"]);

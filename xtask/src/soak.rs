@@ -1,4 +1,4 @@
-//! `cargo xtask soak [storms|model|kills|ids|blob|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
+//! `cargo xtask soak [storms|model|partitions|kills|ids|blob|fuzz|mutants] [AMOUNT]`: what takes longer than CI may, by the hour.
 //!
 //! Every part is a part of CI with a larger number: the same tests read how often from the environment.
 
@@ -12,6 +12,7 @@ type Part = (&'static str, u64, fn(u64) -> Result<(), Failure>);
 const PARTS: &[Part] = &[
     ("storms", 2_000, storms),
     ("model", 5_000, model),
+    ("partitions", 500, partitions),
     ("kills", 200, kills),
     ("ids", 1_000_000, ids),
     ("blob", 10_000_000_000, blob),
@@ -47,6 +48,12 @@ fn storms(seeds: u64) -> Result<(), Failure> {
 /// Histories beside the reference model, as many seeds as said; and as many with something to hide.
 fn model(seeds: u64) -> Result<(), Failure> {
     let test = ["test", "--release", "--package", "lama-sim", "--test", "model", "--", "--nocapture"];
+    run::cargo_with(&[("LAMA_SEEDS", &seeds.to_string())], &test)
+}
+
+/// Keys that are revoked and replaced while the network parts, as many seeds as said.
+fn partitions(seeds: u64) -> Result<(), Failure> {
+    let test = ["test", "--release", "--package", "lama-sim", "--test", "partitions", "--", "--nocapture"];
     run::cargo_with(&[("LAMA_SEEDS", &seeds.to_string())], &test)
 }
 
