@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bytes::BytesMut;
 use data_encoding::HEXLOWER;
 use lama_core::{Instant, Now, Seed, WallTime};
+use lama_handshake::groups::{Frame, GroupName, MIN_CREDIT, RefuseCode};
 use lama_handshake::{
     Access, BootId, Config, Dial, Established, Expect, Group, Initiator, Introduction, Message1, Mux,
     PinnedPerson, Received, StreamId, Via,
@@ -209,9 +210,54 @@ fn known() -> Value {
     Value::Object(out)
 }
 
+/// Each frame of a connection with what it says, and beginnings of frames that are none.
+fn groups() -> Value {
+    let name = |text| GroupName::new(text).unwrap();
+    let frames = [
+        (
+            json!({ "frame": "open", "number": 0, "credit": 262_144, "group": "org.example.chess" }),
+            Frame::Open { number: 0, credit: 262_144, group: name("org.example.chess") },
+        ),
+        (
+            json!({ "frame": "accept", "number": 0, "credit": MIN_CREDIT }),
+            Frame::Accept { number: 0, credit: MIN_CREDIT },
+        ),
+        (
+            json!({ "frame": "refuse", "number": 1, "code": 2 }),
+            Frame::Refuse { number: 1, code: RefuseCode::NotAllowed },
+        ),
+        (
+            json!({ "frame": "message", "number": 0, "message": hex(b"e4") }),
+            Frame::Message { number: 0, message: b"e4"[..].into() },
+        ),
+        (json!({ "frame": "credit", "number": 258, "credit": 1 }), Frame::Credit { number: 258, credit: 1 }),
+        (json!({ "frame": "close", "number": 0 }), Frame::Close { number: 0 }),
+    ];
+    let good = frames.map(|(mut says, frame)| {
+        let mut bytes = BytesMut::new();
+        frame.write(&mut bytes);
+        assert_eq!(Frame::read(bytes.clone().freeze()), Ok(frame));
+        says.as_object_mut().unwrap().insert("bytes".into(), hex(&bytes));
+        says
+    });
+    let wrong: [(&str, &[u8]); 6] = [
+        ("no type", b""),
+        ("a type that there is not", b"\x07\0\0\0\0"),
+        ("no number", b"\x06\0\0"),
+        ("more than CLOSE has", b"\x06\0\0\0\0\0"),
+        ("a name with a capital letter", b"\x01\0\0\0\0\0\x04\0\0Chess"),
+        ("no name", b"\x01\0\0\0\0\0\x04\0\0"),
+    ];
+    let bad = wrong.map(|(why, bytes)| {
+        assert!(Frame::read(bytes.into()).is_err());
+        json!({ "why": why, "bytes": hex(bytes) })
+    });
+    json!({ "frames": good, "malformed": bad })
+}
+
 /// Every file below `vectors/`, without its ending.
 pub(crate) fn files() -> Vec<(&'static str, Value)> {
-    vec![("handshake/pairing", pairing()), ("handshake/known", known())]
+    vec![("handshake/pairing", pairing()), ("handshake/known", known()), ("handshake/groups", groups())]
 }
 
 /// Writes them; in another program's tests they are only compared.

@@ -64,6 +64,7 @@ mod config;
 mod deadline;
 mod error;
 mod established;
+pub mod groups;
 mod initiator;
 mod liveness;
 mod mux;
