@@ -10,6 +10,7 @@
 pub mod chum;
 #[path = "../../lama-chum/tests/common/mod.rs"]
 mod chum_common;
+pub mod groups;
 pub mod handshake;
 #[path = "../../lama-handshake/tests/support/mod.rs"]
 mod handshake_support;
@@ -42,6 +43,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("handshake_message3", handshake::message3),
     ("auth_record", handshake::auth),
     ("ready_record", handshake::ready),
+    ("group_frame", groups::frame),
+    ("group_peer", groups::peer),
+    ("debug_view", groups::debug),
     ("record", handshake::record),
     ("session", handshake::session),
     ("object_decode", object::decode),

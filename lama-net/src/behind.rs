@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
 use lama_core::{Instant, Ticket};
-use lama_identity::SignSecret;
+use lama_identity::SignPublic;
 use lama_invite::{DialRules, Source};
-use lama_relay::{Client, ClientConfig, ClientInput, ClientOutput, LinkId, RelayAddress};
+use lama_relay::{Client, ClientConfig, ClientInput, ClientOutput, HomeState, LinkId, RelayAddress};
 
 use crate::config::{Options, RelayHome};
 use crate::dial::{self, Dialer};
@@ -39,26 +39,34 @@ enum Turn {
     Gone,
 }
 
-/// The network has changed, or the machine was asleep.
-#[derive(Debug)]
-pub(crate) struct Changed;
+/// What the loop says.
+pub(crate) enum Change {
+    /// The network has changed, or the machine was asleep.
+    Network,
+    /// These are the relays from now on.
+    Relays(Vec<RelayHome>),
+}
+
+/// As the machine takes it.
+fn list(relays: &[RelayHome]) -> Vec<(RelayAddress, SignPublic)> {
+    relays.iter().map(|home| (home.address.clone(), *home.key.public())).collect()
+}
 
 /// A future that ends after the loop does, or after the other end of `changes` is dropped.
 pub(crate) struct BehindRelays<R: Runtime> {
     runtime: R,
     client: Client,
-    addresses: Vec<RelayAddress>,
-    keys: Vec<SignSecret>,
+    /// Every relay that was in the list, with the key for it.
+    known: Vec<RelayHome>,
     arrivals: mpsc::UnboundedSender<Arrival<R>>,
     dials: mpsc::UnboundedSender<(Ticket, Option<Link<R>>)>,
     dialled: mpsc::UnboundedReceiver<(Ticket, Option<Link<R>>)>,
     options: Options,
     dialer: Dialer,
-    changes: Option<mpsc::UnboundedReceiver<Changed>>,
+    changes: Option<mpsc::UnboundedReceiver<Change>>,
     gate: Gate,
     links: BTreeMap<LinkId, Spare<R>>,
     next_link: u64,
-    registered: Vec<bool>,
     alarm: R::Alarm,
     over: bool,
 }
@@ -71,9 +79,9 @@ impl<R: Runtime> BehindRelays<R> {
         arrivals: mpsc::UnboundedSender<Arrival<R>>,
         options: &Options,
         dialer: &Dialer,
-        changes: mpsc::UnboundedReceiver<Changed>,
+        changes: mpsc::UnboundedReceiver<Change>,
     ) -> Option<Self> {
-        let list = relays.iter().map(|home| (home.address.clone(), *home.key.public())).collect();
+        let list = list(&relays);
         let seed = runtime.entropy().ok()?;
         let client = Client::new(ClientConfig::default(), list, seed, runtime.now());
         let (dials, dialled) = mpsc::unbounded();
@@ -81,9 +89,7 @@ impl<R: Runtime> BehindRelays<R> {
         Some(Self {
             runtime: runtime.clone(),
             client,
-            registered: vec![false; relays.len()],
-            addresses: relays.iter().map(|home| home.address.clone()).collect(),
-            keys: relays.into_iter().map(|home| home.key).collect(),
+            known: relays,
             arrivals,
             dials,
             dialled,
@@ -111,7 +117,9 @@ impl<R: Runtime> BehindRelays<R> {
             match output {
                 ClientOutput::Dial { ticket, home } => self.dial(ticket, home),
                 ClientOutput::Sign { ticket, home, bytes } => {
-                    let signature = self.keys.get(home).map(|key| key.sign_input(&bytes));
+                    let address = self.client.address(home);
+                    let known = self.known.iter().find(|known| Some(&known.address) == address);
+                    let signature = known.map(|known| known.key.sign_input(&bytes));
                     self.tell(ClientInput::Signed { ticket, signature });
                 }
                 ClientOutput::HandOver { link, home } => self.hand_over(link, home),
@@ -123,12 +131,12 @@ impl<R: Runtime> BehindRelays<R> {
                 }
                 ClientOutput::Registered { home } => {
                     tracing::info!(relay = %self.host(home), "registered at a relay");
-                    self.set(home, true);
+                    self.tell_routes();
                 }
                 ClientOutput::Lost { home, why, pause } => {
                     let why = why.map_or("unreachable", |why| why.code());
                     tracing::info!(relay = %self.host(home), why, ?pause, "a relay passes no calls on");
-                    self.set(home, false);
+                    self.tell_routes();
                 }
                 ClientOutput::Shared { home, links } => {
                     let relay = self.host(home);
@@ -141,21 +149,18 @@ impl<R: Runtime> BehindRelays<R> {
     }
 
     fn host(&self, home: usize) -> String {
-        self.addresses.get(home).map(|address| address.url.to_string()).unwrap_or_default()
+        self.client.address(home).map(|address| address.url.to_string()).unwrap_or_default()
     }
 
     /// A route is told to others only while it works.
-    fn set(&mut self, home: usize, registered: bool) {
-        if let Some(one) = self.registered.get_mut(home) {
-            *one = registered;
-        }
-        let homes = self.client.homes().zip(&self.registered);
-        let routes = homes.filter(|(_, on)| **on).map(|(home, _)| home.route.to_string()).collect();
+    fn tell_routes(&self) {
+        let registered = self.client.homes().filter(|home| home.state == HomeState::Registered);
+        let routes = registered.map(|home| home.route.to_string()).collect();
         let _ = self.arrivals.unbounded_send(Arrival::Routes(routes));
     }
 
     fn dial(&mut self, ticket: Ticket, home: usize) {
-        let (Some(address), runtime) = (self.addresses.get(home).cloned(), self.runtime.clone()) else {
+        let (Some(address), runtime) = (self.client.address(home).cloned(), self.runtime.clone()) else {
             return;
         };
         let (dials, deadline, dialer) = (self.dials.clone(), self.options.dial_deadline, self.dialer.clone());
@@ -190,7 +195,7 @@ impl<R: Runtime> BehindRelays<R> {
     /// ACCEPT is in the link's buffer: the loop flushes it.
     fn hand_over(&mut self, id: LinkId, home: usize) {
         let Some(spare) = self.links.remove(&id) else { return };
-        let Some(via) = self.client.homes().nth(home).and_then(|home| home.route.via) else { return };
+        let Some(via) = self.client.home(home).and_then(|home| home.route.via) else { return };
         let source = Source::new(via.route_id.first_chunk().copied().unwrap_or_default());
         match self.gate.admit(source, self.runtime.now().mono) {
             Ok(permit) => {
@@ -256,7 +261,17 @@ impl<R: Runtime> BehindRelays<R> {
     fn changes(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(changes) = &mut self.changes else { return false };
         match changes.poll_next_unpin(cx) {
-            Poll::Ready(Some(Changed)) => self.tell(ClientInput::Retry),
+            Poll::Ready(Some(Change::Network)) => self.tell(ClientInput::Retry),
+            Poll::Ready(Some(Change::Relays(relays))) => {
+                let list = list(&relays);
+                for relay in relays {
+                    if self.known.iter().all(|known| known.address != relay.address) {
+                        self.known.push(relay);
+                    }
+                }
+                self.tell(ClientInput::Relays(list));
+                self.tell_routes();
+            }
             Poll::Ready(None) => {
                 self.changes = None;
                 self.tell(ClientInput::Stop);

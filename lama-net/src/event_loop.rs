@@ -15,8 +15,9 @@ use lama_node::{
     Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
 };
 
-use crate::behind::{BehindRelays, Changed};
+use crate::behind::{BehindRelays, Change};
 use crate::config::{Options, Parts, RelayHome, Signer};
+use crate::connection::{Note, Opening, Switch};
 use crate::dial::Dialer;
 use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
@@ -69,6 +70,10 @@ pub struct EventLoop<R: Runtime> {
     signer: Box<dyn Signer>,
     store: StoreThread,
     calls: Option<mpsc::Receiver<Call>>,
+    notes: mpsc::UnboundedReceiver<Note>,
+    switch: Switch,
+    /// Who waits for a connection.
+    opening: BTreeMap<Ticket, Opening>,
     arrivals: mpsc::UnboundedReceiver<Arrival<R>>,
     door: Door<R>,
     /// Dropping one ends its listener.
@@ -79,10 +84,11 @@ pub struct EventLoop<R: Runtime> {
     urls: Vec<String>,
     /// Routes through relays, behind those.
     routes: Vec<String>,
+    /// Until the first poll.
     relays: Vec<RelayHome>,
     dialer: Dialer,
     /// Dropping it leaves the relays.
-    behind: Option<mpsc::UnboundedSender<Changed>>,
+    behind: Option<mpsc::UnboundedSender<Change>>,
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
@@ -126,7 +132,7 @@ pub fn prepare<R: Runtime>(
     let node = Node::new(parts.config, parts.identity, seed, runtime.now())?;
     let store = StoreThread::start(storage)?;
     let counters = Arc::<Mutex<Counters>>::default();
-    let (handle, calls, ended) = handle(options.event_buffer, Arc::clone(&counters));
+    let (handle, calls, notes, ended) = handle(options.event_buffer, Arc::clone(&counters));
     let (subscriber, events) = subscription(options.event_buffer);
     let (arrived, arrivals) = mpsc::unbounded();
     let door = Door {
@@ -144,6 +150,9 @@ pub fn prepare<R: Runtime>(
         signer: parts.signer,
         store,
         calls: Some(calls),
+        notes,
+        switch: Switch::default(),
+        opening: BTreeMap::new(),
         arrivals,
         door,
         listeners: Vec::new(),
@@ -189,7 +198,8 @@ impl<R: Runtime> Future for EventLoop<R> {
             && !this.options.offline
         {
             this.listen(bound);
-            this.register();
+            let relays = std::mem::take(&mut this.relays);
+            this.register(relays);
         }
         for _ in 0..PASSES {
             let mut busy = this.outputs();
@@ -197,6 +207,7 @@ impl<R: Runtime> Future for EventLoop<R> {
             busy |= this.answers(cx);
             busy |= this.arrivals(cx);
             busy |= this.calls(cx);
+            busy |= this.noted(cx);
             busy |= this.serve();
             if let Some(result) = this.finished(cx) {
                 if let Some(ended) = this.ended.take() {
@@ -243,6 +254,8 @@ impl<R: Runtime> EventLoop<R> {
         self.listeners.clear();
         self.calls = None;
         self.waiting.clear();
+        self.opening.clear();
+        self.switch = Switch::default();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             self.goodbye(link);
@@ -272,9 +285,7 @@ impl<R: Runtime> EventLoop<R> {
                 Output::Dial { ticket, url, via, rules } => self.dial(ticket, url, via, rules),
                 Output::CloseLink { link } => self.goodbye(link),
                 Output::Reply { ticket, result } => {
-                    if let Some(waiting) = self.waiting.remove(&ticket) {
-                        let _ = waiting.send(result);
-                    }
+                    self.answer(ticket, result);
                 }
                 Output::Event(event) => self.publish(event),
             }
@@ -282,8 +293,31 @@ impl<R: Runtime> EventLoop<R> {
         true
     }
 
+    fn answer(&mut self, ticket: Ticket, result: Result<Reply, NodeError>) {
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            let _ = waiting.send(result);
+        } else if let Some(opening) = self.opening.remove(&ticket)
+            && let Some(unwanted) = self.switch.answer(opening, result)
+        {
+            self.command(Note::Close(unwanted).into());
+        }
+    }
+
+    /// A command to whose answer nobody listens.
+    fn command(&mut self, command: Command) {
+        let ticket = self.tickets.issue();
+        self.tell(Input::Command { ticket, command });
+    }
+
     fn publish(&mut self, event: Event) {
         self.traces.note(&event);
+        let event = match event {
+            Event::Group(event) => match self.switch.bring(event) {
+                Some(event) => Event::Group(event),
+                None => return,
+            },
+            event => event,
+        };
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
         let last = matches!(event, Event::Stopped);
         if let [one] = self.subscribers.as_mut_slice() {
@@ -416,7 +450,7 @@ impl<R: Runtime> EventLoop<R> {
                     if matches!(command, Command::Wake)
                         && let Some(behind) = &self.behind
                     {
-                        let _ = behind.unbounded_send(Changed);
+                        let _ = behind.unbounded_send(Change::Network);
                     }
                     let ticket = self.tickets.issue();
                     self.waiting.insert(ticket, answer);
@@ -426,12 +460,29 @@ impl<R: Runtime> EventLoop<R> {
                     let _ = answer.send(self.move_to(listen));
                 }
                 Poll::Ready(Some(Call::Subscribe(subscriber))) => self.subscribers.push(subscriber),
+                Poll::Ready(Some(Call::Relays(relays))) => self.register(relays),
+                Poll::Ready(Some(Call::Serve(group, server))) => self.switch.serve(group, server),
+                Poll::Ready(Some(Call::Open(open, answer))) => {
+                    let ticket = self.tickets.issue();
+                    self.opening.insert(ticket, answer);
+                    self.tell(Input::Command { ticket, command: Command::Group(open) });
+                }
                 Poll::Ready(None) => {
                     self.calls = None;
-                    let ticket = self.tickets.issue();
-                    self.tell(Input::Command { ticket, command: Command::Shutdown });
+                    self.command(Command::Shutdown);
                 }
                 Poll::Pending => return taken > 0,
+            }
+        }
+        true
+    }
+
+    /// What applications have taken from connections and closed.
+    fn noted(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..JOBS {
+            match self.notes.poll_next_unpin(cx) {
+                Poll::Ready(Some(note)) => self.command(note.into()),
+                Poll::Ready(None) | Poll::Pending => return taken > 0,
             }
         }
         true
@@ -469,10 +520,13 @@ impl<R: Runtime> EventLoop<R> {
         self.tell(Input::Listening { urls });
     }
 
-    /// Stands behind the relays of the list, beside the loop, until it ends.
-    fn register(&mut self) {
-        let relays = std::mem::take(&mut self.relays);
-        if relays.is_empty() {
+    /// Stands behind the relays of the list, beside the loop, until it ends or is given another list.
+    fn register(&mut self, relays: Vec<RelayHome>) {
+        if let Some(behind) = &self.behind {
+            let _ = behind.unbounded_send(Change::Relays(relays));
+            return;
+        }
+        if relays.is_empty() || self.options.offline {
             return;
         }
         let (tell, changes) = mpsc::unbounded();

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{FutureExt as _, Shared};
 use futures_util::{SinkExt as _, Stream, StreamExt};
-use lama_node::{Command, Event, NodeError, Reply};
+use lama_node::{Command, Event, GroupCommand, GroupName, NodeError, Reply};
 
+use crate::connection::{Note, Opened, Opening};
 use crate::metrics::Counters;
-use crate::{Listen, NetError};
+use crate::{Listen, NetError, RelayHome};
 
 /// Calls that wait for the loop at a time; more wait in their callers.
 pub(crate) const MAX_CALLS: usize = 64;
@@ -20,6 +21,9 @@ pub(crate) enum Call {
     Command(Command, oneshot::Sender<Result<Reply, NodeError>>),
     Listen(Listen, oneshot::Sender<Result<Vec<String>, NetError>>),
     Subscribe(Subscriber),
+    Relays(Vec<RelayHome>),
+    Serve(GroupName, mpsc::UnboundedSender<Opened>),
+    Open(GroupCommand, Opening),
 }
 
 /// Speaks to a running node. Cheap to clone; works from any executor and any thread. When the last one is dropped,
@@ -27,6 +31,8 @@ pub(crate) enum Call {
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(crate) calls: mpsc::Sender<Call>,
+    /// What connections say without waiting; bounded by what came on them.
+    pub(crate) notes: mpsc::UnboundedSender<Note>,
     pub(crate) ended: Shared<oneshot::Receiver<Result<(), NetError>>>,
     pub(crate) event_buffer: usize,
     pub(crate) counters: Arc<Mutex<Counters>>,
@@ -60,6 +66,15 @@ impl Handle {
         answered.await.unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// Stands behind these relays from now on, best first, and behind no others: what is new is registered at, what is gone is
+    /// left, and what stays is not touched. Calls under way go on.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`] if the node runs no more.
+    pub async fn set_relays(&self, relays: Vec<RelayHome>) -> Result<(), NodeError> {
+        self.call(Call::Relays(relays)).await.map_err(|_| NodeError::Stopped)
+    }
+
     /// Another stream of all events from now on.
     ///
     /// # Errors
@@ -87,7 +102,11 @@ impl Handle {
         self.ended.clone().await.unwrap_or(Err(NetError::Node(NodeError::Stopped)))
     }
 
-    async fn call(&self, call: Call) -> Result<(), mpsc::SendError> {
+    pub(crate) fn note(&self, note: Note) {
+        let _ = self.notes.unbounded_send(note);
+    }
+
+    pub(crate) async fn call(&self, call: Call) -> Result<(), mpsc::SendError> {
         self.calls.clone().send(call).await
     }
 }
@@ -166,10 +185,11 @@ pub(crate) fn subscription(buffer: usize) -> (Subscriber, Events) {
 pub(crate) fn handle(
     event_buffer: usize,
     counters: Arc<Mutex<Counters>>,
-) -> (Handle, mpsc::Receiver<Call>, Ended) {
+) -> (Handle, mpsc::Receiver<Call>, mpsc::UnboundedReceiver<Note>, Ended) {
     let (calls, waiting) = mpsc::channel(MAX_CALLS);
+    let (notes, noted) = mpsc::unbounded();
     let (end, ended) = oneshot::channel();
-    (Handle { calls, ended: ended.shared(), event_buffer, counters }, waiting, end)
+    (Handle { calls, notes, ended: ended.shared(), event_buffer, counters }, waiting, noted, end)
 }
 
 /// Told once, when the loop ends.

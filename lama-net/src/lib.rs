@@ -31,6 +31,7 @@
 mod addresses;
 mod behind;
 mod config;
+mod connection;
 mod dial;
 mod error;
 mod event_loop;
@@ -53,6 +54,7 @@ mod wake;
 
 pub use addresses::local_addresses;
 pub use config::{Options, Parts, RelayHome, Signer};
+pub use connection::{Connection, Incoming};
 pub use dial::{Dialer, dial, dial_route};
 pub use error::NetError;
 pub use event_loop::{EventLoop, prepare};

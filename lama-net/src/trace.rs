@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lama_identity::InstanceId;
-use lama_node::{Event, PeerInfo, SessionId};
+use lama_node::{Event, GroupEvent, PeerInfo, SessionId};
 use tracing::{Span, debug, error, info, trace, warn};
 
 /// The process and its clock.
@@ -29,6 +29,21 @@ pub(crate) struct Traces {
 /// A URL without what follows `#`: a relay's key and a route's name.
 fn bare(url: &str) -> &str {
     url.split('#').next().unwrap_or_default()
+}
+
+/// What happens on a connection, without messages.
+fn note_group(event: &GroupEvent) {
+    match event {
+        GroupEvent::Opened { connection, group, .. } => {
+            debug!(target: SESSION, event = "connection.opened", connection = connection.0, %group);
+        }
+        GroupEvent::Message { connection, message, .. } => {
+            trace!(target: SESSION, event = "connection.message", connection = connection.0, bytes = message.len());
+        }
+        GroupEvent::Closed { connection, end } => {
+            debug!(target: SESSION, event = "connection.closed", connection = connection.0, end = end.code());
+        }
+    }
 }
 
 impl Traces {
@@ -70,6 +85,7 @@ impl Traces {
             Event::OutOfSync { peer } => {
                 self.span_of(peer).in_scope(|| error!(target: ALARM, event = "alarm.out-of-sync"));
             }
+            Event::Group(event) => note_group(event),
             Event::LogArrived { peer, seq } => {
                 self.span_of(peer).in_scope(|| debug!(target: SESSION, event = "session.log-arrived", seq));
             }

@@ -53,6 +53,12 @@ pub struct Config {
     pub max_clock_ahead: Duration,
     /// Pending contacts and joins at a time: 100.
     pub max_pending: usize,
+    /// What a connection of a group may hold and send ahead: 256 KiB each way.
+    pub connections: lama_handshake::groups::ConnectionLimits,
+    /// Connections that one contact may have open here, over all its instances: 16.
+    pub connections_per_person: usize,
+    /// How long the other side may take to answer to a new connection, and to a question for its view: 10 s.
+    pub connection_deadline: Duration,
     /// Denied and removed instances remembered, so that they are told: 1,000.
     pub max_denied: usize,
 }
@@ -84,6 +90,9 @@ impl Default for Config {
             max_text: 64 << 10,
             max_clock_ahead: lama_identity::MAX_AHEAD,
             max_pending: 100,
+            connections: lama_handshake::groups::ConnectionLimits::default(),
+            connections_per_person: 16,
+            connection_deadline: Duration::from_secs(10),
             max_denied: 1_000,
         }
     }

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use lama_handshake::groups::RefuseCode;
 use lama_identity::{Cid, IdentityError, PersonId, PersonPin};
 use lama_invite::InviteError;
 use lama_store::StoreError;
@@ -182,6 +183,55 @@ pub enum NodeError {
         /// The name.
         name: String,
     },
+    /// A setting that is the node's own.
+    NotTheHosts {
+        /// Its key.
+        key: String,
+    },
+    /// No name of a group that an application may serve.
+    GroupName {
+        /// What was given.
+        group: String,
+    },
+    /// The program of the other side is of a version without groups.
+    NoGroupsThere {
+        /// Whose.
+        person: PersonId,
+    },
+    /// The other side does not let a connection in.
+    GroupRefused {
+        /// Of which group.
+        group: String,
+        /// Who.
+        person: PersonId,
+        /// That person's e-mail address.
+        email: String,
+        /// Why.
+        code: RefuseCode,
+    },
+    /// The other side does not answer on a connection.
+    GroupSilent {
+        /// Who.
+        person: PersonId,
+    },
+    /// No connection of that name is open.
+    NoSuchConnection,
+    /// The connection ended before the message had left.
+    ConnectionEnded,
+    /// As many messages wait as may wait.
+    ConnectionFull,
+    /// As many connections are open as may be.
+    TooManyConnections {
+        /// The limit.
+        max: usize,
+    },
+    /// A message of a connection that is too long.
+    MessageTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest possible.
+        max: usize,
+    },
     /// Too many commands wait.
     Busy {
         /// The limit.
@@ -234,6 +284,21 @@ impl NodeError {
             Self::PairingUnderWay => "node.pairing-under-way",
             Self::KeysReplaced => "node.keys-replaced",
             Self::InstanceNameTaken { .. } => "node.instance-name-taken",
+            Self::NotTheHosts { .. } => "node.not-the-hosts",
+            Self::GroupName { .. } => "node.group-name",
+            Self::NoGroupsThere { .. } => "node.no-groups-there",
+            Self::GroupRefused { code, .. } => match code {
+                RefuseCode::NotServed => "node.group-not-served",
+                RefuseCode::NotAllowed => "node.group-not-allowed",
+                RefuseCode::Busy => "node.group-busy",
+                RefuseCode::Other(_) => "node.group-refused",
+            },
+            Self::GroupSilent { .. } => "node.group-silent",
+            Self::NoSuchConnection => "node.no-such-connection",
+            Self::ConnectionEnded => "node.connection-ended",
+            Self::ConnectionFull => "node.connection-full",
+            Self::TooManyConnections { .. } => "node.too-many-connections",
+            Self::MessageTooLong { .. } => "node.message-too-long",
             Self::Busy { .. } => "node.busy",
             Self::Stopped => "node.stopped",
             Self::WrongIdentity => "node.wrong-identity",
@@ -255,12 +320,20 @@ impl NodeError {
             | Self::Denied { .. }
             | Self::Rejected { .. }
             | Self::Violation { .. }
+            | Self::NoGroupsThere { .. }
+            | Self::GroupRefused { .. }
             | Self::KeyChanged { .. } => Bucket::Peer,
             Self::NotReached { .. }
             | Self::NoAnswer { .. }
             | Self::NotConnected { .. }
+            | Self::GroupSilent { .. }
+            | Self::ConnectionEnded
             | Self::Interrupted => Bucket::Timeout,
-            Self::TextTooLong { .. } | Self::Busy { .. } => Bucket::Limit,
+            Self::TextTooLong { .. }
+            | Self::MessageTooLong { .. }
+            | Self::ConnectionFull
+            | Self::TooManyConnections { .. }
+            | Self::Busy { .. } => Bucket::Limit,
             Self::Store(_) | Self::Identity(_) | Self::KeyAbsent | Self::Stopped | Self::WrongIdentity => {
                 Bucket::Local
             }
@@ -305,6 +378,15 @@ impl fmt::Display for NodeError {
                 "the other side refused ({code}) after it knew who this is; ask its person why, and for a new \
                  invitation"
             ),
+            Self::GroupName { .. }
+            | Self::NoGroupsThere { .. }
+            | Self::GroupRefused { .. }
+            | Self::GroupSilent { .. }
+            | Self::NoSuchConnection
+            | Self::ConnectionEnded
+            | Self::ConnectionFull
+            | Self::TooManyConnections { .. }
+            | Self::MessageTooLong { .. } => self.fmt_group(f),
             _ => self.fmt_rest(f),
         }
     }
@@ -402,9 +484,68 @@ impl NodeError {
                  old one first"
             ),
             Self::Busy { max } => write!(f, "{max} commands are waiting already; wait for their answers"),
+            Self::NotTheHosts { key } => {
+                write!(f, "the setting {key} is not the host's; one of its own begins with host/")
+            }
             Self::Stopped => f.write_str("the node was stopped; start it again with `lama run`"),
             Self::WrongIdentity => {
                 f.write_str("the instance key does not belong to this identity; restore the key file")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NodeError {
+    /// `Display` of what concerns connections.
+    fn fmt_group(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GroupName { group } => write!(
+                f,
+                "{group:?} is no group that an application serves: 1 to 32 lower-case letters, digits, - and ., a letter \
+                 first, and not chum, pairing or debug"
+            ),
+            Self::NoGroupsThere { person } => write!(
+                f,
+                "the program of {person} is of a version that knows no connection groups; it has to be brought up to date"
+            ),
+            Self::GroupRefused { group, email, code: RefuseCode::NotAllowed, .. } if group == "debug" => write!(
+                f,
+                "{email} does not let you ask; that person has to allow it with `lama debug allow` and your e-mail address, and \
+                 can take it back with `lama debug deny`"
+            ),
+            Self::GroupRefused { group, email, code, .. } => match code {
+                RefuseCode::NotServed => write!(
+                    f,
+                    "nothing serves the group {group} at {email}; the application for it has to run there"
+                ),
+                RefuseCode::NotAllowed => write!(f, "{email} serves the group {group}, and not for you; ask that person"),
+                RefuseCode::Busy => write!(
+                    f,
+                    "as many connections to {email} are open as that side allows; close some, or try again later"
+                ),
+                RefuseCode::Other(code) => write!(
+                    f,
+                    "{email} refused a connection of the group {group} (code {code}, of a newer version); try again later"
+                ),
+            },
+            Self::GroupSilent { person } => write!(
+                f,
+                "{person} did not answer on the connection in time, though the session is up; try again, and tell that person \
+                 if it stays so"
+            ),
+            Self::NoSuchConnection => f.write_str("this connection is not open (any more); open a new one"),
+            Self::ConnectionEnded => f.write_str(
+                "the connection ended before the message had left; open a new one and send it again",
+            ),
+            Self::ConnectionFull => f.write_str(
+                "as many messages wait on this connection as may; send this one again when an earlier one has left",
+            ),
+            Self::TooManyConnections { max } => {
+                write!(f, "{max} connections are open on this session already; close some first")
+            }
+            Self::MessageTooLong { len, max } => {
+                write!(f, "the message has {len} bytes and may have {max}; cut it into several")
             }
             _ => Ok(()),
         }

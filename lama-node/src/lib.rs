@@ -58,7 +58,9 @@ extern crate std;
 mod api;
 mod app;
 mod config;
+pub mod debug;
 mod error;
+mod group;
 mod hub;
 mod log;
 mod node;
@@ -68,16 +70,18 @@ mod session;
 mod tests;
 
 pub use api::{
-    ChannelInfo, ChannelRef, Command, ContactInfo, ContactStanding, DialError, EndReason, EndpointInfo,
-    EntryInfo, EntryStanding, Event, Fault, FormerKeys, Group, HealthItem, Input, InstanceInfo,
-    InvitationInfo, InvitationState, LinkCause, LinkId, MAX_FORMER, NodeIdentity, Order, Origin, Output,
-    OwnInstance, OwnInstances, PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault,
-    Reached, RefuseReason, Reply, RouteInfo, RouteScope, SessionId, Severity, SharedInfo, Status, TlsFault,
-    Traffic, WaitsFor, WhichKey,
+    Admits, ChannelInfo, ChannelRef, Command, ConnectionEnd, ConnectionId, ContactInfo, ContactStanding,
+    DebugCommand, DialError, EndReason, EndpointInfo, EntryInfo, EntryStanding, Event, Fault, FormerKeys,
+    Group, GroupCommand, GroupEvent, HealthItem, Input, InstanceInfo, InvitationInfo, InvitationState,
+    LinkCause, LinkId, MAX_FORMER, NodeIdentity, Order, Origin, Output, OwnInstance, OwnInstances,
+    PairingRole, PeerInfo, PeerState, PeerStatus, PendingInfo, ProxyFault, Reached, RefuseReason, Reply,
+    RouteInfo, RouteScope, Seen, SessionId, Severity, SharedInfo, Status, TlsFault, Traffic, WaitsFor,
+    WhichKey,
 };
 pub use app::last_url;
 pub use config::Config;
 pub use error::{Bucket, NodeError};
+pub use lama_handshake::groups::{GroupName, MAX_GROUP_MESSAGE, MESSAGE_COST, RefuseCode};
 pub use lama_invite::Source;
 pub use lama_store::PageFrom;
 pub use log::kept_log;

@@ -13,6 +13,7 @@ use lama_store::StoreError;
 
 use crate::api::{Command, Event, HealthItem, Input, LinkId, NodeIdentity, Origin, Output, PeerInfo, Reply};
 use crate::app::{Posting, Shutdown};
+use crate::group::Groups;
 use crate::hub::{Book, Denied, Dial, Effect, Limits, Peer, Probes, Rng, RoutesOff, Timer, Timers};
 use crate::log::Logs;
 use crate::pairing::Join;
@@ -77,6 +78,7 @@ pub struct Node {
     pub(crate) endpoint_busy: bool,
     pub(crate) epoch: lama_chum::Epoch,
     pub(crate) posting: BTreeMap<ChannelId, Posting>,
+    pub(crate) groups: Groups,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -135,6 +137,7 @@ impl Node {
             endpoint_busy: false,
             epoch: lama_chum::NO_EPOCH,
             posting: BTreeMap::new(),
+            groups: Groups::default(),
             shutdown: Shutdown::default(),
         };
         node.load();
@@ -290,6 +293,7 @@ impl Node {
             Timer::Link(link) => self.link_timer(link),
             Timer::Peer(instance) => self.peer_timer(instance),
             Timer::Join(locator) => self.join_timer(locator),
+            Timer::Connection(connection) => self.connection_timer(connection),
             Timer::Ledger => {
                 let now = self.clock.latest();
                 self.ledger.handle_timeout(now);

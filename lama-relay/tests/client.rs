@@ -550,3 +550,43 @@ fn after_a_stop_nothing_is_left_but_the_calls() {
     assert_eq!(net.relays[0].server.stats().splices, 1);
     net.pass(ms(10));
 }
+
+#[test]
+fn the_list_changes_while_the_client_runs_and_what_stays_is_not_touched() {
+    let mut net = Net::new(3, ClientConfig::default());
+    let entry = |net: &Net, home: usize| (address(&net.relays[home].key), *route_key(home).public());
+    let (first, second, third) = (entry(&net, 0), entry(&net, 1), entry(&net, 2));
+    let dials = net.dials.len();
+    // The second is taken out, and the third takes its place.
+    net.tell(ClientInput::Relays(vec![first.clone(), third.clone()]));
+    net.run();
+    assert_eq!(net.states(), [READY, READY]);
+    assert_eq!(net.dials[dials..].iter().map(|(_, home)| *home).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(net.losses(1), [None], "it is told that it passes no calls on");
+    assert!(net.losses(0).is_empty() && net.losses(2).is_empty());
+    assert_eq!(net.client.address(1), Some(&second.0));
+    assert_eq!(net.client.home(1).unwrap().links, 0);
+    // Only another order: nobody is dialled or left.
+    let dials = net.dials.len();
+    net.tell(ClientInput::Relays(vec![third.clone(), first.clone()]));
+    net.run();
+    assert_eq!((net.states(), net.dials.len()), (vec![READY, READY], dials));
+    // It comes back under its number, and calls arrive through it.
+    net.tell(ClientInput::Relays(vec![second]));
+    net.run();
+    assert_eq!((net.states(), net.losses(0).len(), net.losses(2).len()), (vec![READY], 1, 1));
+    net.ring(1, 1);
+    assert!(matches!(net.events.last(), Some((_, ClientOutput::HandOver { home: 1, .. }))));
+    // None at all, and the end.
+    net.tell(ClientInput::Relays(Vec::new()));
+    net.run();
+    assert_eq!(net.states(), []);
+    net.now += Duration::from_secs(600);
+    net.client.handle_timeout(net.at()).unwrap();
+    let dials = net.dials.len();
+    net.run();
+    assert_eq!(net.dials.len(), dials, "nobody is dialled any more");
+    net.tell(ClientInput::Stop);
+    net.run();
+    assert!(matches!(net.events.last(), Some((_, ClientOutput::Stopped))));
+}

@@ -14,6 +14,7 @@ use lama_store::{Checked, PageFrom};
 use zeroize::Zeroizing;
 
 use super::HealthItem;
+use super::group::{ConnectionId, DebugCommand, GroupCommand, Seen};
 use super::info::{
     ChannelInfo, ContactInfo, EndpointInfo, EntryInfo, InvitationInfo, PendingInfo, RouteInfo, RouteScope,
     SharedInfo, Status,
@@ -250,6 +251,10 @@ pub enum Command {
         /// Where: the text of a route.
         route: String,
     },
+    /// Groups that this application serves, and connections of them.
+    Group(GroupCommand),
+    /// How the other side of a session sees it, and who may ask that here.
+    Debug(DebugCommand),
     /// What is wrong, and what to do: [`Reply::Health`]. The host knows more: files, ports, relays.
     Health,
     /// How things stand: [`Reply::Status`].
@@ -257,6 +262,15 @@ pub enum Command {
     /// Walks the whole store, which does nothing else meanwhile: [`Reply::StoreChecked`], or
     /// [`lama_store::StoreError::Corrupt`] with the first contradiction.
     CheckStore,
+    /// What the host keeps in the store beside the node, sealed as all settings: [`Reply::Setting`], as it stands after it was
+    /// written, if something is given, and durable then. Its key begins with `relay` or `host/`; others are the node's:
+    /// [`crate::NodeError::NotTheHosts`].
+    HostSetting {
+        /// Its name.
+        key: String,
+        /// What to write; `None`: it is only read.
+        set: Option<Bytes>,
+    },
     /// Ends all sessions in an authenticated way: [`Reply::Done`], then [`super::Event::Stopped`], the last
     /// output. Later commands are answered with [`crate::NodeError::Stopped`].
     Shutdown,
@@ -305,9 +319,12 @@ impl Command {
             Self::SetRoute { .. } => "set-route",
             Self::Wake => "wake",
             Self::Probe { .. } => "probe",
+            Self::Group(command) => command.name(),
+            Self::Debug(command) => command.name(),
             Self::Health => "health",
             Self::Status => "status",
             Self::CheckStore => "check-store",
+            Self::HostSetting { .. } => "host-setting",
             Self::Shutdown => "shutdown",
         }
     }
@@ -400,6 +417,14 @@ pub enum Reply {
     Blocked(Vec<(PersonId, Option<String>)>),
     /// Routes, by contact.
     Routes(Vec<RouteInfo>),
+    /// A connection is open.
+    Connection(ConnectionId),
+    /// How the other side sees the session.
+    Seen(Box<Seen>),
+    /// Who may ask how this side sees a session, ascending; with the e-mail address of contacts.
+    DebugAllowed(Vec<(PersonId, Option<String>)>),
+    /// What the host keeps under a key; `None`: nothing.
+    Setting(Option<Bytes>),
     /// What was looked at, the worst first.
     Health(Vec<HealthItem>),
     /// How things stand.
@@ -435,6 +460,10 @@ impl fmt::Debug for Reply {
             Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
             Self::Blocked(list) => f.debug_tuple("Blocked").field(list).finish(),
             Self::Routes(list) => write!(f, "Routes({} of them)", list.len()),
+            Self::Connection(connection) => write!(f, "Connection({})", connection.0),
+            Self::Seen(seen) => f.debug_tuple("Seen").field(seen).finish(),
+            Self::DebugAllowed(list) => f.debug_tuple("DebugAllowed").field(list).finish(),
+            Self::Setting(value) => write!(f, "Setting({} bytes)", value.as_ref().map_or(0, Bytes::len)),
             Self::Health(items) => f.debug_tuple("Health").field(items).finish(),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
             Self::StoreChecked(checked) => f.debug_tuple("StoreChecked").field(checked).finish(),

@@ -12,7 +12,7 @@ use lama_invite::Locator;
 use lama_store::StoreError;
 
 use super::info::{ContactInfo, EntryInfo, Group, PeerInfo, PendingInfo, SharedInfo, Traffic};
-use super::{DialError, LinkId, SessionId};
+use super::{DialError, GroupEvent, LinkId, SessionId};
 use crate::NodeError;
 
 /// Something happened. Every started has exactly one ended with a reason.
@@ -221,6 +221,8 @@ pub enum Event {
         /// Why.
         error: StoreError,
     },
+    /// Something happened on a connection of a group.
+    Group(GroupEvent),
     /// All sessions are closed. The last output.
     Stopped,
 }

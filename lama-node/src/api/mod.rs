@@ -2,6 +2,7 @@
 
 mod command;
 mod event;
+mod group;
 mod health;
 mod info;
 
@@ -19,6 +20,7 @@ use crate::NodeError;
 
 pub use command::{ChannelRef, Command, Reply};
 pub use event::{EndReason, Event, Fault, RefuseReason};
+pub use group::{Admits, ConnectionEnd, ConnectionId, DebugCommand, GroupCommand, GroupEvent, Seen};
 pub use health::{HealthItem, Severity};
 pub use info::{
     ChannelInfo, ContactInfo, ContactStanding, EndpointInfo, EntryInfo, EntryStanding, Group, InstanceInfo,

@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     Quota,
     /// Statistics.
     Status,
+    /// What the host keeps, once it is written.
+    Setting,
     /// The store is sound.
     Check,
 }
@@ -64,7 +66,7 @@ impl Node {
         if let Answer::Policy(wish) = answer {
             return self.policy_read(reply, *wish, results);
         }
-        if matches!(answer, Answer::Quota)
+        if matches!(answer, Answer::Quota | Answer::Setting)
             && let Some(Err(error)) = results.first()
         {
             let error = NodeError::Store(error.clone());
@@ -108,6 +110,7 @@ impl Node {
             (Answer::Explain, StoreReply::Explanation(told)) => Reply::Explanation(told),
             (Answer::Quota, StoreReply::Quota(row)) => Reply::Quota(row),
             (Answer::Status, StoreReply::Stats(stats)) => self.status(stats),
+            (Answer::Setting, StoreReply::Setting(value)) => Reply::Setting(value),
             (Answer::Check, StoreReply::Checked(checked)) => Reply::StoreChecked(checked),
             _ => Reply::Done,
         };

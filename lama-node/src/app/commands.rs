@@ -1,5 +1,6 @@
 //! Each command to its place.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -13,6 +14,9 @@ use crate::api::{ChannelRef, Command, ContactInfo, ContactStanding, InstanceInfo
 use crate::hub::{Effect, Known};
 use crate::node::Node;
 use crate::session::Gate;
+
+/// With what the keys of settings begin that are the host's.
+const HOSTS: [&str; 2] = ["relay", "host/"];
 
 impl Node {
     /// Does what a command asks, or says why not. Commands that wait answer later.
@@ -93,9 +97,12 @@ impl Node {
                 self.done(reply, Reply::Done)
             }
             Command::Probe { instance, route } => self.start_probe(reply, instance, route),
+            Command::Group(command) => self.group_command(reply, command),
+            Command::Debug(command) => self.debug_command(reply, command),
             Command::Health => self.done(reply, self.health()),
             Command::Status => self.ask(reply, Read::Stats, Answer::Status),
             Command::CheckStore => self.ask(reply, Read::Check, Answer::Check),
+            Command::HostSetting { key, set } => self.host_setting(reply, key, set),
             Command::Shutdown => {
                 self.shut_down(reply);
                 Ok(())
@@ -110,6 +117,18 @@ impl Node {
 
     pub(crate) fn ask(&mut self, reply: Ticket, read: Read, answer: Answer) -> Result<(), NodeError> {
         self.read(read, Effect::Answer { reply, answer });
+        Ok(())
+    }
+
+    /// What the host keeps beside the node.
+    fn host_setting(&mut self, reply: Ticket, key: String, set: Option<Bytes>) -> Result<(), NodeError> {
+        if !HOSTS.iter().any(|hosts| key.starts_with(hosts)) {
+            return Err(NodeError::NotTheHosts { key });
+        }
+        let read = Request::Read(Read::Setting(key.clone()));
+        let write = set.map(|value| Request::Commit(alloc::vec![Write::Setting { key, value: Some(value) }]));
+        let requests = write.into_iter().chain([read]).collect();
+        self.store(requests, Effect::Answer { reply, answer: Answer::Setting });
         Ok(())
     }
 

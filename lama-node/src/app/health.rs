@@ -45,13 +45,17 @@ fn remedy(code: &str) -> &'static str {
 impl Node {
     /// [`crate::Command::Health`]: the worst first.
     pub(crate) fn health(&self) -> Reply {
+        Reply::Health(self.health_items())
+    }
+
+    pub(crate) fn health_items(&self) -> Vec<HealthItem> {
         let mut items: Vec<HealthItem> = self.alarms.values().cloned().collect();
         items.push(self.clock_health());
         items.push(self.listener_health());
         items.push(self.contacts_health());
         items.extend(self.book.iter().filter_map(|known| self.contact_health(known)));
         items.sort_by_key(|item| core::cmp::Reverse(item.severity));
-        Reply::Health(items)
+        items
     }
 
     fn clock_health(&self) -> HealthItem {

@@ -93,6 +93,7 @@ impl Node {
             Effect::Posted { channel } => self.posted(channel, result),
             Effect::LogTaken { link, head } => self.log_stored(link, head, result),
             Effect::EntryIssued { issuing, chain } => self.entry_issued(&issuing, *chain, result),
+            Effect::Asked { connection } => self.debug_looked(connection, result),
             Effect::Shared { reply, wish } => self.shared(reply, *wish, result),
             // Answered above, or by a signature.
             _ => {}

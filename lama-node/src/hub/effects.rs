@@ -13,7 +13,7 @@ use lama_identity::{
 use lama_invite::{Invitation, Locator};
 use lama_store::{Read, Request, Write};
 
-use crate::api::{LinkId, Order, Output, WhichKey};
+use crate::api::{ConnectionId, LinkId, Order, Output, WhichKey};
 use crate::app::Answer;
 use crate::hub::Known;
 use crate::node::Node;
@@ -79,6 +79,8 @@ pub(crate) enum Effect {
     EntryIssued { issuing: Box<crate::log::Issuing>, chain: Box<lama_identity::LogChain> },
     /// The tail of a contact's log is stored.
     LogTaken { link: LinkId, head: lama_identity::LogHead },
+    /// The store is looked at for a contact that asks how this side sees the session.
+    Asked { connection: ConnectionId },
     /// It is stored, and does what was wished.
     Shared { reply: Ticket, wish: Box<crate::app::Wish> },
 }

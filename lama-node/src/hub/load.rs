@@ -14,6 +14,7 @@ use super::{Denied, Effect, Known, NOTES, Note, PeerNote, setting_id};
 use crate::NodeError;
 use crate::api::Event;
 use crate::app::{POSTS, Posting};
+use crate::debug::ALLOWED;
 use crate::log::{GONE, LOGS, NAMES};
 use crate::node::{Node, Phase};
 use crate::pairing::{JOINS, Join};
@@ -42,6 +43,7 @@ impl Node {
             Read::Settings(LOGS.into()),
             Read::Settings(GONE.into()),
             Read::Settings(NAMES.into()),
+            Read::Settings(ALLOWED.into()),
         ];
         // The store judges clocks of others by it, also before anything comes in.
         let clock = Request::Commit(alloc::vec![Write::Clock(self.clock.latest().wall)]);
@@ -76,6 +78,8 @@ impl Node {
                 self.denied.extend(Denied::from_bytes(&value).map(|denied| (noise, denied)));
             } else if let Some(person) = setting_id::<32>(BLOCKED, &key) {
                 self.blocked.insert(lama_identity::PersonId(person));
+            } else if let Some(person) = setting_id::<32>(ALLOWED, &key) {
+                self.groups.debug_allowed.insert(lama_identity::PersonId(person));
             } else if let Some(channel) = setting_id::<32>(POSTS, &key) {
                 self.posting.extend(Posting::from_bytes(&value).map(|last| (ChannelId(channel), last)));
             } else if let Some(instance) = setting_id::<32>(NAMES, &key) {

@@ -3,7 +3,7 @@
 use lama_identity::InstanceId;
 use lama_invite::Locator;
 
-use crate::api::LinkId;
+use crate::api::{ConnectionId, LinkId};
 
 /// What a deadline belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Peer(InstanceId),
     /// The next attempt of a join.
     Join(Locator),
+    /// The answer to a new connection, or on it.
+    Connection(ConnectionId),
     /// The token ledger.
     Ledger,
 }

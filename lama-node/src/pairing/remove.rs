@@ -80,6 +80,7 @@ impl Node {
         let Some(known) = self.book.person(&person).cloned() else { return };
         let mut writes: Vec<Write> = Self::removal_writes(&person).into();
         writes.extend(self.forget_log(&person));
+        writes.extend(self.forbid_debug(&person));
         if by_peer || known.is_active() {
             writes.extend(self.forget_journals(&person));
         } else {

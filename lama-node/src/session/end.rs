@@ -152,6 +152,7 @@ impl Node {
         for ticket in pings {
             self.reply(ticket, Err(NodeError::NotConnected { person }));
         }
+        self.connections_ended(id);
         self.event(Event::SessionEnded { session, peer: info, reason: reason.clone(), traffic });
         if code.is_some() {
             self.ready.insert(id);

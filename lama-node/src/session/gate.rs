@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 use lama_chum::{Chum, Past};
+use lama_handshake::groups::Connections;
 use lama_handshake::{Established, InitiatorVerified, Mode, PairKey, RejectCode, Role};
 use lama_identity::{Contact, InstanceId, TrustOrigin};
 use lama_store::{Read, Reply, Request, StoreError, TrustRecord, Write};
@@ -210,6 +211,10 @@ impl Node {
             renewing: false,
             log: LogSide::new(shown_head, log_head),
             shown_head,
+            connections: Connections::new(role, self.config.connections),
+            early_groups: Vec::new(),
+            group_turn: false,
+            since: self.clock.latest().mono,
         };
         let Some(link) = self.links.get_mut(&id) else { return };
         let (dialled, url) = (link.dialled(), link.url().cloned());
@@ -274,6 +279,7 @@ impl Node {
         if opened && active {
             live.gate = Gate::Open;
             self.forget_joins(&person);
+            self.groups_ready(id);
         } else {
             live.gate = Gate::Finish;
             self.proceed(id);
@@ -306,7 +312,7 @@ impl Node {
             Stage::Live(live) if live.gate == Gate::Finish => {
                 live.gate = Gate::Open;
                 live.group = Group::Chum;
-                return;
+                return self.groups_ready(id);
             }
             _ => return,
         };
@@ -391,6 +397,7 @@ impl Node {
         if again {
             self.read_head(id);
         }
+        self.groups_ready(id);
         self.ready.insert(id);
         self.live_due(id);
     }

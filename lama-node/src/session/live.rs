@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use lama_chum::{Chum, Cursor, Fingerprint, Progress};
 use lama_core::{Instant, Machine as _, Ticket};
+use lama_handshake::groups::{Connections, GROUP_STREAM};
 use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Receipt, Received, Role, StreamId};
 use lama_identity::PersonId;
 
 use super::Stage;
 use super::link::Turn;
-use crate::api::{EndReason, Group, LinkId, PeerInfo, SessionId};
+use crate::api::{EndReason, Group, LinkId, PeerInfo, Reply, SessionId};
 use crate::hub::Timer;
 use crate::log::LogSide;
 use crate::node::Node;
@@ -84,11 +85,24 @@ pub(crate) struct Live {
     pub(crate) shown_head: u64,
     /// Commands that wait for a sign of life.
     pub(crate) pings: Vec<Ticket>,
+    /// Connections of groups.
+    pub(crate) connections: Connections,
+    /// Their frames that came before our side was ready, with their receipts.
+    pub(crate) early_groups: Vec<(Bytes, Receipt)>,
+    /// The last frame was one of them: the next is CHUM's, if it has one.
+    pub(crate) group_turn: bool,
+    /// Since when both persons are authenticated.
+    pub(crate) since: Instant,
 }
 
 impl Live {
     pub(crate) const fn person(&self) -> PersonId {
         self.info.person
+    }
+
+    /// Whether connections may be opened: the contact is active, and both sides have said that they are ready.
+    pub(crate) fn connects(&self) -> bool {
+        self.gate == Gate::Open
     }
 
     pub(crate) fn wants_input(&self) -> bool {
@@ -123,6 +137,8 @@ impl Node {
                         live.mux.release(receipt);
                     }
                     self.log_message(id, &message);
+                } else if stream == GROUP_STREAM {
+                    self.group_message(id, message, receipt);
                 } else {
                     let error = HandshakeError::StreamUnknown(stream.number());
                     self.violated(id, &error);
@@ -152,22 +168,36 @@ impl Node {
         let me = self.me();
         let logs = &self.logs;
         let live = self.links.get_mut(&id).and_then(|link| link.live_mut())?;
-        let Live { mux, chum, gate, log, info, .. } = live;
-        let may_sync = *gate != Gate::Closing;
-        let mut turn = Turn::Kept;
-        let mut source = |stream: StreamId, _room: usize, out: &mut BytesMut| {
-            let start = out.len();
-            if stream == StreamId::CONTROL {
-                return may_sync && log.poll(logs, me, info.person, out);
+        let may_sync = live.gate != Gate::Closing;
+        let connects = live.connects();
+        let Live { mux, chum, log, info, connections, group_turn, .. } = live;
+        let (mut turn, mut left, mut sent) = (Turn::Kept, None, false);
+        // Connections and CHUM take turns: neither waits for more than one record of the other.
+        for yields in [core::mem::take(group_turn), false] {
+            let mut source = |stream: StreamId, _room: usize, out: &mut BytesMut| {
+                let start = out.len();
+                if stream == StreamId::CONTROL {
+                    return may_sync && log.poll(logs, me, info.person, out);
+                }
+                if stream == GROUP_STREAM {
+                    let polled = (connects && !yields).then(|| connections.poll_frame(out)).flatten();
+                    *group_turn = polled.is_some();
+                    left = polled.and_then(|polled| polled.sent);
+                    return polled.is_some();
+                }
+                let any = may_sync
+                    && stream == CHUM_STREAM
+                    && chum.as_mut().is_some_and(|chum| chum.poll_frame(out));
+                if any && out.get(start..).is_some_and(lama_chum::wire::is_awaited) {
+                    turn = Turn::Passed;
+                }
+                any
+            };
+            sent = mux.poll_frame(&mut source, out);
+            if sent || !yields {
+                break;
             }
-            let any =
-                may_sync && stream == CHUM_STREAM && chum.as_mut().is_some_and(|chum| chum.poll_frame(out));
-            if any && out.get(start..).is_some_and(lama_chum::wire::is_awaited) {
-                turn = Turn::Passed;
-            }
-            any
-        };
-        let sent = mux.poll_frame(&mut source, out);
+        }
         if let Some(error) = mux.error() {
             let error = error.clone();
             self.violated(id, &error);
@@ -175,6 +205,9 @@ impl Node {
             self.close_link(id);
         } else if sent {
             self.live_due(id);
+        }
+        if let Some(ticket) = left {
+            self.reply(ticket, Ok(Reply::Done));
         }
         sent.then_some(turn)
     }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use bytes::BytesMut;
 use lama_core::Seed;
+use lama_handshake::groups::CAP_GROUPS;
 use lama_handshake::{
     AuthFailed, AwaitMessage3, AwaitReady, BootId, Expect, Group as HandshakeGroup, HandshakeError,
     Introduction, Message1, Mode, PairKeyId, PinnedPerson, Proved, RejectCode, ResponderVerified, Signer,
@@ -233,6 +234,7 @@ impl Node {
         let endpoint = public.endpoint(&url).map_err(|_| HandshakeError::LocalInvalid)?;
         let mut introduction = Introduction::new(public, endpoint, group, BootId(self.boot_id.0));
         introduction.pair_key = pair;
+        introduction.caps = CAP_GROUPS;
         // Pairing takes the person's own signature; whoever has not got the key is told so by the host.
         if !self.identity.person_key && group == HandshakeGroup::Chum {
             introduction.signer = Signer::Instance;

@@ -206,3 +206,22 @@ fn the_key_that_answers_cannot_revoke_itself_and_an_unknown_one_is_named() {
         [NodeError::OwnInstance, NodeError::NoSuchInstance].iter().map(NodeError::code).collect();
     assert_eq!(codes, ["node.own-instance", "node.no-such-instance"]);
 }
+
+#[test]
+fn what_the_host_keeps_is_kept_and_what_is_the_nodes_is_out_of_reach() {
+    let mut world = World::new();
+    let ada = world.add("ada@lama.test", None);
+    let setting = |key: &str, set: Option<&'static str>| Command::HostSetting {
+        key: key.to_string(),
+        set: set.map(|text| text.as_bytes().into()),
+    };
+    assert_eq!(world.ask(ada, setting("relays", None)), Ok(Reply::Setting(None)));
+    let kept = Ok(Reply::Setting(Some("one".into())));
+    assert_eq!(world.ask(ada, setting("relays", Some("one"))), kept);
+    world.restart(ada);
+    assert_eq!(world.ask(ada, setting("relays", None)), kept);
+    for key in ["node/wall", "blocked/00", "debug/00", ""] {
+        let refused = world.ask(ada, setting(key, Some("x"))).unwrap_err();
+        assert_eq!(refused.code(), "node.not-the-hosts", "{key}");
+    }
+}

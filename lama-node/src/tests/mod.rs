@@ -2,7 +2,9 @@
 
 mod blobs;
 mod confirm;
+mod debug;
 mod direct;
+mod groups;
 mod harness;
 mod hidden;
 mod hostile;

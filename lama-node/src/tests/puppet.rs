@@ -12,7 +12,7 @@ use crate::LinkId;
 /// What a puppet is to say, and what it heard.
 pub(super) struct Puppet {
     actor: usize,
-    pub(super) says: VecDeque<Bytes>,
+    pub(super) says: VecDeque<(StreamId, Bytes)>,
     pub(super) heard: Vec<Bytes>,
 }
 
@@ -32,7 +32,12 @@ impl World {
 
     /// Says a message on a possessed session as soon as there is credit for it.
     pub(super) fn say_raw(&mut self, link: LinkId, message: impl Into<Bytes>) {
-        self.puppets.get_mut(&link).unwrap().says.push_back(message.into());
+        self.say_on(link, StreamId::OBJECTS, message);
+    }
+
+    /// The same on another stream.
+    pub(super) fn say_on(&mut self, link: LinkId, stream: StreamId, message: impl Into<Bytes>) {
+        self.puppets.get_mut(&link).unwrap().says.push_back((stream, message.into()));
     }
 
     pub(super) fn puppet_hears(&mut self, actor: usize, link: LinkId, frame: BytesMut) {
@@ -53,8 +58,8 @@ impl World {
             let links = &mut self.actors[actor].node.links;
             let Some(live) = links.get_mut(link).and_then(|link| link.live_mut()) else { continue };
             let mut say = |stream: StreamId, _: usize, out: &mut BytesMut| {
-                let message = (stream == StreamId::OBJECTS).then(|| puppet.says.pop_front()).flatten();
-                message.is_some_and(|message| {
+                let message = puppet.says.pop_front_if(|(on, _)| *on == stream);
+                message.is_some_and(|(_, message)| {
                     out.extend_from_slice(&message);
                     true
                 })

@@ -1,5 +1,6 @@
 //! At which relays of the list the instance is registered, and what happens when one fails.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use lama_core::{Instant, Ticket};
@@ -71,6 +72,11 @@ impl Place {
         }
     }
 
+    /// It is in the list no more; if it comes back it begins anew.
+    fn forget(&mut self) {
+        (self.failures, self.again, self.wanted) = (0, None, false);
+    }
+
     pub(super) fn home(&self) -> Home {
         let state = match (self.since, self.again) {
             (Some(_), _) => HomeState::Registered,
@@ -83,6 +89,31 @@ impl Place {
 }
 
 impl Client {
+    /// The list is this one from now on.
+    pub(super) fn relays(&mut self, relays: Vec<(RelayAddress, SignPublic)>) {
+        let mut order = Vec::new();
+        for (address, key) in relays {
+            let known = self.places.iter().position(|place| place.address == address && place.key == key);
+            let home = known.unwrap_or(self.places.len());
+            if known.is_none() {
+                self.places.push(Place::new(address, key));
+            }
+            if !order.contains(&home) {
+                order.push(home);
+            }
+        }
+        let before = core::mem::replace(&mut self.order, order);
+        for home in before {
+            if !self.order.contains(&home) {
+                self.timers.set(Timer::Home(home), None);
+                self.leave(home);
+                if let Some(place) = self.places.get_mut(home) {
+                    place.forget();
+                }
+            }
+        }
+    }
+
     /// What has to be opened, and what is not needed any more.
     pub(super) fn settle(&mut self) {
         if self.stopping {
@@ -96,7 +127,7 @@ impl Client {
         let (relays, healthy) = (self.config.relays, self.config.healthy);
         // `sound`: registered for a while; `hopeful`: registered, or being tried without a failure so far.
         let (mut sound, mut hopeful) = (0, 0);
-        for home in 0..self.places.len() {
+        for home in self.order.clone() {
             let Some(place) = self.places.get_mut(home) else { continue };
             let registered = place.since.is_some();
             // Who stands later in the list stays until those before it have been sound for a while: no flapping.
@@ -156,7 +187,7 @@ impl Client {
 
     /// Gives up a relay that is not needed.
     fn leave(&mut self, home: usize) {
-        let open: alloc::vec::Vec<LinkId> = self
+        let open: Vec<LinkId> = self
             .links
             .iter()
             .filter(|(_, spare)| spare.home == home && !matches!(spare.step, Step::Rung | Step::Closing))
@@ -165,7 +196,7 @@ impl Client {
         for link in open {
             self.close(link);
         }
-        let dials: alloc::vec::Vec<Ticket> =
+        let dials: Vec<Ticket> =
             self.dials.iter().filter(|(_, other)| **other == home).map(|(ticket, _)| *ticket).collect();
         for ticket in dials {
             self.dials.remove(&ticket);

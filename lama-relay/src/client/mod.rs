@@ -60,11 +60,15 @@ pub enum ClientInput {
     /// The network changed, or the machine woke up: what waits is tried at once, and fresh connections take the place of
     /// those that are registered, unless something is heard on these first.
     Retry,
+    /// These are the relays of the list from now on, best first: what is new is registered at, what is gone is left, and
+    /// what stays is not touched. A relay keeps the number under which outputs name it; a new one gets the next.
+    Relays(Vec<(RelayAddress, SignPublic)>),
     /// Leave all relays. Calls that were handed over go on.
     Stop,
 }
 
-/// What the client asks of its host, and what it reports. `home` is the index in the list of relays.
+/// What the client asks of its host, and what it reports. `home` is the relay's number: its index in the first list, or the
+/// next one for a relay that came later ([`Client::address`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientOutput {
     /// Open a WebSocket to this relay.
@@ -133,6 +137,8 @@ enum Timer {
 pub struct Client {
     config: ClientConfig,
     places: Vec<Place>,
+    /// The list: which places, best first.
+    order: Vec<usize>,
     seed: Seed,
     drawn: u64,
     clock: Clock,
@@ -154,7 +160,8 @@ impl Client {
     pub fn new(config: ClientConfig, relays: Vec<(RelayAddress, SignPublic)>, seed: Seed, now: Now) -> Self {
         let mut client = Self {
             config,
-            places: relays.into_iter().map(|(address, key)| Place::new(address, key)).collect(),
+            places: Vec::new(),
+            order: Vec::new(),
             seed,
             drawn: 0,
             clock: Clock::default(),
@@ -169,6 +176,7 @@ impl Client {
             stopped: false,
         };
         client.clock.advance(now);
+        client.relays(relays);
         client.settle();
         client
     }
@@ -203,6 +211,10 @@ impl Client {
             },
             ClientInput::Retry => {
                 self.retry();
+                Ok(())
+            }
+            ClientInput::Relays(relays) => {
+                self.relays(relays);
                 Ok(())
             }
             ClientInput::Stop => {
@@ -296,7 +308,19 @@ impl Client {
 
     /// How it stands at each relay, in the order of the list.
     pub fn homes(&self) -> impl Iterator<Item = Home> {
-        self.places.iter().map(Place::home)
+        self.order.iter().filter_map(|home| self.places.get(*home)).map(Place::home)
+    }
+
+    /// How it stands at the relay with this number, also if it is in the list no more.
+    #[must_use]
+    pub fn home(&self, home: usize) -> Option<Home> {
+        self.places.get(home).map(Place::home)
+    }
+
+    /// The relay with this number.
+    #[must_use]
+    pub fn address(&self, home: usize) -> Option<&RelayAddress> {
+        self.places.get(home).map(|place| &place.address)
     }
 
     fn frame(&mut self, id: LinkId, frame: &[u8]) -> Result<(), RelayError> {
