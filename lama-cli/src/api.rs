@@ -16,6 +16,10 @@ pub(crate) enum Request {
     Await { locator: String },
     /// Answer: [`Relays`].
     Relays,
+    /// Puts a relay behind those of the list, or in front of them, at once and for good. Answer: [`Relays`].
+    AddRelay { relay: String, first: bool },
+    /// Takes a relay out of the list, by its address or host. Answer: [`Relays`].
+    RemoveRelay { relay: String },
     /// Answer: [`PendingList`].
     Pending,
     /// Answer: [`Done`].
@@ -93,6 +97,12 @@ pub(crate) enum Request {
     Ping { peer: String },
     /// What is wrong, and what to do. Answer: [`Health`].
     Health,
+    /// How the instances of a contact, or the one that is named, see their sessions. Answer: [`PeerViews`].
+    PeerHealth { peer: String },
+    /// Whether a contact may ask that here. Answer: [`AllowedList`].
+    AllowDebug { person: String, allow: bool },
+    /// Answer: [`AllowedList`].
+    DebugAllowed,
     /// Answer: [`Done`].
     Block { person: String },
     /// Answer: [`Done`].
@@ -421,12 +431,64 @@ pub(crate) struct Peer {
 }
 
 /// What was looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Health {
     /// The worst of all: `good`, `warning` or `error`.
     pub(crate) severity: String,
     /// The worst first.
     pub(crate) items: Vec<HealthItem>,
+    /// What the other side says, where it was asked (`--peer`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) peers: Vec<PeerView>,
+}
+
+/// What instances of a contact say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PeerViews {
+    pub(crate) peers: Vec<PeerView>,
+}
+
+/// What one instance says of itself and of the session, and what follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PeerView {
+    pub(crate) person: String,
+    pub(crate) email: String,
+    pub(crate) instance: String,
+    pub(crate) name: String,
+    /// `null`: it said nothing; `items` says why.
+    pub(crate) seen: Option<SeenThere>,
+    /// The worst first.
+    pub(crate) items: Vec<HealthItem>,
+}
+
+/// A session as the other side sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SeenThere {
+    /// By how many milliseconds its clock is ahead of this one's.
+    pub(crate) clock_ahead: i64,
+    /// Milliseconds from the question to the answer.
+    pub(crate) round_trip: f64,
+    /// The last round trip that it has measured, in milliseconds.
+    pub(crate) their_round_trip: Option<f64>,
+    pub(crate) program: String,
+    /// Lowest and highest version of the protocol.
+    pub(crate) versions: [u16; 2],
+    /// For how many milliseconds the session has been up.
+    pub(crate) age: u64,
+    /// `direct` or `relay`.
+    pub(crate) path: String,
+    /// Whether it dialled.
+    pub(crate) dialled: bool,
+    pub(crate) in_sync: bool,
+    /// How many entries of this person's log it has, of how many.
+    pub(crate) entries: u64,
+    pub(crate) of_entries: u64,
+}
+
+/// Who may ask how this side sees a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AllowedList {
+    pub(crate) allowed: Vec<BlockedPerson>,
 }
 
 /// One thing that was looked at.
@@ -449,7 +511,7 @@ pub(crate) struct BlockedList {
     pub(crate) blocked: Vec<BlockedPerson>,
 }
 
-/// One of them.
+/// A person of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BlockedPerson {
     pub(crate) person: String,

@@ -129,7 +129,10 @@ pub(crate) enum Command {
     /// Ask the program at the other end for a sign of life, and show which way each answer took
     Ping(Ping),
     /// Look at everything that can be wrong, and say what to do; the exit code is the worst that was found
-    Doctor,
+    Doctor(Doctor),
+    /// Who may ask how this side sees their session (`lama doctor --peer` there); at first nobody
+    #[command(subcommand)]
+    Debug(DebugCommand),
     /// Serve a page for this machine alone that shows sessions, routes and what is shared, until Ctrl-C
     Inspect(Inspect),
     /// Write what helps to find a fault into a file, without secrets, texts and names
@@ -465,6 +468,24 @@ pub(crate) struct StatusArgs {
     /// Stay, and show every change until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Also ask the other side of a session how it sees it; it has to allow that (`lama debug allow` there). E-mail, the
+    /// beginning of the person's or instance's id, or the instance's name
+    #[arg(long, value_name = "PEER")]
+    pub(crate) peer: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DebugCommand {
+    /// List who may ask
+    List,
+    /// Let a contact ask, until `deny`: it is told times, versions and codes, and nothing of others
+    Allow(Person),
+    /// Take that back
+    Deny(Person),
 }
 
 #[derive(Debug, Args)]

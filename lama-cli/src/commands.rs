@@ -74,7 +74,8 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Status(status_args) => seeing::status(global, status_args, output),
         Command::Inspect(inspect_args) => inspect::run(global, inspect_args, output),
         Command::DebugBundle(bundle) => seeing::bundle(global, bundle, output),
-        Command::Doctor => doctor::run(global, output),
+        Command::Doctor(doctor_args) => doctor::run(global, doctor_args, output),
+        Command::Debug(command) => seeing::debug(global, command, output),
         Command::Block(who) => seeing::block(global, who, output),
         Command::Unblock(who) => {
             let mut backend = Backend::open(global, Network::Offline)?;
@@ -289,8 +290,9 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
     let mut network = if run.no_listen { Network::Online(Listen::Nowhere) } else { listening(&run.listen) };
     let mut lock = backend::lock(&dir)?;
     let mut keys = identity::Keys::open(&dir, &lock, global.passphrase_fd)?;
+    let mut named = run.relay.as_slice();
     loop {
-        let (site, relays) = (page::site(&run.web)?, Some(run.relay.as_slice()));
+        let (site, relays) = (page::site(&run.web)?, Some(named));
         // Each round ends by itself; the signals end all.
         let round = Stop::default();
         let running = backend::start_with(keys, global, &dir, lock, network, relays, site, round.clone())?;
@@ -306,6 +308,8 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
             Some(renewed) => keys = renewed,
             None => return Ok(()),
         }
+        // They are kept, unless they were taken out of the list meanwhile.
+        named = &[];
         // Where it listened: contacts that only dial look for it there.
         network = if run.no_listen { network } else { Network::Usual(Some(PORT)) };
     }
@@ -323,7 +327,7 @@ fn serve(
     let events = live.events.subscribe();
     let mut progress = Progress::new(output);
     let status: api::Status = ask_live(live, Request::Status)?;
-    announce(&status, run, &live.relays, output);
+    announce(&status, run, &live.relays(), output);
     if run.web.web {
         announce_page(live, output)?;
     }

@@ -11,8 +11,8 @@ use lama_host::keyfile::{self, Protection};
 use lama_host::{DataDir, Disk, HostError, data_dir, machine};
 use lama_node::{HealthItem as Item, Severity};
 
-use crate::api::{Health, HealthItem, Id, Request};
-use crate::args::Global;
+use crate::api::{Health, HealthItem, Id, PeerView, PeerViews, Request};
+use crate::args::{Doctor, Global};
 use crate::backend::Backend;
 use crate::failure::{Exit, Failure};
 use crate::identity;
@@ -28,7 +28,7 @@ const NO_ROOM: u64 = 50_000_000;
 const LITTLE_ROOM: u64 = 500_000_000;
 
 /// Looks at everything and says what was found; the exit code is the worst severity.
-pub(crate) fn run(global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(global: &Global, doctor: &Doctor, output: Output) -> Result<(), Failure> {
     let path = identity::data_path(global)?;
     let mut items = files(&path)?;
     if items.iter().all(|item| item.severity < Severity::Error) {
@@ -44,10 +44,16 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<(), Failure> {
             Err(failure) => rows.push(row(&not_opened(&failure))),
         }
     }
+    let peers = match &doctor.peer {
+        Some(peer) => of_peer(global, peer)?,
+        None => Vec::new(),
+    };
     rows.sort_by_key(|row| std::cmp::Reverse(rank(&row.severity)));
-    let worst = rows.first().map_or(0, |row| rank(&row.severity));
-    let severity = rows.first().map_or_else(|| "good".to_owned(), |row| row.severity.clone());
-    output.answer(&Health { severity, items: rows }, text);
+    let all = rows.iter().chain(peers.iter().flat_map(|peer| &peer.items));
+    let severity = all.map(|row| row.severity.clone()).max_by_key(|severity| rank(severity));
+    let severity = severity.unwrap_or_else(|| "good".to_owned());
+    let worst = rank(&severity);
+    output.answer(&Health { severity, items: rows, peers }, text);
     match worst {
         0 => Ok(()),
         1 => Err(Failure::said(Exit::Warned)),
@@ -195,6 +201,23 @@ fn of_instance(global: &Global) -> Result<Vec<HealthItem>, Failure> {
     Ok(found.items)
 }
 
+/// What the other side of a session says.
+fn of_peer(global: &Global, peer: &str) -> Result<Vec<PeerView>, Failure> {
+    let mut backend = Backend::open(global, Network::Offline)?;
+    if matches!(backend, Backend::Local(_)) {
+        backend.close()?;
+        return Err(Failure::new(
+            Exit::Unreached,
+            "not-running",
+            "the instance does not run, so there is no session on which the other side could be asked; start it with \
+             `lama run`",
+        ));
+    }
+    let request = Request::PeerHealth { peer: peer.to_owned() };
+    let found: PeerViews = backend.ask(&request, &mut |_| {})?;
+    Ok(found.peers)
+}
+
 fn not_opened(failure: &Failure) -> Item {
     let (code, title, remedy) = match failure.exit {
         Exit::Locked => {
@@ -212,8 +235,17 @@ fn not_opened(failure: &Failure) -> Item {
 }
 
 fn text(health: &Health) -> String {
+    let mut out = items_text(&health.items);
+    for peer in &health.peers {
+        out.push_str(&format!("\nthere: {} ({})\n", escape(&peer.email), escape(&peer.name)));
+        out.push_str(&items_text(&peer.items));
+    }
+    out
+}
+
+fn items_text(items: &[HealthItem]) -> String {
     let mut out = String::new();
-    for item in &health.items {
+    for item in items {
         let text = if item.text.is_empty() { String::new() } else { format!(": {}", escape(&item.text)) };
         out.push_str(&format!("{:<8} {:<22} {}{text}\n", item.severity, item.code, escape(&item.title)));
         if !item.remedy.is_empty() {

@@ -8,7 +8,9 @@ mod instances;
 pub(crate) mod keeping;
 mod limits;
 mod messages;
+mod peers;
 mod people;
+mod relays;
 mod rows;
 mod seeing;
 mod unsharing;
@@ -20,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lama_host::control;
-use lama_net::Counters;
+use lama_net::{Counters, RelayHome};
 use lama_node::{Command, Event, NodeError, Reply};
 use lama_store::StoreError;
 use serde_json::Value;
@@ -36,6 +38,8 @@ pub(crate) use rows::event as event_row;
 pub(crate) trait Port: std::fmt::Debug + Send + Sync {
     /// Does a command and waits for its end.
     fn call(&self, command: Command) -> Result<Reply, NodeError>;
+    /// Stands behind these relays from now on.
+    fn relays(&self, relays: Vec<RelayHome>) -> Result<(), NodeError>;
     /// Starts a command; the answer comes through the receiver.
     fn start(&self, command: Command) -> Receiver<Result<Reply, NodeError>>;
 }
@@ -70,8 +74,10 @@ pub(crate) struct Live {
     pub(crate) counters: Arc<Mutex<Counters>>,
     /// Whether it listens and dials, or only works with the store.
     pub(crate) online: bool,
-    /// The relays that it was told to stand behind.
-    pub(crate) relays: Vec<String>,
+    /// The relays that it was told to stand behind, now.
+    pub(crate) relays: Mutex<Vec<String>>,
+    /// Whether it stands behind those that are kept.
+    pub(crate) stands: bool,
     /// Whether the process before did not end in good order.
     pub(crate) unclean: bool,
     /// The port at which it listened last.
@@ -98,6 +104,11 @@ impl Live {
     /// The keys for that.
     pub(crate) fn take_renewed(&self) -> Option<Keys> {
         self.renewed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The relays that it was told to stand behind.
+    pub(crate) fn relays(&self) -> Vec<String> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Figures, as Prometheus reads them.

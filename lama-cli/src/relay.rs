@@ -48,13 +48,23 @@ pub(crate) fn homes<E: Engine>(
     Ok(homes)
 }
 
+/// The setting that holds this instance's key at a relay.
+pub(crate) fn key_name(address: &RelayAddress) -> String {
+    format!("{ROUTE_KEYS}{}", hex(&address.pin))
+}
+
+/// The key that such a setting holds.
+pub(crate) fn key_of(address: &RelayAddress, kept: &[u8]) -> Result<SignSecret, Failure> {
+    let bytes: &[u8; 32] = kept.try_into().map_err(|_| {
+        Failure::new(Exit::Damaged, "relay-route-key", format!("the key for {address} is damaged"))
+    })?;
+    Ok(SignSecret::danger_from_bytes(bytes))
+}
+
 fn route_key<E: Engine>(store: &mut Store<E>, address: &RelayAddress) -> Result<SignSecret, Failure> {
-    let name = format!("{ROUTE_KEYS}{}", hex(&address.pin));
+    let name = key_name(address);
     if let Reply::Setting(Some(kept)) = store.ask(Read::Setting(name.clone())).map_err(NodeError::from)? {
-        let bytes: &[u8; 32] = kept.as_ref().try_into().map_err(|_| {
-            Failure::new(Exit::Damaged, "relay-route-key", format!("the key for {address} is damaged"))
-        })?;
-        return Ok(SignSecret::danger_from_bytes(bytes));
+        return key_of(address, &kept);
     }
     let key = SignSecret::from_seed(entropy::seed()?);
     let value = Some(Bytes::copy_from_slice(key.danger_expose().as_slice()));

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity};
-use lama_net::{Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, Site};
+use lama_net::{
+    Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, RelayHome, Site,
+};
 use lama_node::{Command, FormerKeys, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
 use lama_store::{Engine, Opening, Read, Reply, StorageKey, Store, StoreError};
@@ -60,6 +62,10 @@ struct NetPort(Handle);
 impl Port for NetPort {
     fn call(&self, command: Command) -> Result<NodeReply, NodeError> {
         block_on(self.0.command(command))
+    }
+
+    fn relays(&self, relays: Vec<RelayHome>) -> Result<(), NodeError> {
+        block_on(self.0.set_relays(relays))
     }
 
     fn start(&self, command: Command) -> Receiver<Result<NodeReply, NodeError>> {
@@ -161,7 +167,8 @@ impl Start {
             stop: self.stop,
             counters: handle.counters(),
             online: self.network != Network::Offline,
-            relays: list.iter().map(ToString::to_string).collect(),
+            relays: relay::list::row(&list).relays.into(),
+            stands: self.relays.is_some(),
             unclean,
             last_port,
             data: self.dir.path().to_path_buf(),

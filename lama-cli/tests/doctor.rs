@@ -169,3 +169,71 @@ fn routes_are_listed_and_switched_by_person_instance_and_route() {
     assert_eq!(b.json(&["status"])["peers"][0]["state"], "off");
     assert!(has(&doctor(&b).1, "contact.routes-off"));
 }
+
+/// What the doctor says with the other side asked, and the exit code.
+fn doctor_with(instance: &Instance, peer: &str) -> (i32, Value) {
+    let output = instance.run(&["doctor", "--json", "--peer", peer]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), serde_json::from_str(&text).unwrap())
+}
+
+/// An item of the other side's.
+fn there<'a>(health: &'a Value, code: &str) -> &'a Value {
+    let items = health["peers"][0]["items"].as_array().unwrap();
+    items.iter().find(|item| item["code"] == code).unwrap_or_else(|| panic!("no {code} in {health}"))
+}
+
+#[test]
+fn the_other_side_is_asked_where_it_allows_that_and_both_sides_findings_are_shown() {
+    let place = Place::new();
+    let (a, b) = (place.person("a@lama.local", "tokio"), place.person("b@lama.local", "smol"));
+    let (first, second) = paired(&a, &b);
+    until("they are connected", || a.json(&["status"])["peers"][0]["state"] == "in_sync");
+    // Not allowed: said with what to do, and nothing else is told.
+    let (exit, health) = doctor_with(&a, "b@lama.local");
+    assert_eq!((exit, health["severity"].as_str()), (11, Some("warning")), "{health}");
+    let item = there(&health, "peer.not-allowed");
+    assert!(item["remedy"].as_str().unwrap().contains("lama debug allow"), "{item}");
+    assert_eq!(health["peers"][0]["seen"], Value::Null);
+    assert_eq!(b.json(&["debug", "list"])["allowed"], serde_json::json!([]));
+    // Allowed: the same session, seen from there.
+    let allowed = b.json(&["debug", "allow", "a@lama.local"]);
+    assert_eq!(allowed["allowed"][0]["email"], "a@lama.local");
+    let (exit, health) = doctor_with(&a, "b@lama.local");
+    assert_eq!((exit, health["severity"].as_str()), (0, Some("good")), "{health}");
+    assert_eq!(severity(&health, "listener.answers"), "good");
+    let seen = &health["peers"][0]["seen"];
+    assert_eq!((seen["path"].as_str(), seen["in_sync"].as_bool()), (Some("direct"), Some(true)), "{seen}");
+    assert_eq!(seen["dialled"], !a.json(&["status"])["peers"][0]["dialled"].as_bool().unwrap());
+    assert!(
+        seen["clock_ahead"].as_i64().unwrap().abs() < 60_000 && seen["round_trip"].as_f64().unwrap() > 0.0
+    );
+    assert_eq!((seen["entries"].as_u64(), seen["of_entries"].as_u64()), (Some(1), Some(1)));
+    for code in ["peer.clock", "peer.log", "peer.session", "clock.forward", "listener.routes", "store.opens"]
+    {
+        assert_eq!(there(&health, code)["severity"], "good", "{code}");
+    }
+    // It holds in one direction, people read it, and it is kept over a restart.
+    assert_eq!(there(&doctor_with(&b, "a@lama.local").1, "peer.not-allowed")["severity"], "warning");
+    let text = String::from_utf8(a.run(&["doctor", "--peer", "b@lama.local"]).stdout).unwrap();
+    assert!(text.contains("there: b@lama.local") && text.contains("peer.session"), "{text}");
+    second.stop();
+    let second = b.start_with(&["--no-listen"]);
+    until("they are connected again", || a.json(&["status"])["peers"][0]["state"] == "in_sync");
+    // What is wrong there counts here.
+    let (exit, health) = doctor_with(&a, "b@lama.local");
+    assert_eq!(
+        (exit, there(&health, "listener.none")["severity"].as_str()),
+        (11, Some("warning")),
+        "{health}"
+    );
+    // Denied again; gone; unknown; and without an own instance at work.
+    b.json(&["debug", "deny", "a@lama.local"]);
+    assert_eq!(there(&doctor_with(&a, "b@lama.local").1, "peer.not-allowed")["severity"], "warning");
+    second.stop();
+    until("it is gone", || a.json(&["status"])["peers"][0]["path"] == "none");
+    assert_eq!(there(&doctor_with(&a, "b@lama.local").1, "peer.not-connected")["severity"], "warning");
+    assert_eq!(a.failure(&["doctor", "--peer", "c@lama.local"]).0, 6);
+    first.stop();
+    assert_eq!(a.failure(&["doctor", "--peer", "b@lama.local"]).0, 7);
+}

@@ -8,7 +8,7 @@ use lama_host::{Disk, HostError, files};
 use serde_json::{Value, json};
 
 use crate::api::{self, Request};
-use crate::args::{Block, DebugBundle, Global, Ping, RouteCommand, StatusArgs};
+use crate::args::{Block, DebugBundle, DebugCommand, Global, Ping, RouteCommand, StatusArgs};
 use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -123,13 +123,34 @@ pub(super) fn block(global: &Global, who: &Block, output: Output) -> Result<(), 
         Some(person) => super::done(&mut backend, &Request::Block { person: person.clone() }, output),
         None => backend.ask(&Request::Blocked, &mut |_| {}).map(|list: api::BlockedList| {
             output.answer(&list, |list| {
-                let name = |row: &api::BlockedPerson| row.email.as_ref().unwrap_or(&row.person).clone();
-                list.blocked.iter().map(|row| format!("{}\n", escape(&name(row)))).collect()
+                list.blocked.iter().map(|row| format!("{}\n", escape(name(row)))).collect()
             });
         }),
     };
     let closed = backend.close();
     asked.and(closed)
+}
+
+/// Lists who may ask how this side sees a session, or changes that.
+pub(super) fn debug(global: &Global, command: &DebugCommand, output: Output) -> Result<(), Failure> {
+    let request = match command {
+        DebugCommand::List => Request::DebugAllowed,
+        DebugCommand::Allow(who) => Request::AllowDebug { person: who.person.clone(), allow: true },
+        DebugCommand::Deny(who) => Request::AllowDebug { person: who.person.clone(), allow: false },
+    };
+    let mut backend = Backend::open(global, Network::Offline)?;
+    let asked = backend.ask(&request, &mut |_| {}).map(|list: api::AllowedList| {
+        output.answer(&list, |list| match list.allowed.as_slice() {
+            [] => "nobody may ask how this side sees a session\n".to_owned(),
+            rows => rows.iter().map(|row| format!("{}\n", escape(name(row)))).collect(),
+        });
+    });
+    let closed = backend.close();
+    asked.and(closed)
+}
+
+fn name(row: &api::BlockedPerson) -> &str {
+    row.email.as_ref().unwrap_or(&row.person)
 }
 
 /// Lists routes, or switches some.

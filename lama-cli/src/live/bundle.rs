@@ -47,7 +47,7 @@ pub(super) fn bundle(live: &Live) -> Result<Value, Failure> {
         "configuration": {
             "runtime": live.runtime,
             "online": live.online,
-            "relays": live.relays,
+            "relays": live.relays(),
             "last_port": live.last_port,
             "passphrase": live.id.passphrase,
             "limits": limits,

@@ -34,7 +34,7 @@ pub(super) fn health(live: &Live) -> Result<api::Health, Failure> {
         for route in &status.listening {
             items.push(answers(live, route)?);
         }
-        for relay in live.relays.iter().filter(|relay| !is_listed(&status.listening, relay)) {
+        for relay in live.relays().iter().filter(|relay| !is_listed(&status.listening, relay)) {
             items.push(not_registered(relay));
         }
         if status.offline {
@@ -52,7 +52,11 @@ pub(super) fn health(live: &Live) -> Result<api::Health, Failure> {
     }
     items.sort_by_key(|item| std::cmp::Reverse(item.severity));
     let severity = items.first().map_or(Severity::Good, |item| item.severity);
-    Ok(api::Health { severity: severity.name().to_owned(), items: items.iter().map(row).collect() })
+    Ok(api::Health {
+        severity: severity.name().to_owned(),
+        items: items.iter().map(row).collect(),
+        peers: Vec::new(),
+    })
 }
 
 fn is_listed(routes: &[String], relay: &str) -> bool {

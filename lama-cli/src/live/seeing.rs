@@ -85,7 +85,7 @@ pub(super) fn ping(live: &Live, text: &str) -> Result<api::Pongs, Failure> {
 }
 
 /// The peers that `text` names: all instances of a person, or the one whose name or id it is.
-fn named(live: &Live, text: &str) -> Result<Vec<PeerStatus>, Failure> {
+pub(super) fn named(live: &Live, text: &str) -> Result<Vec<PeerStatus>, Failure> {
     let all = match live.call(Command::Status)? {
         Reply::Status(status) => status.peers,
         other => return Err(unexpected(&other)),
@@ -106,7 +106,7 @@ fn named(live: &Live, text: &str) -> Result<Vec<PeerStatus>, Failure> {
 }
 
 /// Dials whoever is not connected, and waits for a session with one of them.
-fn connect(live: &Live, text: &str, rows: &[PeerStatus]) -> Result<Vec<PeerStatus>, Failure> {
+pub(super) fn connect(live: &Live, text: &str, rows: &[PeerStatus]) -> Result<Vec<PeerStatus>, Failure> {
     if let Some(row) = rows.first() {
         // Who has no route may dial us.
         let _ = live.call(Command::Connect { person: row.peer.person });

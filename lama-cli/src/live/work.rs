@@ -13,11 +13,12 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{
-    Live, bundle, folders, getting, health, instances, keeping, limits, messages, people, rows, seeing,
-    unsharing,
+    Live, bundle, folders, getting, health, instances, keeping, limits, messages, peers, people, relays,
+    rows, seeing, unsharing,
 };
 use crate::api::{self, Request};
 use crate::failure::{Exit, Failure};
+use crate::relay::list;
 
 type Emit<'a> = &'a mut dyn FnMut(Value) -> bool;
 
@@ -27,7 +28,12 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Invite { confirm, lifetime, label } => value(&invite(live, confirm, lifetime, label)?),
         Request::Join { link, lan, timeout } => value(&join(live, link, lan, timeout, emit)?),
         Request::Await { locator } => value(&await_contact(live, &locator, emit)?),
-        Request::Relays => value(&api::Relays { relays: live.relays.clone() }),
+        Request::Relays => value(&relays::show(live)?),
+        Request::AddRelay { relay, first } => {
+            let relay = list::address(&relay)?;
+            value(&relays::change(live, |list| Ok(list::added(list, &relay, first)))?)
+        }
+        Request::RemoveRelay { relay } => value(&relays::change(live, |list| list::removed(list, &relay))?),
         Request::Pending => value(&pending(live)?),
         Request::Approve { person } => {
             let person = pending_person(live, &person)?;
@@ -80,6 +86,9 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Watch => seeing::watch(live, emit).map(|()| done(Reply::Done)),
         Request::Ping { peer } => value(&seeing::ping(live, &peer)?),
         Request::Health => value(&health::health(live)?),
+        Request::PeerHealth { peer } => value(&peers::ask(live, &peer)?),
+        Request::AllowDebug { person, allow } => value(&peers::allow(live, &person, allow)?),
+        Request::DebugAllowed => value(&peers::allowed(live)?),
         Request::Block { person } => {
             let person = seeing::anybody(live, &person)?;
             live.call(Command::Block { person }).map(done)

@@ -17,21 +17,60 @@ use crate::start::Network;
 use crate::{atrest, identity};
 
 /// The setting: an address a line.
-const LIST: &str = "relays";
+pub(crate) const LIST: &str = "relays";
 
-fn kept<E: Engine>(store: &mut Store<E>) -> Result<Vec<RelayAddress>, Failure> {
-    let Reply::Setting(Some(kept)) = store.ask(Read::Setting(LIST.into())).map_err(NodeError::from)? else {
-        return Ok(Vec::new());
-    };
+/// The list that the setting holds.
+pub(crate) fn parse(kept: Option<&[u8]>) -> Result<Vec<RelayAddress>, Failure> {
     let damaged =
         || Failure::new(Exit::Damaged, "relay-list", "the list of relays is damaged; add them again");
-    let text = core::str::from_utf8(&kept).map_err(|_| damaged())?;
+    let text = core::str::from_utf8(kept.unwrap_or_default()).map_err(|_| damaged())?;
     text.lines().map(RelayAddress::parse).collect::<Result<_, _>>().map_err(|_| damaged())
 }
 
+/// What the setting holds of a list.
+pub(crate) fn lines(list: &[RelayAddress]) -> Bytes {
+    Bytes::from(row(list).relays.join("\n"))
+}
+
+/// The list as it is shown.
+pub(crate) fn row(list: &[RelayAddress]) -> Relays {
+    Relays { relays: list.iter().map(ToString::to_string).collect() }
+}
+
+/// An address as `lama relay run` prints it.
+pub(crate) fn address(text: &str) -> Result<RelayAddress, Failure> {
+    RelayAddress::parse(text).map_err(|error| Failure::usage(format!("{text}: {error}")))
+}
+
+/// The list with one more. A relay that is named with another address of the same key has moved.
+pub(crate) fn added(list: &[RelayAddress], relay: &RelayAddress, first: bool) -> Vec<RelayAddress> {
+    let mut list: Vec<_> = list.iter().filter(|known| known.pin != relay.pin).cloned().collect();
+    list.insert(if first { 0 } else { list.len() }, relay.clone());
+    list
+}
+
+/// The list without the one that `which` names, by its address or its host.
+pub(crate) fn removed(list: &[RelayAddress], which: &str) -> Result<Vec<RelayAddress>, Failure> {
+    let host = signed_host(which);
+    let is_meant = |known: &&RelayAddress| known.to_string() == which || known.signed_host() == host;
+    match list.iter().filter(is_meant).count() {
+        1 => Ok(list.iter().filter(|known| !is_meant(known)).cloned().collect()),
+        0 => Err(Failure::usage(format!("{which} is not in the list; see `lama relay list`"))),
+        _ => Err(Failure::usage(format!(
+            "several relays are at {which}; name one by its whole address, as `lama relay list` shows it"
+        ))),
+    }
+}
+
+fn kept<E: Engine>(store: &mut Store<E>) -> Result<Vec<RelayAddress>, Failure> {
+    match store.ask(Read::Setting(LIST.into())).map_err(NodeError::from)? {
+        Reply::Setting(kept) => parse(kept.as_deref()),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn keep<E: Engine>(store: &mut Store<E>, list: &[RelayAddress]) -> Result<(), Failure> {
-    let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
-    let value = Some(Bytes::from(lines.join("\n")));
+    let value = Some(lines(list));
     store.commit(vec![Write::Setting { key: LIST.into(), value }]).map_err(NodeError::from)?;
     Ok(())
 }
@@ -55,52 +94,37 @@ pub(crate) fn with<E: Engine>(
 
 /// `lama relay list`.
 pub(super) fn show(global: &Global, output: Output) -> Result<(), Failure> {
-    let dir = DataDir::open(&identity::data_path(global)?)?;
-    let relays = if Client::connect(&dir).is_some() {
-        Backend::open(global, Network::Offline)?.ask(&Request::Relays, &mut |_| {})?
-    } else {
-        change(global, |list| Ok(list.clone()))?
-    };
+    let relays = ask_or(global, &Request::Relays, |list| Ok(list.to_vec()))?;
     tell(&relays, output);
     Ok(())
 }
 
 /// `lama relay add`.
 pub(super) fn add(global: &Global, add: &RelayAdd, output: Output) -> Result<(), Failure> {
-    let relays = change(global, |list| {
-        let mut list: Vec<_> = list.iter().filter(|known| known.pin != add.relay.pin).cloned().collect();
-        list.insert(if add.first { 0 } else { list.len() }, add.relay.clone());
-        Ok(list)
-    })?;
+    let request = Request::AddRelay { relay: add.relay.to_string(), first: add.first };
+    let relays = ask_or(global, &request, |list| Ok(added(list, &add.relay, add.first)))?;
     tell(&relays, output);
     Ok(())
 }
 
 /// `lama relay remove`.
 pub(super) fn remove(global: &Global, remove: &RelayRemove, output: Output) -> Result<(), Failure> {
-    let relays = change(global, |list| {
-        let host = signed_host(&remove.relay);
-        let is_meant =
-            |known: &&RelayAddress| known.to_string() == remove.relay || known.signed_host() == host;
-        match list.iter().filter(is_meant).count() {
-            1 => Ok(list.iter().filter(|known| !is_meant(known)).cloned().collect()),
-            0 => Err(Failure::usage(format!("{} is not in the list; see `lama relay list`", remove.relay))),
-            _ => Err(Failure::usage(format!(
-                "several relays are at {}; name one by its whole address, as `lama relay list` shows it",
-                remove.relay
-            ))),
-        }
-    })?;
+    let request = Request::RemoveRelay { relay: remove.relay.clone() };
+    let relays = ask_or(global, &request, |list| removed(list, &remove.relay))?;
     tell(&relays, output);
     Ok(())
 }
 
-/// Reads the list of an instance that does not run, and writes what `work` makes of it.
-fn change(
+/// Asks the instance if it runs, so that the change takes effect at once; else changes what is kept.
+fn ask_or(
     global: &Global,
-    work: impl FnOnce(&Vec<RelayAddress>) -> Result<Vec<RelayAddress>, Failure>,
+    request: &Request,
+    work: impl FnOnce(&[RelayAddress]) -> Result<Vec<RelayAddress>, Failure>,
 ) -> Result<Relays, Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
+    if Client::connect(&dir).is_some() {
+        return Backend::open(global, Network::Offline)?.ask(request, &mut |_| {});
+    }
     let lock = backend::lock(&dir)?;
     let keys = identity::Keys::open(&dir, &lock, global.passphrase_fd)?;
     let mut store = atrest::open_store(&dir.store(), &keys.storage()?, Opening::Normal)?;
@@ -109,7 +133,7 @@ fn change(
     if list != before {
         keep(&mut store, &list)?;
     }
-    Ok(Relays { relays: list.iter().map(ToString::to_string).collect() })
+    Ok(row(&list))
 }
 
 fn tell(relays: &Relays, output: Output) {
