@@ -86,6 +86,8 @@ pub(crate) enum Request {
     CertifyInstance { request: String },
     /// New keys for the instance that is asked, which starts anew with them. Answer: [`Rotated`].
     RotateInstance { passphrase: Option<Hidden> },
+    /// Another signing key for the person; the instance starts anew with it. Answer: [`Rotated`].
+    RotatePerson { passphrase: Option<Hidden> },
     /// By name or the beginning of the key. Answer: [`Instances`].
     RevokeInstance { which: String, reason: String },
     /// Answer: [`Status`].
@@ -675,8 +677,10 @@ impl std::fmt::Debug for Hidden {
 /// An instance that is about to start anew with other keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rotated {
-    /// The new Noise key, in hexadecimal.
+    /// The instance's Noise key from now on, in hexadecimal.
     pub(crate) key: String,
+    /// The person's fingerprint from now on.
+    pub(crate) fingerprint: String,
 }
 
 /// A file for another instance of the same person, in base64. Not secret.
@@ -690,6 +694,9 @@ pub(crate) struct InstanceFile {
 pub(crate) struct Instances {
     /// Entries of the log.
     pub(crate) entries: u64,
+    /// The person's fingerprint.
+    #[serde(default)]
+    pub(crate) fingerprint: String,
     pub(crate) instances: Vec<OwnInstance>,
     /// Living instances of contacts.
     pub(crate) reached: Vec<Reached>,

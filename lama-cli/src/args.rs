@@ -121,7 +121,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Show or set how much of a contact is kept
     Quota(Quota),
-    /// This person's instances: list them, add one by file, revoke one
+    /// This person's own key: give it another one
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// This person's instances: list them, add one by file, give one new keys, revoke one
     #[command(subcommand)]
     Instance(InstanceCommand),
     /// Show peers, path, what is to be sent and received, and state
@@ -385,6 +388,12 @@ pub(crate) struct Compact {
     /// Only say what `--collect` would delete
     #[arg(long, requires = "collect")]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PersonCommand {
+    /// Give this person another signing key, signed by the old one and the new one; contacts follow
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -71,6 +71,7 @@ pub(crate) fn dispatch(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Relay(command) => relay::run(global, command, output),
         Command::Send(send_args) => send(global, send_args, output),
         Command::Instance(command) => instances::run(global, command, output),
+        Command::Person(command) => instances::person(global, command, output),
         Command::Status(status_args) => seeing::status(global, status_args, output),
         Command::Inspect(inspect_args) => inspect::run(global, inspect_args, output),
         Command::DebugBundle(bundle) => seeing::bundle(global, bundle, output),

@@ -9,6 +9,7 @@
 //!
 //! Former keys open nothing any more: contacts that were away dial by them and are told of the new ones.
 
+use bytes::Bytes;
 use lama_core::WallTime;
 use lama_host::keyfile::Secret;
 use lama_host::{DataDir, entropy};
@@ -25,6 +26,8 @@ use crate::identity::{Keys, SECRET, damaged};
 
 /// Under which names keys that are not certified yet stand in the key file.
 const NEXT: [&str; 4] = ["next.noise", "next.sign", "next.offer", "next.request"];
+/// Under which name a signing key of the person stands that is in no log yet.
+const NEXT_PERSON: &str = "next.person";
 /// Under which names keys stand that were replaced; the entry of their certificate follows, in ten digits.
 const FORMER: &str = "former.";
 
@@ -47,14 +50,40 @@ impl Keys {
         Ok(request)
     }
 
+    /// Makes another signing key of the person and sets it aside: the entries that are to go into the log, on an offer of
+    /// its own.
+    pub(crate) fn set_person_aside(&mut self, offer: &[u8], now: WallTime) -> Result<Vec<Bytes>, Failure> {
+        let head = InstanceOffer::from_bytes(offer)?.head;
+        let new = SignSecret::from_seed(entropy::seed()?);
+        let entries = lama_identity::rotate_person(&self.identity()?, head, &new, now)?;
+        self.drop_next();
+        self.put(NEXT_PERSON, Zeroizing::new(new.danger_expose().to_vec()));
+        Ok(entries)
+    }
+
     /// Whether keys are set aside.
     pub(crate) fn has_next(&self) -> bool {
-        self.find(NEXT[0]).is_some()
+        self.find(NEXT[0]).is_some() || self.find(NEXT_PERSON).is_some()
     }
 
     /// Forgets the keys that were set aside.
     pub(crate) fn drop_next(&mut self) {
-        self.secrets.retain(|(name, _)| !NEXT.contains(&name.as_str()));
+        self.secrets.retain(|(name, _)| !NEXT.contains(&name.as_str()) && name != NEXT_PERSON);
+    }
+
+    fn next_person(&self) -> Result<SignSecret, Failure> {
+        let bytes = self.find(NEXT_PERSON).ok_or_else(damaged)?.as_slice();
+        let bytes = Zeroizing::new(bytes.try_into().map_err(|_| damaged())?);
+        Ok(SignSecret::danger_from_bytes(&bytes))
+    }
+
+    /// Puts the person's key that was set aside, and that is in the log now, in the place of the present one, which is
+    /// forgotten.
+    pub(crate) fn take_person_up(&mut self, log: &LogChain) -> Result<(), Failure> {
+        let new = self.identity()?.with_person_key(log, self.next_person()?)?;
+        self.drop_next();
+        self.put(SECRET, new.danger_export()?);
+        Ok(())
     }
 
     /// Puts the keys that were set aside, and that are certified now, in the place of the present ones.
@@ -88,14 +117,14 @@ impl Keys {
     }
 
     /// Keys that were replaced, newest last.
-    pub(crate) fn former(&self) -> Result<Vec<FormerKeys>, Failure> {
+    pub(crate) fn former(&self) -> Result<Vec<(FormerKeys, SignSecret)>, Failure> {
         let mut found: Vec<&Secret> =
             self.secrets.iter().filter(|(name, _)| name.starts_with(FORMER)).collect();
         found.sort_unstable_by_key(|(name, _)| name.clone());
         let keys = found.into_iter().map(|(_, secret)| {
-            let (public, noise, ..) =
+            let (public, noise, sign, _) =
                 LocalIdentity::danger_import(secret).map_err(|_| damaged())?.into_parts();
-            Ok(FormerKeys { public, noise })
+            Ok((FormerKeys { public, noise }, sign))
         });
         keys.collect()
     }
@@ -115,9 +144,12 @@ impl Keys {
             let request = self.find(NEXT[3]).and_then(|bytes| InstanceRequest::from_bytes(bytes).ok());
             request.is_some_and(|request| log.log().check_instance(&request.keys().encryption_key).is_ok())
         };
-        match log.filter(certified) {
-            Some(log) => self.take_up(&Enrolment::new(me.public(), &log, Vec::new()))?,
-            None => self.drop_next(),
+        let is_key =
+            |log: &LogChain| self.next_person().is_ok_and(|new| log.log().key() == Some(new.public()));
+        match log {
+            Some(log) if is_key(&log) => self.take_person_up(&log)?,
+            Some(log) if certified(&log) => self.take_up(&Enrolment::new(me.public(), &log, Vec::new()))?,
+            _ => self.drop_next(),
         }
         self.write(dir)
     }
@@ -204,6 +236,48 @@ mod tests {
         }
     }
 
+    /// The same for the person's key.
+    #[test]
+    fn a_person_has_the_key_that_the_log_names_whatever_step_was_the_last() {
+        for steps in 1..=3 {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = DataDir::create(&temp.path().join("data")).unwrap();
+            let text = dir.path().display().to_string();
+            let global = Cli::try_parse_from(["lama", "--data", &text, "id"]).unwrap().global;
+            let lock = dir.lock().unwrap();
+            let email = "ada@lama.local".parse().unwrap();
+            let old = crate::identity::create(&dir, &lock, email, "desk", None, crate::wall()).unwrap();
+            let running = start(&dir, &global, lock);
+            let mut keys = Keys::unlock(&dir, None).unwrap();
+            let offer = file(&running, Command::OfferInstance);
+            let entries = keys.set_person_aside(&offer, crate::wall()).unwrap();
+            keys.write(&dir).unwrap();
+            let new = keys.next_person().unwrap().public().pin().full().to_string();
+            if steps > 1 {
+                let enrolment = file(&running, Command::RotatePerson { entries });
+                if steps > 2 {
+                    let log = Enrolment::from_bytes(&enrolment).unwrap().log().unwrap();
+                    keys.take_person_up(&log).unwrap();
+                    keys.write(&dir).unwrap();
+                }
+            }
+            running.shut_down().unwrap();
+
+            let running = start(&dir, &global, dir.lock().unwrap());
+            let now = crate::identity::id(&dir).unwrap();
+            let expected = if steps > 1 { &new } else { &old.fingerprint };
+            assert_eq!(
+                (&now.fingerprint, &now.instance_key),
+                (expected, &old.instance_key),
+                "after {steps} steps"
+            );
+            assert!(!Keys::unlock(&dir, None).unwrap().has_next());
+            let list = instances(&running);
+            assert_eq!((list.head.seq, list.instances.len()), (if steps > 1 { 3 } else { 1 }, 1));
+            running.shut_down().unwrap();
+        }
+    }
+
     #[test]
     fn no_more_former_keys_are_kept_than_are_answered_to() {
         let temp = tempfile::tempdir().unwrap();
@@ -230,7 +304,7 @@ mod tests {
             running.shut_down().unwrap();
         }
         let former = Keys::unlock(&dir, None).unwrap().former().unwrap();
-        let kept: Vec<_> = former.iter().map(|keys| *keys.public.noise()).collect();
+        let kept: Vec<_> = former.iter().map(|(keys, _)| *keys.public.noise()).collect();
         assert_eq!(kept, last[last.len() - MAX_FORMER..]);
     }
 }

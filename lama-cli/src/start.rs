@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use lama_host::{DataDir, Lock};
-use lama_identity::{Enrolment, LocalIdentity};
+use lama_identity::{Enrolment, LocalIdentity, SignSecret};
 use lama_net::{
     Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, RelayHome, Site,
 };
@@ -97,7 +97,7 @@ pub(crate) struct Start {
     pub(crate) id: Id,
     pub(crate) identity: LocalIdentity,
     /// Keys that it had before.
-    pub(crate) former: Vec<FormerKeys>,
+    pub(crate) former: Vec<(FormerKeys, SignSecret)>,
     pub(crate) storage_key: StorageKey,
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
@@ -114,7 +114,11 @@ impl Start {
         let at_work = self.dir.path().join(AT_WORK);
         let unclean = at_work.exists();
         let mut store = atrest::open_store(&self.dir.store(), &self.storage_key, Opening::Normal)?;
-        store.set_former_keys(self.former.iter().map(|keys| keys.public.instance_keys.sign_key).collect());
+        let (former, signers): (Vec<FormerKeys>, Vec<SignSecret>) = self.former.into_iter().unzip();
+        let person = self.identity.person_id();
+        let log = lama_node::kept_log(&mut store, &person).map_err(NodeError::from)?;
+        let of_person = log.iter().flat_map(|log| log.log().keys()).map(|(_, key)| *key);
+        store.set_former_keys(of_person.chain(signers.iter().map(|key| *key.public())).collect());
         let usual = match self.network {
             Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
             _ => Listen::Nowhere,
@@ -130,12 +134,13 @@ impl Start {
         let relays = relay::homes(&mut store, &list)?;
         let (public, noise, instance_key, person_keys) = self.identity.into_parts();
         let mut given = NodeIdentity::new(public, noise);
-        (given.person_key, given.former) = (person_keys.is_some(), self.former);
+        (given.person_key, given.former) = (person_keys.is_some(), former);
         if let Some(enrolment) = self.enrolment {
             given.log = enrolment.entries.into_iter().map(|bytes| bytes.into_vec().into()).collect();
             given.contacts = enrolment.contacts;
         }
         let signer = move |key: WhichKey, bytes: &[u8]| match key {
+            WhichKey::Former(at) => signers.get(at).map(|key| key.sign_input(bytes)),
             WhichKey::Instance => Some(instance_key.sign_input(bytes)),
             WhichKey::Person => person_keys.as_ref().map(|keys| keys.sign.sign_input(bytes)),
         };

@@ -147,3 +147,40 @@ fn a_backup_of_before_is_let_in_nowhere_and_one_of_after_everywhere() {
     }
     assert!(!texts(&bob).contains(&"let me in".to_owned()));
 }
+
+#[test]
+fn a_person_gets_another_key_while_a_contact_is_connected_and_while_he_is_away() {
+    for runtimes in [["tokio", "smol"], ["smol", "tokio"]] {
+        let place = Place::new();
+        let (desk, bob) = (place.person(ADA, runtimes[0]), place.person(BOB, runtimes[1]));
+        let (at_desk, at_bob) = paired(&desk, &bob);
+        let fingerprint = || desk.json(&["id"])["fingerprint"].as_str().unwrap().to_owned();
+        let known = || bob.json(&["contacts"])["contacts"][0]["fingerprint"].as_str().unwrap().to_owned();
+        let first = fingerprint();
+        assert_eq!(known(), first);
+        let list = desk.json(&["person", "rotate"]);
+        assert_eq!((&list["entries"], &list["fingerprint"]), (&3.into(), &fingerprint().into()), "{list}");
+        assert_eq!(at_bob.event("person_rotated")["before"], first.as_str());
+        until("the contact follows", || known() == fingerprint());
+        they_talk((&desk, ADA), (&bob, BOB), "by the new key");
+        at_bob.stop();
+        // While he is away: the person's key, then the instance's, then the person's again.
+        for command in ["person", "instance", "person"] {
+            desk.json(&[command, "rotate"]);
+        }
+        let at_bob = bob.start_with(&["--no-listen"]);
+        until("he hears of it", || known() == fingerprint());
+        they_talk((&desk, ADA), (&bob, BOB), "again");
+        let health = String::from_utf8(bob.run(&["--json", "doctor"]).stdout).unwrap();
+        assert!(health.contains("clock.forward") && !health.contains("alarm."), "{health}");
+        // The new key pairs.
+        let carol = place.person("carol@lama.local", "tokio");
+        let at_carol = carol.start();
+        let link = desk.json(&["invite", "--no-wait"])["link"].as_str().unwrap().to_owned();
+        let contact = json(carol.command(&["join"]).env("LAMA_INVITATION", &link));
+        assert_eq!(contact["fingerprint"], fingerprint().as_str(), "{contact}");
+        for running in [at_carol, at_bob, at_desk] {
+            running.stop();
+        }
+    }
+}

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use lama_core::{Now, Seed};
-use lama_identity::{NoisePublic, NoiseSecret, Signature};
+use lama_identity::{NoisePublic, NoiseSecret, PersonPin, Signature};
 use lama_invite::{Locator, Psk};
 use zeroize::Zeroizing;
 
@@ -51,6 +51,7 @@ pub struct Initiator {
     noise: HandshakeState,
     mode: Mode,
     person: PinnedPerson,
+    named: PersonPin,
     n_i: Zeroizing<[u8; 32]>,
     jitter: u64,
 }
@@ -83,7 +84,16 @@ impl Initiator {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(tag.as_bytes());
         noise.write(None, &[], out)?;
-        Ok(Self { noise, mode, person: dial.person, n_i: seed.derive("sas"), jitter: jitter(&seed) })
+        let (person, named) = (dial.person, dial.person.pin);
+        Ok(Self { noise, mode, person, named, n_i: seed.derive("sas"), jitter: jitter(&seed) })
+    }
+
+    /// Names the person by another key than the present one: by that which the dialled instance has shown last, since it
+    /// may not have heard of a rotation.
+    #[must_use]
+    pub const fn naming(mut self, pin: PersonPin) -> Self {
+        self.named = pin;
+        self
     }
 
     /// Reads message 2 and appends message 3 (64 bytes) to `out`. From here on the peer's *instance* is proved.
@@ -106,7 +116,7 @@ impl Initiator {
         self.noise.write(Some(local), &[], out)?;
         let channel =
             Channel::new(self.noise.split()?, Role::Initiator, self.mode, *local.public(), self.jitter)?;
-        Ok(InitiatorKeyed { channel, person: self.person, n_i: self.n_i })
+        Ok(InitiatorKeyed { channel, person: self.person, named: self.named, n_i: self.n_i })
     }
 }
 
@@ -120,6 +130,7 @@ pub(crate) fn jitter(seed: &Seed) -> u64 {
 pub struct InitiatorKeyed {
     channel: Channel,
     person: PinnedPerson,
+    named: PersonPin,
     n_i: Zeroizing<[u8; 32]>,
 }
 
@@ -135,7 +146,7 @@ impl InitiatorKeyed {
     /// # Errors
     /// [`HandshakeError::LocalInvalid`], [`HandshakeError::LocalTooLong`], [`HandshakeError::SamePerson`].
     pub fn introduce(self, introduction: &Introduction) -> Result<InitiatorSigning, HandshakeError> {
-        let Self { channel, person, n_i } = self;
+        let Self { channel, person, named, n_i } = self;
         let own = introduction.person();
         introduction.check(channel.mode)?;
         if own.id == person.id {
@@ -148,7 +159,7 @@ impl InitiatorKeyed {
             own_noise: channel.own_noise,
             peer_noise: channel.peer_noise,
             own_pin: own.pin,
-            peer_pin: person.pin,
+            peer_pin: named,
         };
         let sas = pairing.then(|| Sas(check_code::commitment(&n_i)));
         let unsigned = Unsigned::new(introduction, sas, &binding)?;
@@ -210,7 +221,7 @@ impl AwaitAuth {
         match self.channel.open_auth(&mut record) {
             Err(error) => Err(AuthFailed { error, channel: None }),
             Ok(()) => {
-                let expect = Expect { person: Some(self.person), ..*expect };
+                let expect = Expect { person: Some(self.person), ..expect.clone() };
                 let expected = Expected {
                     own_role: Role::Initiator,
                     mode: self.channel.mode,

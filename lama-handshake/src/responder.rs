@@ -242,9 +242,11 @@ impl ResponderVerified {
     pub fn introduce(self, introduction: &Introduction) -> Result<ResponderSigning, HandshakeError> {
         let Self { channel, n_r, peer, commitment, own } = self;
         introduction.check(channel.mode)?;
-        let consistent = introduction.person() == own
-            && introduction.identity.noise() == &channel.own_noise
-            && introduction.group == peer.group;
+        // Somebody who has not heard of a rotation is shown the person by the key that he knows.
+        let same = introduction.person() == own
+            || (channel.mode == Mode::Known && introduction.person().id == own.id);
+        let consistent =
+            same && introduction.identity.noise() == &channel.own_noise && introduction.group == peer.group;
         if !consistent {
             return Err(HandshakeError::LocalInvalid);
         }
@@ -253,7 +255,7 @@ impl ResponderVerified {
             h: channel.h,
             own_noise: channel.own_noise,
             peer_noise: channel.peer_noise,
-            own_pin: own.pin,
+            own_pin: introduction.person().pin,
             peer_pin: peer.person().pin,
         };
         let sas = (channel.mode == Mode::Pairing).then(|| Sas(*n_r));

@@ -168,6 +168,46 @@ fn auth_person() {
 }
 
 #[test]
+fn a_key_of_before_is_shown_by_an_instance_that_signs_itself() {
+    let carol = identity("carol", 3);
+    let now = PinnedPerson { pin: carol.public().pin(), ..pinned(&alice()) };
+    let after = Expect { person: Some(now), former: vec![alice().public().pin()], ..expect() };
+    let shown = |mode, signer: &'static str| {
+        at_responder(mode, &after, move |forger, mut fields| {
+            fields.signer = signer;
+            forger.auth(&alice(), &bob(), fields)
+        })
+    };
+    let peer = shown(Mode::Known, "instance").unwrap();
+    assert_eq!((peer.person(), peer.named), (pinned(&alice()), bob().public().pin()));
+    // The key itself speaks for nobody any more, and in a pairing it is another person's.
+    assert_eq!(shown(Mode::Known, "person").err(), Some(HandshakeError::AuthSigner));
+    assert_eq!(shown(Mode::Pairing, "person").err(), Some(HandshakeError::AuthPerson));
+}
+
+#[test]
+fn who_has_not_heard_of_a_rotation_names_the_key_of_before() {
+    let (alice, bob, carol) = (alice(), bob(), identity("carol", 3));
+    let before = carol.public().pin();
+    for (own_former, expected) in [(vec![before], Ok(before)), (vec![], Err(HandshakeError::AuthSignature))] {
+        let (initiator, message1) = dial(&bob, Mode::Known);
+        let mut out = BytesMut::new();
+        let message1 = Message1::read(&message1, Via::Direct).unwrap();
+        let wait = message1.answer(bob.noise(), None, seed(20), &mut out).unwrap();
+        let mut out3 = BytesMut::new();
+        let keyed = initiator.naming(before).read_message2(&out, alice.noise(), &mut out3).unwrap();
+        let signing = keyed.introduce(&introduction(&alice, Group::Chum)).unwrap();
+        let signature = sign(&alice, Signer::Person, signing.to_sign());
+        let mut record = BytesMut::new();
+        signing.signed(signature, &mut record).unwrap();
+        let expect = Expect { own_former, ..expect_person(&alice) };
+        let proved = wait.read_message3(&out3).unwrap();
+        let read = proved.read_auth(record, bob.public(), &expect);
+        assert_eq!(read.map(|ok| ok.peer().named).map_err(|no| no.error().clone()), expected);
+    }
+}
+
+#[test]
 fn auth_person_of_the_invitation() {
     // Bob's instance answers, but the invitation named carol as its person.
     let (alice, bob, carol) = (alice(), bob(), identity("carol", 3));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_bytes::ByteBuf;
 
 use crate::log::{LogEntry, LogHead, PersonLog};
-use crate::{IdentityError, InstanceCert, NoisePublic, PersonId, SignPublic, cbor};
+use crate::{IdentityError, InstanceCert, Keys, NoisePublic, PersonId, PublicIdentity, SignPublic, cbor};
 
 /// A verified log and its entries. What is handed on are the exact bytes that were signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,21 @@ impl LogChain {
     #[must_use]
     pub fn is_pinned_by(&self, head: LogHead, key: &SignPublic) -> bool {
         self.check_head(head).is_ok() && self.log.key() == Some(key)
+    }
+
+    /// What the instance `me` shows of itself to somebody who knows its person by `key`: its certificate under that key,
+    /// and the log as it is here. `None`: that key has not certified its present keys.
+    #[must_use]
+    pub fn shown_by(&self, me: &PublicIdentity, key: &SignPublic) -> Option<PublicIdentity> {
+        let certs =
+            self.entries.iter().rev().filter_map(|entry| InstanceCert::from_bytes(entry.clone()).ok());
+        let of_ours = |cert: &InstanceCert| {
+            let body = cert.body();
+            body.i_noise == *me.noise().as_bytes() && body.person_sign_key == *key.as_bytes()
+        };
+        let person_keys = Keys::new(me.person_id(), *key, me.person_keys.encryption_key);
+        let shown = |cert| PublicIdentity { cert, person_keys, log_head: self.head(), ..me.clone() };
+        certs.into_iter().find(of_ours).map(shown)
     }
 
     /// What the log says.

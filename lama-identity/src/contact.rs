@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 use lama_core::WallTime;
 use serde::{Deserialize, Serialize};
 
-use crate::log::LogHead;
+use crate::log::{LogHead, PersonLog};
 use crate::object::{Object, TypeName, TypeTag};
 use crate::signed::KeyRing;
 use crate::trust::TrustOrigin;
 use crate::{
-    IdentityError, Instance, InstanceCert, InstanceId, InstanceKeys, MAX_URL, NoisePublic, Person, PersonId,
-    PersonKeys, PersonPin, PublicIdentity, SignPublic,
+    IdentityError, Instance, InstanceCert, InstanceId, InstanceKeys, Keys, MAX_URL, NoisePublic, Person,
+    PersonId, PersonKeys, PersonPin, PublicIdentity, SignPublic,
 };
 
 /// How far the relationship has come.
@@ -77,6 +77,9 @@ pub struct Contact {
     /// `Contact`.
     #[serde(rename = "$type$")]
     pub type_tag: TypeTag<Self>,
+    /// Signing keys that he had before, as his log says: what they have signed stays good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<SignPublic>,
     /// Who it is.
     pub person: Person,
     /// The highest end of his log that was seen.
@@ -121,6 +124,7 @@ impl Contact {
             since: at.0,
             state: ContactState::Pending,
             type_tag: TypeTag::default(),
+            former: Vec::new(),
             person: peer.person.clone(),
             log_head: LogHead::default(),
             instances: Vec::new(),
@@ -148,7 +152,9 @@ impl Contact {
         if peer.person_id() != self.keys.owner {
             return Err(IdentityError::Mismatch { field: "personId" });
         }
-        if peer.person_keys != self.keys {
+        let PersonKeys { sign_key, encryption_key, .. } = peer.person_keys;
+        let pinned = sign_key == self.keys.sign_key || self.former.contains(&sign_key);
+        if !pinned || encryption_key != self.keys.encryption_key {
             return Err(IdentityError::Mismatch { field: "personKeys" });
         }
         self.log_head.judge(peer.log_head)?;
@@ -220,6 +226,20 @@ impl Contact {
         self.keys.pin()
     }
 
+    /// The pins of his former signing keys.
+    #[must_use]
+    pub fn former_pins(&self) -> Vec<PersonPin> {
+        self.former.iter().map(SignPublic::pin).collect()
+    }
+
+    /// His signing key is another one now, as his log says.
+    pub fn follow(&mut self, log: &PersonLog) {
+        if let Some(key) = log.key() {
+            self.keys = Keys::new(self.keys.owner, *key, self.keys.encryption_key);
+            self.former = log.keys().iter().map(|(_, key)| *key).filter(|before| before != key).collect();
+        }
+    }
+
     /// What is known of an instance.
     #[must_use]
     pub fn instance(&self, id: &InstanceId) -> Option<&ContactInstance> {
@@ -236,6 +256,10 @@ impl Contact {
 impl KeyRing for Contact {
     fn person_key(&self, person: &PersonId) -> Option<&SignPublic> {
         (*person == self.keys.owner).then_some(&self.keys.sign_key)
+    }
+
+    fn former_person_keys(&self, person: &PersonId) -> &[SignPublic] {
+        if *person == self.keys.owner { &self.former } else { &[] }
     }
 
     fn instance_key(&self, person: &PersonId, instance: &InstanceId) -> Option<&SignPublic> {

@@ -20,11 +20,11 @@ use serde_bytes::ByteBuf;
 
 use crate::cert::{CERT_BACK_LABEL, CertBody};
 use crate::chain::LogChain;
-use crate::log::{LogHead, MAX_REASON, Revocation, Revoked};
+use crate::log::{LogHead, MAX_REASON, Revocation, Revoked, Rotation};
 use crate::object::{Object, TypeName, TypeTag};
 use crate::{
-    Contact, IdentityError, Instance, InstanceCert, InstanceKeys, Keys, NoisePublic, NoiseSecret, Person,
-    PersonKeys, PublicIdentity, SignSecret, Signature, cbor,
+    Cid, Contact, IdentityError, Instance, InstanceCert, InstanceKeys, Keys, LocalIdentity, NoisePublic,
+    NoiseSecret, Person, PersonKeys, PublicIdentity, SignSecret, Signature, cbor,
 };
 
 /// What a new instance has to know of its person before it can ask to be certified.
@@ -209,6 +209,15 @@ impl Enrolment {
         Self { type_tag: TypeTag::default(), person, entries, contacts, person_keys }
     }
 
+    /// The log, verified from its first entry on.
+    ///
+    /// # Errors
+    /// As [`LogChain::verify`].
+    pub fn log(&self) -> Result<LogChain, IdentityError> {
+        let entries: Vec<Bytes> = self.entries.iter().map(|bytes| bytes.to_vec().into()).collect();
+        LogChain::verify(self.person_keys.owner, &entries)
+    }
+
     /// What the instance that asked shows of itself from now on, and its person's log.
     ///
     /// # Errors
@@ -222,8 +231,7 @@ impl Enrolment {
         if self.person != offer.person || self.person_keys != offer.person_keys {
             return Err(IdentityError::Mismatch { field: "personKeys" });
         }
-        let entries: Vec<Bytes> = self.entries.iter().map(|bytes| bytes.to_vec().into()).collect();
-        let chain = LogChain::verify(self.person_keys.owner, &entries)?;
+        let chain = self.log()?;
         if !chain.is_pinned_by(offer.head, &self.person_keys.sign_key) {
             return Err(IdentityError::LogFork { seq: offer.head.seq });
         }
@@ -270,4 +278,32 @@ pub fn revoke_instance(
         seq: head.seq.saturating_add(1),
         prev_hash: head.hash,
     })
+}
+
+/// The two entries by which a person gets another signing key: the rotation, signed by the old key and the new one, and a
+/// certificate of the present instance under the new one. Certificates of the person's other instances keep standing.
+///
+/// # Errors
+/// [`IdentityError::PersonKeyAbsent`] on a device without the person's key.
+pub fn rotate_person(
+    me: &LocalIdentity,
+    head: LogHead,
+    new: &SignSecret,
+    at: WallTime,
+) -> Result<Vec<Bytes>, IdentityError> {
+    let (public, old) = (me.public(), &me.person()?.sign);
+    let rotation = Rotation {
+        person_id: me.person_id(),
+        old_key: *old.public(),
+        new_key: *new.public(),
+        seq: head.seq.saturating_add(1),
+        prev_hash: head.hash,
+    };
+    let input = rotation.input()?;
+    let entry = rotation.assemble(old.sign_input(&input), new.sign_input(&input))?;
+    let head = LogHead { seq: rotation.seq, hash: *Cid::of_object(&entry).digest() };
+    let keys = Keys::new(me.person_id(), *new.public(), public.person_keys.encryption_key);
+    let body = CertBody::new(&keys, &public.instance_keys, head, at.unix_seconds());
+    let (sig, back) = (new.sign_input(&body.person_input()?), me.sign().sign_input(&body.instance_input()?));
+    Ok(alloc::vec![entry, InstanceCert::assemble(body, sig, back)?.bytes().clone()])
 }

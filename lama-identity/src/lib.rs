@@ -60,7 +60,7 @@ pub use channel::{
 pub use cid::{Cid, Codec, Reference};
 pub use clock::{Hlc, MAX_AHEAD};
 pub use contact::{Contact, ContactInstance, ContactState, MAX_INSTANCES, MAX_URLS};
-pub use enrol::{Enrolment, InstanceOffer, InstanceRequest, revoke_instance};
+pub use enrol::{Enrolment, InstanceOffer, InstanceRequest, revoke_instance, rotate_person};
 pub use error::{EncodingError, IdentityError};
 pub use exchange::{NoisePublic, NoiseSecret, SealPublic, SealSecret};
 pub use keys::{InstanceKeys, Keys, MAX_URL, OneInstanceEndpoint, PersonKeys};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::cert::CertBody;
+use crate::chain::LogChain;
 use crate::log::LogHead;
 use crate::{
     Email, IdentityError, Instance, InstanceCert, InstanceId, InstanceKeys, Keys, NoisePublic, NoiseSecret,
@@ -226,6 +227,18 @@ impl LocalIdentity {
     #[must_use]
     pub fn into_parts(self) -> (PublicIdentity, NoiseSecret, SignSecret, Option<PersonSecrets>) {
         (self.public, self.noise, self.sign, self.person)
+    }
+
+    /// The same device with another signing key of the person, which a log certifies this instance under. The sealing key
+    /// stays: an entry of a log has no place for another one.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotCertified`] if the log does not; [`IdentityError::PersonKeyAbsent`].
+    pub fn with_person_key(self, chain: &LogChain, new: SignSecret) -> Result<Self, IdentityError> {
+        let (public, noise, sign, person) = self.into_parts();
+        let PersonSecrets { seal, .. } = person.ok_or(IdentityError::PersonKeyAbsent)?;
+        let public = chain.shown_by(&public, new.public()).ok_or(IdentityError::NotCertified)?;
+        Self::from_parts(public, noise, sign, Some(PersonSecrets { sign: new, seal }))
     }
 
     /// Every secret in clear, for a key file that encrypts it: `"LAMA/identity/1" 00 | flags u8 (1: the person's

@@ -294,6 +294,8 @@ pub const MAX_LOG: usize = 4096;
 pub struct PersonLog {
     person_id: PersonId,
     key: Option<SignPublic>,
+    /// Every key, with the entry from which on it counts.
+    keys: Vec<(u64, SignPublic)>,
     hashes: Vec<[u8; 32]>,
     certified: Vec<Certified>,
 }
@@ -301,8 +303,9 @@ pub struct PersonLog {
 impl PersonLog {
     /// An empty log of a person whose first signing key is known (pinned by an invitation or by pairing).
     #[must_use]
-    pub const fn new(person_id: PersonId, first_key: SignPublic) -> Self {
-        Self { person_id, key: Some(first_key), hashes: Vec::new(), certified: Vec::new() }
+    pub fn new(person_id: PersonId, first_key: SignPublic) -> Self {
+        let keys = alloc::vec![(0, first_key)];
+        Self { person_id, key: Some(first_key), keys, hashes: Vec::new(), certified: Vec::new() }
     }
 
     /// The end of the log.
@@ -324,6 +327,19 @@ impl PersonLog {
     #[must_use]
     pub const fn key(&self) -> Option<&SignPublic> {
         self.key.as_ref()
+    }
+
+    /// Every signing key that the person has had, oldest first, each with the entry from which on it counts; the first
+    /// with 0.
+    #[must_use]
+    pub fn keys(&self) -> &[(u64, SignPublic)] {
+        &self.keys
+    }
+
+    /// The person's signing key after so many entries.
+    #[must_use]
+    pub fn key_at(&self, seq: u64) -> Option<&SignPublic> {
+        self.keys.iter().rfind(|(from, _)| *from <= seq).map(|(_, key)| key)
     }
 
     /// Every instance that was ever certified, in the order of the log.
@@ -349,7 +365,7 @@ impl PersonLog {
     /// # Errors
     /// [`IdentityError::LogFork`] (an alarm), [`IdentityError::LogGap`]; [`IdentityError::Mismatch`] for another
     /// person's entry or another signer; [`IdentityError::BadSignature`]; [`IdentityError::Revoked`] after the
-    /// person's own key was revoked, and for certifying a revoked key again; [`IdentityError::NotCertified`] for
+    /// person's own key was revoked, for certifying a revoked key again, and for a rotation to a key of before; [`IdentityError::NotCertified`] for
     /// revoking an unknown instance; [`IdentityError::TooLong`] beyond [`MAX_LOG`]; and what parsing finds.
     pub fn append(&mut self, bytes: &Bytes) -> Result<LogEntry, IdentityError> {
         let hash = *Cid::of_object(bytes).digest();
@@ -419,7 +435,11 @@ impl PersonLog {
             let key = self.signer(rotation.person_id, rotation.old_key.as_bytes())?;
             key.verify(ROTATION_LABEL, &object.tbs, &object.sig)?;
             rotation.new_key.verify(ROTATION_LABEL, &object.tbs, &object.new_sig)?;
+            if self.keys.iter().any(|(_, known)| *known == rotation.new_key) {
+                return Err(IdentityError::Revoked);
+            }
             self.key = Some(rotation.new_key);
+            self.keys.push((rotation.seq, rotation.new_key));
             self.hashes.push(hash);
         }
         Ok(LogEntry::Rotation(rotation))

@@ -54,6 +54,11 @@ pub trait KeyRing {
     /// The signing key of an instance that `person` has certified and not revoked.
     fn instance_key(&self, person: &PersonId, instance: &InstanceId) -> Option<&SignPublic>;
 
+    /// Keys that a person had before and that a rotation replaced. What they have signed stays good.
+    fn former_person_keys(&self, _person: &PersonId) -> &[SignPublic] {
+        &[]
+    }
+
     /// Keys that such an instance had before, and that were replaced. What they have signed stays good, whenever it
     /// arrives: nobody can tell when it was signed.
     fn former_instance_keys(&self, _person: &PersonId, _instance: &InstanceId) -> &[SignPublic] {
@@ -137,7 +142,7 @@ impl<T: Signable> Signed<T> {
     pub fn verify(&self, ring: &impl KeyRing) -> Result<(), IdentityError> {
         let author = self.value.author();
         let (key, former) = match &author.instance {
-            None => (ring.person_key(&author.person), &[][..]),
+            None => (ring.person_key(&author.person), ring.former_person_keys(&author.person)),
             Some(instance) => (
                 ring.instance_key(&author.person, instance),
                 ring.former_instance_keys(&author.person, instance),

@@ -172,6 +172,60 @@ fn a_rotation_needs_the_old_and_the_new_key() {
 }
 
 #[test]
+fn a_person_has_no_key_twice_and_every_key_is_remembered() {
+    let fixture = Log::start();
+    let mut log = fixture.log.clone();
+    let (old, new) = (&fixture.me.person().unwrap().sign, secret_sign(5));
+    log.append(&fixture.rotation(old, &new, log.head()).1).unwrap();
+    let back = fixture.rotation(&new, old, log.head()).1;
+    assert_eq!(log.append(&back).err(), Some(IdentityError::Revoked));
+    assert_eq!(log.keys(), [(0, *old.public()), (2, *new.public())]);
+    assert_eq!((log.key_at(1), log.key_at(2)), (Some(old.public()), Some(new.public())));
+}
+
+#[test]
+fn a_rotated_person_shows_an_instance_by_each_key_that_certified_it() {
+    let me = identity(1);
+    let mut chain = LogChain::verify(me.person_id(), &[me.public().cert.bytes().clone()]).unwrap();
+    let (old, new) = (me.public().clone(), secret_sign(5));
+    let entries = rotate_person(&me, chain.head(), &new, WallTime(0)).unwrap();
+    chain.extend(&entries).unwrap();
+    let key = *new.public();
+    let me = me.with_person_key(&chain, new).unwrap();
+    me.public().verify(WallTime(0)).unwrap();
+    assert_eq!((me.public().pin(), me.public().instance_id()), (key.pin(), old.instance_id()));
+    // Whoever knows the old key is shown that, with the log as it is.
+    let shown = chain.shown_by(me.public(), &old.person_keys.sign_key).unwrap();
+    shown.verify(WallTime(0)).unwrap();
+    assert_eq!((shown.pin(), shown.log_head), (old.pin(), chain.head()));
+    assert_eq!(chain.shown_by(me.public(), secret_sign(9).public()), None);
+    // It is what a key file keeps.
+    let read = LocalIdentity::danger_import(&me.danger_export().unwrap()).unwrap();
+    assert_eq!(read.public(), me.public());
+    // Whoever has not the key gets none.
+    assert_eq!(
+        rotate_person(
+            &LocalIdentity::from_parts(old, secret_noise_of(1), secret_sign_of(1), None).unwrap(),
+            chain.head(),
+            &secret_sign(6),
+            WallTime(0)
+        )
+        .err(),
+        Some(IdentityError::PersonKeyAbsent)
+    );
+}
+
+fn secret_noise_of(byte: u8) -> NoiseSecret {
+    let (_, noise, ..) = identity(byte).into_parts();
+    noise
+}
+
+fn secret_sign_of(byte: u8) -> SignSecret {
+    let (_, _, sign, _) = identity(byte).into_parts();
+    sign
+}
+
+#[test]
 fn another_persons_entry_is_refused() {
     let fixture = Log::start();
     let email = "other@lama.local".parse().unwrap();

@@ -59,6 +59,7 @@ impl Parts {
         let signer = move |key, bytes: &[u8]| match key {
             WhichKey::Person => person.as_ref().map(|keys| keys.sign.sign_input(bytes)),
             WhichKey::Instance => Some(instance.sign_input(bytes)),
+            WhichKey::Former(_) => None,
         };
         let identity = NodeIdentity { person_key, ..NodeIdentity::new(public, noise) };
         Self {

@@ -166,6 +166,9 @@ fn plain(event: &Event) {
         Event::InstanceRotated { peer } => {
             info!(target: NODE, event = "instance.rotated", person = %peer.person, instance = %peer.instance);
         }
+        Event::PersonRotated { person, now, .. } => {
+            info!(target: NODE, event = "person.rotated", %person, %now)
+        }
         Event::LogAlarm { person, code } => error!(target: ALARM, event = "alarm.log", %person, code),
         other => trace!(target: NODE, event = "node.other", ?other),
     }

@@ -121,6 +121,7 @@ pub(crate) struct Running {
     pub(crate) node: Node,
     pub(crate) store: Store<Disk>,
     identity: LocalIdentity,
+    former: Vec<Zeroizing<Vec<u8>>>,
     /// Something was staged and is not durable.
     staged: bool,
     /// It dies before anything more reaches its disk.
@@ -179,6 +180,7 @@ impl Actor {
             let (public, noise, ..) = import(keys).into_parts();
             FormerKeys { public, noise }
         });
+        let signers = given.former.clone();
         let own = NodeIdentity {
             log: given.log.clone(),
             contacts: given.contacts.clone(),
@@ -188,7 +190,7 @@ impl Actor {
         };
         let node = Node::new(self.config.node.clone(), own, rng.seed(), self.local(now))
             .expect("the identity is sound");
-        self.running = Some(Running { node, store, identity, staged: false, doomed: false });
+        self.running = Some(Running { node, store, identity, former: signers, staged: false, doomed: false });
         self.life += 1;
     }
 
@@ -210,6 +212,10 @@ impl Running {
     pub(crate) fn sign(&self, key: WhichKey, bytes: &[u8]) -> Option<Signature> {
         match key {
             WhichKey::Person => self.identity.person().ok().map(|person| person.sign.sign_input(bytes)),
+            WhichKey::Former(at) => {
+                let keys = LocalIdentity::danger_import(self.former.get(at)?).ok()?;
+                Some(keys.sign().sign_input(bytes))
+            }
             WhichKey::Instance => Some(self.identity.sign().sign_input(bytes)),
         }
     }

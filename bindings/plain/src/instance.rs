@@ -428,6 +428,7 @@ impl<E: Engine> Instance<E> {
             NodeOutput::Sign { ticket, key, bytes } => {
                 let signature = match key {
                     WhichKey::Instance => Some(self.sign.sign_input(&bytes)),
+                    WhichKey::Former(_) => None,
                     WhichKey::Person => self.person.as_ref().map(|key| key.sign_input(&bytes)),
                 };
                 self.tell(self.now, Input::Signed { ticket, signature });

@@ -9,7 +9,7 @@ use lama_host::{DataDir, Disk, HostError, Passphrase, files};
 use lama_identity::Object as _;
 
 use crate::api::{Hidden, InstanceFile, Instances, Request, Rotated};
-use crate::args::{Global, InstanceCommand};
+use crate::args::{Global, InstanceCommand, PersonCommand};
 use crate::backend::Backend;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -47,7 +47,9 @@ pub(super) fn run(global: &Global, command: &InstanceCommand, output: Output) ->
             let id = identity::accept_instance(global, &enrolment)?;
             output.answer(&id, |id| format!("{} is ready in {}\nnext: `lama run`\n", id.name, id.data));
         }
-        InstanceCommand::Rotate => rotate(global, output)?,
+        InstanceCommand::Rotate => {
+            rotate(global, &|passphrase| Request::RotateInstance { passphrase }, output)?;
+        }
         InstanceCommand::Revoke { instance, reason } => {
             let (which, reason) = (instance.clone(), reason.clone());
             let list: Instances = ask(global, &Request::RevokeInstance { which, reason })?;
@@ -57,11 +59,22 @@ pub(super) fn run(global: &Global, command: &InstanceCommand, output: Output) ->
     Ok(())
 }
 
+/// `lama person`: the person's own key.
+pub(super) fn person(global: &Global, command: &PersonCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        PersonCommand::Rotate => rotate(global, &|passphrase| Request::RotatePerson { passphrase }, output),
+    }
+}
+
 /// How long the instance may take to be there again, in tenths of a second.
 const PATIENCE: u32 = 600;
 
 /// New keys; the answer is how things stand once they are in use.
-fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
+fn rotate(
+    global: &Global,
+    request: &dyn Fn(Option<Hidden>) -> Request,
+    output: Output,
+) -> Result<(), Failure> {
     let dir = DataDir::open(&identity::data_path(global)?)?;
     let passphrase = identity::unlocking(&dir, global.passphrase_fd)?;
     let again =
@@ -70,7 +83,7 @@ fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
         || Backend::open_with(global, Network::Offline, &|dir, _| identity::Keys::unlock(dir, again()?));
     let text = passphrase.as_ref().map(|text| Hidden(text.danger_expose().to_owned()));
     let mut backend = open()?;
-    let asked = backend.ask(&Request::RotateInstance { passphrase: text }, &mut |_| {});
+    let asked = backend.ask(&request(text), &mut |_| {});
     let closed = backend.close();
     let rotated: Rotated = asked?;
     closed?;
@@ -80,7 +93,8 @@ fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
         let list: Result<Instances, Failure> = backend.ask(&Request::Instances, &mut |_| {});
         let in_use = |list: &Instances| {
             let mut rows = list.instances.iter();
-            rows.clone().any(|row| row.this && row.key == rotated.key)
+            list.fingerprint == rotated.fingerprint
+                && rows.clone().any(|row| row.this && row.key == rotated.key)
                 && rows.all(|row| !row.replaced || row.revoked.is_some())
         };
         let done = list.as_ref().is_ok_and(in_use);

@@ -37,7 +37,8 @@ pub(super) fn list(live: &Live) -> Result<api::Instances, Failure> {
         })
         .collect();
     let instances = found.instances.iter().map(|row| own(row, &found)).collect();
-    Ok(api::Instances { entries: found.head.seq, instances, reached })
+    let fingerprint = live.id.fingerprint.clone();
+    Ok(api::Instances { entries: found.head.seq, fingerprint, instances, reached })
 }
 
 fn own(row: &OwnInstance, list: &OwnInstances) -> api::OwnInstance {
@@ -49,7 +50,10 @@ fn own(row: &OwnInstance, list: &OwnInstances) -> api::OwnInstance {
         certified: row.certified,
         revoked: row.revoked,
         replaced: list.instances.iter().any(|other| {
-            other.instance == row.instance && other.certified > row.certified && other.revoked.is_none()
+            other.instance == row.instance
+                && other.noise != row.noise
+                && other.certified > row.certified
+                && other.revoked.is_none()
         }),
         arrived: row.revoked.map(arrived),
         of: row.revoked.map(|_| list.reached.len() as u64),
@@ -80,8 +84,19 @@ pub(super) fn revoke(live: &Live, which: &str, reason: &str) -> Result<api::Inst
     list(live)
 }
 
-/// New keys for this instance: set aside, certified, put in the place of the old ones; it starts anew with them.
-pub(super) fn rotate(live: &Live, passphrase: Option<api::Hidden>) -> Result<api::Rotated, Failure> {
+/// Whose keys are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rotate {
+    Instance,
+    Person,
+}
+
+/// New keys: set aside, put into the log, put in the place of the old ones; the instance starts anew with them.
+pub(super) fn rotate(
+    live: &Live,
+    passphrase: Option<api::Hidden>,
+    what: Rotate,
+) -> Result<api::Rotated, Failure> {
     let mut renewed = live.renewed.lock().unwrap_or_else(PoisonError::into_inner);
     if renewed.is_some() {
         return Err(NodeError::KeysReplaced.into());
@@ -92,9 +107,14 @@ pub(super) fn rotate(live: &Live, passphrase: Option<api::Hidden>) -> Result<api
     let Reply::File(offer) = live.call(Command::OfferInstance)? else {
         return Err(Failure::usage("the instance made no offer"));
     };
-    let request = keys.set_aside(&offer, crate::wall())?.into();
+    let command = match what {
+        Rotate::Instance => {
+            Command::RotateInstance { request: keys.set_aside(&offer, crate::wall())?.into() }
+        }
+        Rotate::Person => Command::RotatePerson { entries: keys.set_person_aside(&offer, crate::wall())? },
+    };
     keys.write(&dir)?;
-    let enrolment = match live.port.call(Command::RotateInstance { request }) {
+    let enrolment = match live.port.call(command) {
         Ok(Reply::File(enrolment)) => Enrolment::from_bytes(&enrolment)?,
         Ok(other) => return Err(unexpected(&other)),
         // Perhaps it is in the log: the next start finds out.
@@ -105,11 +125,14 @@ pub(super) fn rotate(live: &Live, passphrase: Option<api::Hidden>) -> Result<api
             return Err(error.into());
         }
     };
-    keys.take_up(&enrolment)?;
+    match what {
+        Rotate::Instance => keys.take_up(&enrolment)?,
+        Rotate::Person => keys.take_person_up(&enrolment.log()?)?,
+    }
     keys.write(&dir)?;
     let id = keys.describe(&dir)?;
     *renewed = Some(keys);
-    Ok(api::Rotated { key: id.instance_key })
+    Ok(api::Rotated { key: id.instance_key, fingerprint: id.fingerprint })
 }
 
 fn find(instances: &[OwnInstance], which: &str) -> Result<NoisePublic, Failure> {

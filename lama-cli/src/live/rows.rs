@@ -182,6 +182,9 @@ pub(crate) fn event(event: &Event) -> Option<Value> {
         Event::InstanceRotated { peer } => json!({
             "type": "instance_rotated", "person": peer.person.full(), "email": peer.email, "instance": peer.instance_name,
         }),
+        Event::PersonRotated { person, before, now } => json!({
+            "type": "person_rotated", "person": person.full(), "before": before.full(), "fingerprint": now.full(),
+        }),
         Event::LogArrived { peer, seq } => {
             json!({ "type": "log_arrived", "email": peer.email, "instance": peer.instance_name, "entries": seq })
         }

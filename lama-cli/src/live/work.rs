@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::instances::Rotate;
 use super::{
     Live, bundle, folders, getting, health, instances, keeping, limits, messages, peers, people, relays,
     rows, seeing, unsharing,
@@ -80,7 +81,10 @@ pub(super) fn answer(live: &Live, request: Request, emit: Emit<'_>) -> Result<Va
         Request::Instances => value(&instances::list(live)?),
         Request::OfferInstance => value(&instances::file(live, Command::OfferInstance)?),
         Request::CertifyInstance { request } => value(&instances::certify(live, &request)?),
-        Request::RotateInstance { passphrase } => value(&instances::rotate(live, passphrase)?),
+        Request::RotateInstance { passphrase } => {
+            value(&instances::rotate(live, passphrase, Rotate::Instance)?)
+        }
+        Request::RotatePerson { passphrase } => value(&instances::rotate(live, passphrase, Rotate::Person)?),
         Request::RevokeInstance { which, reason } => value(&instances::revoke(live, &which, &reason)?),
         Request::Status => value(&status(live)?),
         Request::Watch => seeing::watch(live, emit).map(|()| done(Reply::Done)),

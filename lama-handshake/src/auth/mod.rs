@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use lama_core::WallTime;
 use lama_identity::{
-    LogHead, NoisePublic, Object as _, OneInstanceEndpoint, PublicIdentity, Signature, cbor,
+    LogHead, NoisePublic, Object as _, OneInstanceEndpoint, PersonPin, PublicIdentity, Signature, cbor,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -127,6 +127,8 @@ pub struct Peer {
     pub signer: Signer,
     /// The versions the peer supports.
     pub versions: Versions,
+    /// By which key it knows this side's person: the present one, or one of [`Expect::own_former`].
+    pub named: PersonPin,
 }
 
 impl Peer {
@@ -144,12 +146,18 @@ impl Peer {
 }
 
 /// What the receiver of an Auth record knows beforehand.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Expect {
     /// The person whom the contact store has for the static key of this session. `None` while pairing, and where a
     /// certified new instance of *some* known person is accepted: then look the verified person up, and compare the
     /// pin, before anything else.
     pub person: Option<PinnedPerson>,
+    /// Keys that this person had before, by its log: an instance that was certified under one of them shows it, and signs
+    /// with its own key. Not while pairing.
+    pub former: Vec<PersonPin>,
+    /// Keys that this side's person had before: a peer who has not heard of a rotation knows it by one of them. Not while
+    /// pairing.
+    pub own_former: Vec<PersonPin>,
     /// The end of that person's log as known here: one that lies before or beside it is an alarm.
     pub log_head: Option<LogHead>,
     /// The wall clock, for the certificate.

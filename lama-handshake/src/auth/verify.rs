@@ -1,6 +1,6 @@
 //! The receiver's checks of an Auth record. All are required; the order is from cheap to dear.
 
-use lama_identity::{IdentityError, LogHead, NoisePublic, Object as _, cbor};
+use lama_identity::{IdentityError, LogHead, NoisePublic, Object as _, PersonPin, cbor};
 
 use super::{Expect, Peer, Sas, Signer, VERSION, Versions, Wire, role_number, to_sign};
 use crate::wire::Binding;
@@ -38,7 +38,7 @@ pub(crate) fn verify(body: &[u8], expected: &Expected<'_>) -> Result<(Peer, Opti
         return Err(HandshakeError::AuthSigner);
     }
     person(&wire, expected)?;
-    signature(body, &wire, expected)?;
+    let named = signature(body, &wire, expected)?;
     let peer = Peer {
         identity: wire.identity,
         endpoint: wire.endpoint,
@@ -48,6 +48,7 @@ pub(crate) fn verify(body: &[u8], expected: &Expected<'_>) -> Result<(Peer, Opti
         boot_id: wire.boot_id,
         signer: wire.signer,
         versions: wire.versions,
+        named,
     };
     Ok((peer, wire.sas))
 }
@@ -90,8 +91,15 @@ fn person(wire: &Wire, expected: &Expected<'_>) -> Result<(), HandshakeError> {
         return Err(HandshakeError::SamePerson(identity.person_id()));
     }
     let shown = PinnedPerson { id: identity.person_id(), pin: identity.pin() };
-    if expected.expect.person.is_some_and(|pinned| pinned != shown) {
-        return Err(HandshakeError::AuthPerson);
+    if let Some(pinned) = expected.expect.person.filter(|pinned| *pinned != shown) {
+        let before = pinned.id == shown.id && expected.expect.former.contains(&shown.pin);
+        if expected.mode == Mode::Pairing || !before {
+            return Err(HandshakeError::AuthPerson);
+        }
+        // A key that was replaced speaks for nobody any more; the log vouches for the instance.
+        if wire.signer == Signer::Person {
+            return Err(HandshakeError::AuthSigner);
+        }
     }
     wire.endpoint
         .check_keys(&identity.person_keys, &identity.instance_keys)
@@ -106,20 +114,28 @@ fn person(wire: &Wire, expected: &Expected<'_>) -> Result<(), HandshakeError> {
     }
 }
 
-/// The signature over this session, by the key that `signer` names.
-fn signature(body: &[u8], wire: &Wire, expected: &Expected<'_>) -> Result<(), HandshakeError> {
-    let binding = Binding {
-        role: expected.own_role.opposite(),
-        h: expected.h,
-        own_noise: expected.peer_noise,
-        peer_noise: expected.own_noise,
-        own_pin: wire.identity.pin(),
-        peer_pin: expected.own.pin,
-    };
-    let input = to_sign(body, wire, &binding)?;
+/// The signature over this session, by the key that `signer` names; the key of this side's person that it names.
+fn signature(body: &[u8], wire: &Wire, expected: &Expected<'_>) -> Result<PersonPin, HandshakeError> {
     let key = match wire.signer {
         Signer::Person => &wire.identity.person_keys.sign_key,
         Signer::Instance => &wire.identity.instance_keys.sign_key,
     };
-    key.verify_input(&input, &wire.sig).map_err(|_| HandshakeError::AuthSignature)
+    let former = match expected.mode {
+        Mode::Known => expected.expect.own_former.as_slice(),
+        Mode::Pairing => &[],
+    };
+    for named in core::iter::once(&expected.own.pin).chain(former) {
+        let binding = Binding {
+            role: expected.own_role.opposite(),
+            h: expected.h,
+            own_noise: expected.peer_noise,
+            peer_noise: expected.own_noise,
+            own_pin: wire.identity.pin(),
+            peer_pin: *named,
+        };
+        if key.verify_input(&to_sign(body, wire, &binding)?, &wire.sig).is_ok() {
+            return Ok(*named);
+        }
+    }
+    Err(HandshakeError::AuthSignature)
 }

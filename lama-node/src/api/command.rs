@@ -210,6 +210,13 @@ pub enum Command {
         /// The request.
         request: Bytes,
     },
+    /// Gives our person another signing key, by two entries of the log that the host has made and signed
+    /// ([`lama_identity::rotate_person`]): [`Reply::File`], the enrolment with the whole log, with which the host starts
+    /// this instance anew. Refused and with the effects as [`Command::RotateInstance`].
+    RotatePerson {
+        /// The rotation, and the certificate of this instance under the new key.
+        entries: Vec<Bytes>,
+    },
     /// Revokes a key of another instance of our person, for good: [`Reply::Done`] when that is durable; it then spreads.
     /// Needs the person's key.
     RevokeInstance {
@@ -311,6 +318,7 @@ impl Command {
             Self::OfferInstance => "offer-instance",
             Self::CertifyInstance { .. } => "certify-instance",
             Self::RotateInstance { .. } => "rotate-instance",
+            Self::RotatePerson { .. } => "rotate-person",
             Self::RevokeInstance { .. } => "revoke-instance",
             Self::Block { .. } => "block",
             Self::Unblock { .. } => "unblock",

@@ -115,6 +115,15 @@ pub enum Event {
         /// Which.
         peer: PeerInfo,
     },
+    /// A contact has another signing key: his log says so, signed by the old key and the new one.
+    PersonRotated {
+        /// Who.
+        person: PersonId,
+        /// The fingerprint until now.
+        before: PersonPin,
+        /// The fingerprint from now on.
+        now: PersonPin,
+    },
     /// Our own log has grown, here or on another instance of our person; it is on its way to all contacts.
     OwnLogGrown {
         /// Its entries.

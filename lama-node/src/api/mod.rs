@@ -227,6 +227,8 @@ pub enum WhichKey {
     Person,
     /// The instance's Ed25519 key.
     Instance,
+    /// The Ed25519 key that the instance had before, by its place in [`NodeIdentity::former`].
+    Former(usize),
 }
 
 /// What the host tells the node.

@@ -80,6 +80,7 @@ impl Node {
             Command::OfferInstance => self.offer_instance(reply),
             Command::CertifyInstance { request, replace } => self.certify_instance(reply, &request, replace),
             Command::RotateInstance { request } => self.rotate_instance(reply, &request),
+            Command::RotatePerson { entries } => self.rotate_person(reply, &entries),
             Command::RevokeInstance { noise, reason } => self.revoke_an_instance(Some(reply), &noise, reason),
             Command::Block { person } => self.block(reply, person),
             Command::Unblock { person } => {

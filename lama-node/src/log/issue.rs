@@ -28,12 +28,14 @@ pub(crate) enum Issuing {
     Certify { reply: Ticket, request: Box<InstanceRequest>, body: Box<CertBody> },
     /// A revocation; nobody asked for that of a key that was replaced.
     Revoke { reply: Option<Ticket>, revocation: Box<Revocation> },
+    /// Another signing key of our person, signed by the host.
+    RotatePerson { reply: Ticket },
 }
 
 impl Issuing {
     const fn reply(&self) -> Option<Ticket> {
         match self {
-            Self::Certify { reply, .. } => Some(*reply),
+            Self::Certify { reply, .. } | Self::RotatePerson { reply } => Some(*reply),
             Self::Revoke { reply, .. } => *reply,
         }
     }
@@ -44,12 +46,13 @@ impl Issuing {
                 Ok(request.certificate(CertBody::clone(body), signature)?.bytes().clone())
             }
             Self::Revoke { revocation, .. } => revocation.assemble(signature),
+            Self::RotatePerson { .. } => Err(IdentityError::PersonKeyAbsent),
         }
     }
 }
 
 impl Node {
-    fn own_chain(&self) -> Result<&LogChain, NodeError> {
+    pub(super) fn own_chain(&self) -> Result<&LogChain, NodeError> {
         self.logs.of(&self.me()).ok_or(NodeError::Identity(IdentityError::NotCertified))
     }
 
@@ -163,7 +166,9 @@ impl Node {
         self.event(Event::OwnLogGrown { seq });
         self.spread();
         let answer = match issuing {
-            Issuing::Certify { .. } => enrolment.map(Reply::File).map_err(NodeError::Identity),
+            Issuing::Certify { .. } | Issuing::RotatePerson { .. } => {
+                enrolment.map(Reply::File).map_err(NodeError::Identity)
+            }
             Issuing::Revoke { .. } => Ok(Reply::Done),
         };
         match issuing.reply() {
@@ -195,7 +200,12 @@ impl Node {
     pub(crate) fn own_instances(&self) -> Result<Reply, NodeError> {
         let chain = self.own_chain()?;
         let me = &self.identity.public;
-        let instances = chain.log().certified().iter().map(|entry| OwnInstance {
+        let certified = chain.log().certified();
+        // Under another key of the person the same keys are certified once more.
+        let newest = |entry: &&Certified| {
+            !certified.iter().any(|other| other.noise == entry.noise && other.seq > entry.seq)
+        };
+        let instances = certified.iter().filter(newest).map(|entry| OwnInstance {
             instance: entry.instance_id,
             name: self.name_of(&entry.instance_id),
             noise: entry.noise,

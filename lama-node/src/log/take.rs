@@ -23,7 +23,13 @@ impl Node {
         if let Err(error) = chain.check_head(known.contact.log_head) {
             return self.log_refused(id, &error);
         }
+        let pinned = known.contact.pin();
+        if !chain.log().keys().iter().any(|(_, key)| key.pin() == pinned) {
+            return self.log_refused(id, &IdentityError::LogFork { seq: chain.head().seq });
+        }
         let mut known: Known = known.clone();
+        known.contact.follow(chain.log());
+        let now = known.contact.pin();
         let before = self.logs.of(&person).map_or(0, |chain| chain.head().seq);
         let head = chain.head();
         let mut writes = entry_writes(&person, &chain, before);
@@ -41,6 +47,9 @@ impl Node {
         }
         self.logs.put(person, chain);
         self.book.put(known);
+        if now != pinned {
+            self.event(Event::PersonRotated { person, before: pinned, now });
+        }
         self.end_gone(person, &gone);
         for instance in moved {
             self.has_moved(instance);
@@ -196,6 +205,15 @@ fn follow(instance: &mut ContactInstance, chain: &LogChain, wall: u64) -> bool {
             instance.rekey(cert, Keys::new(id, entry.sign, entry.noise));
             instance.revoked = None;
             true
+        }
+        Some(entry) if entry.seq > instance.cert.body().seq => {
+            // The same keys, under another key of the person.
+            let at = usize::try_from(entry.seq.saturating_sub(1)).unwrap_or(usize::MAX);
+            let bytes = chain.entries().get(at).cloned();
+            if let Some(Ok(cert)) = bytes.map(InstanceCert::from_bytes) {
+                instance.cert = cert;
+            }
+            false
         }
         _ => false,
     }

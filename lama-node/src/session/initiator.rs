@@ -12,6 +12,7 @@ use lama_identity::NoisePublic;
 
 use super::Stage;
 use super::link::{Link, Way};
+use super::responder::counts;
 use crate::api::{Event, LinkId, Output, RefuseReason};
 use crate::hub::{Effect, Purpose, Timer};
 use crate::node::{Node, Phase};
@@ -77,7 +78,8 @@ impl Node {
                 let person = PinnedPerson { id: contact.id(), pin: contact.pin() };
                 let noise: NoisePublic = contact.instance(&instance)?.keys.encryption_key;
                 let dial = HandshakeDial { instance: noise, person, access: Access::Known, via };
-                Some(Initiator::dial(&dial, seed, out))
+                let named = self.named_to(&instance).unwrap_or(person.pin);
+                Some(Initiator::dial(&dial, seed, out).map(|initiator| initiator.naming(named)))
             }
         }
     }
@@ -97,12 +99,18 @@ impl Node {
         };
         self.push_frame(id, out);
         let (group, pair) = self.dial_terms(id);
-        match self.introduction(id, group, pair).and_then(|own| keyed.introduce(&own)) {
+        let known_by = match self.links.get(&id).map(|link| &link.way) {
+            Some(Way::Dialled { purpose: Purpose::Peer(instance), .. }) => self.known_by(instance, None),
+            _ => None,
+        };
+        let introduction = self.introduction(id, group, pair, known_by);
+        let pin = introduction.as_ref().map_or_else(|_| self.identity.public.pin(), |own| own.identity.pin());
+        match introduction.and_then(|own| keyed.introduce(&own)) {
             Ok(signing) => {
                 let bytes = signing.to_sign().clone();
                 self.note_shown(id);
                 self.stage(id, Stage::SigningInitiator(Box::new(signing)));
-                self.sign(self.auth_key(group), bytes, Effect::Auth { link: id });
+                self.sign(self.auth_key(id, group, pin), bytes, Effect::Auth { link: id });
             }
             Err(error) => self.refuse_handshake(id, &error),
         }
@@ -158,7 +166,9 @@ impl Node {
             }
             _ => None,
         };
-        let expect = Expect { wall, log_head, ..Expect::default() };
+        let known = target.and_then(|person| self.book.person(&person));
+        let former = known.map(|known| known.contact.former_pins()).unwrap_or_default();
+        let expect = Expect { wall, log_head, former, ..Expect::default() };
         match wait.read_auth(frame, &expect) {
             Ok(verified) => self.responder_verified(id, verified),
             Err(failed) => match failed.error().clone() {
@@ -192,7 +202,7 @@ impl Node {
             return self.refuse(id, RefuseReason::Blocked { person: person.id });
         }
         if let Some(known) = self.book.person(&person.id)
-            && known.contact.pin() != person.pin
+            && !counts(&known.contact, verified.peer())
         {
             let pinned = known.contact.pin();
             self.event(Event::KeyChanged { person: person.id, known: pinned, shown: Some(person.pin) });

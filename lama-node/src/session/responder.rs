@@ -7,10 +7,10 @@ use lama_core::Seed;
 use lama_handshake::groups::CAP_GROUPS;
 use lama_handshake::{
     AuthFailed, AwaitMessage3, AwaitReady, BootId, Expect, Group as HandshakeGroup, HandshakeError,
-    Introduction, Message1, Mode, PairKeyId, PinnedPerson, Proved, RejectCode, ResponderVerified, Signer,
-    Via,
+    Introduction, Message1, Mode, PairKeyId, Peer, PinnedPerson, Proved, RejectCode, ResponderVerified,
+    Signer, Via,
 };
-use lama_identity::{NoisePublic, Signature};
+use lama_identity::{Contact, NoisePublic, PersonPin, SignPublic, Signature};
 
 use super::Stage;
 use super::link::{Link, Way};
@@ -124,12 +124,14 @@ impl Node {
         let wall = self.clock.latest().wall;
         let (mode, noise) = (proved.mode(), *proved.peer_static());
         let known = self.book.by_noise(&noise).map(|(known, _)| &known.contact);
+        let former = known.map(Contact::former_pins).unwrap_or_default();
         let mut expect = Expect { wall, ..Expect::default() };
         if mode == Mode::Known {
             expect.person = known.map(|contact| PinnedPerson { id: contact.id(), pin: contact.pin() });
         }
         expect.log_head = self.shown_by(&noise);
-        match proved.read_auth(frame, &self.shown_on(id), &expect) {
+        (expect.former, expect.own_former) = (former, self.own_pins());
+        match proved.read_auth(frame, self.keys_on(id), &expect) {
             Ok(verified) => self.initiator_verified(id, verified),
             Err(failed) => self.auth_failed(id, *noise.as_bytes(), failed),
         }
@@ -161,7 +163,7 @@ impl Node {
         }
         let known = self.book.person(&person.id);
         if let Some(known) = known
-            && known.contact.pin() != person.pin
+            && !counts(&known.contact, verified.peer())
         {
             let pinned = known.contact.pin();
             self.event(Event::KeyChanged { person: person.id, known: pinned, shown: Some(person.pin) });
@@ -228,17 +230,18 @@ impl Node {
         id: LinkId,
         group: HandshakeGroup,
         pair: Option<PairKeyId>,
+        known_by: Option<SignPublic>,
     ) -> Result<Introduction, HandshakeError> {
         let url = self.announced();
-        let public = self.shown_on(id);
+        let public = self.shown_to(id, known_by.as_ref());
         let endpoint = public.endpoint(&url).map_err(|_| HandshakeError::LocalInvalid)?;
         let mut introduction = Introduction::new(public, endpoint, group, BootId(self.boot_id.0));
         introduction.pair_key = pair;
         introduction.caps = CAP_GROUPS;
-        // Pairing takes the person's own signature; whoever has not got the key is told so by the host.
-        if !self.identity.person_key && group == HandshakeGroup::Chum {
-            introduction.signer = Signer::Instance;
-        }
+        introduction.signer = match self.auth_key(id, group, introduction.identity.pin()) {
+            WhichKey::Person => Signer::Person,
+            _ => Signer::Instance,
+        };
         Ok(introduction)
     }
 
@@ -247,20 +250,32 @@ impl Node {
         let instance = verified.peer().identity.instance_id();
         let pair = self.peers.get(&instance).and_then(|peer| peer.pair.as_ref()).map(|pair| pair.id());
         let group = verified.peer().group;
-        let signing = match self.introduction(id, group, pair).and_then(|own| verified.introduce(&own)) {
+        let known_by = match verified.mode() {
+            Mode::Known => self.known_by(&instance, Some(verified.peer().named)),
+            Mode::Pairing => None,
+        };
+        let introduction = self.introduction(id, group, pair, known_by);
+        let pin = introduction.as_ref().map_or_else(|_| self.identity.public.pin(), |own| own.identity.pin());
+        let signing = match introduction.and_then(|own| verified.introduce(&own)) {
             Ok(signing) => signing,
             Err(error) => return self.refuse_handshake(id, &error),
         };
+        let key = self.auth_key(id, group, pin);
         let bytes = signing.to_sign().clone();
         self.note_shown(id);
         self.stage(id, Stage::SigningResponder(Box::new(signing)));
-        self.sign(self.auth_key(group), bytes, Effect::Auth { link: id });
+        self.sign(key, bytes, Effect::Auth { link: id });
     }
 
-    /// Which of our keys signs Auth.
-    pub(super) const fn auth_key(&self, group: HandshakeGroup) -> WhichKey {
-        match group {
-            HandshakeGroup::Chum if !self.identity.person_key => WhichKey::Instance,
+    /// Which of our keys signs Auth where we show our person by the key with this pin. Pairing takes the person's own
+    /// signature; whoever has not got the key is told so by the host. A key that was replaced signs nothing.
+    pub(super) fn auth_key(&self, id: LinkId, group: HandshakeGroup, shown: PersonPin) -> WhichKey {
+        let former = self.links.get(&id).and_then(|link| link.former);
+        let present =
+            self.identity.person_key && shown == self.identity.public.pin() && !self.keys_replaced();
+        match (group, former) {
+            (HandshakeGroup::Chum, Some(at)) => WhichKey::Former(at),
+            (HandshakeGroup::Chum, None) if !present => WhichKey::Instance,
             _ => WhichKey::Person,
         }
     }
@@ -305,4 +320,12 @@ impl Node {
             Err(error) => self.refuse_handshake(id, &error),
         }
     }
+}
+
+/// Whether the key by which a peer shows a contact is that contact's: the present one, or one of before, which then signs
+/// nothing itself.
+pub(super) fn counts(contact: &Contact, peer: &Peer) -> bool {
+    let pin = peer.person().pin;
+    let before = peer.signer == Signer::Instance && contact.former_pins().contains(&pin);
+    contact.pin() == pin || before
 }

@@ -231,6 +231,23 @@ impl World {
         self.restart(actor);
     }
 
+    /// Certifies another signing key of an actor's person, and starts anew with it.
+    pub(super) fn rotate_person(&mut self, actor: usize) {
+        use lama_identity::{Enrolment, InstanceOffer, LogChain, Object as _};
+        let Ok(Reply::File(offer)) = self.ask(actor, Command::OfferInstance) else { panic!("a file") };
+        let head = InstanceOffer::from_bytes(&offer).unwrap().head;
+        let (new, me) = (SignSecret::from_seed(self.seed()), self.identity(actor));
+        let entries = lama_identity::rotate_person(&me, head, &new, self.clock().wall).unwrap();
+        let Ok(Reply::File(file)) = self.ask(actor, Command::RotatePerson { entries }) else {
+            panic!("a file")
+        };
+        let entries = Enrolment::from_bytes(&file).unwrap().entries;
+        let entries: Vec<_> = entries.into_iter().map(|bytes| bytes.into_vec().into()).collect();
+        let chain = LogChain::verify(me.person_id(), &entries).unwrap();
+        self.actors[actor].exported = me.with_person_key(&chain, new).unwrap().danger_export().unwrap();
+        self.restart(actor);
+    }
+
     pub(super) fn rotate(&mut self, actor: usize) {
         let new = self.certify_new_keys(actor).expect("certified");
         self.take_up(actor, &new);
@@ -350,6 +367,10 @@ impl World {
             Output::Sign { ticket, key, bytes } => {
                 let actor = &self.actors[id];
                 let signature = match key {
+                    WhichKey::Former(at) => {
+                        let keys = LocalIdentity::danger_import(&actor.former[at]).unwrap();
+                        Some(keys.sign().sign_input(&bytes))
+                    }
                     WhichKey::Instance => Some(actor.sign.sign_input(&bytes)),
                     WhichKey::Person => actor.person.as_ref().map(|person| person.sign.sign_input(&bytes)),
                 };

@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod off;
 mod pairing;
+mod person_key;
 mod ping;
 mod puppet;
 mod refusals;
