@@ -57,7 +57,8 @@ pub(crate) fn build() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the page and the program with it, and drives both in a real browser. Pictures go to `target/screenshots`.
+/// Builds the page and the program with it, and drives both in a real browser, and the page of `lama inspect`. Pictures go to
+/// `target/screenshots`.
 pub(crate) fn test() -> Result<(), Failure> {
     let chromium = chromium()?;
     build()?;
@@ -74,8 +75,11 @@ pub(crate) fn test() -> Result<(), Failure> {
         ("LAMA_CHROMIUM", chromium),
         ("LAMA_SCREENSHOTS", bindings::text(&shots)?),
     ];
-    let tests = work.join("page.test.mjs");
-    run::run_with(&variables, "node", &["--test", "--test-reporter=spec", bindings::text(&tests)?])
+    let (page, inspect) = (work.join("page.test.mjs"), work.join("inspect.test.mjs"));
+    let tests = [bindings::text(&page)?, bindings::text(&inspect)?];
+    // One after the other: each has a browser.
+    let options = ["--test", "--test-reporter=spec", "--test-concurrency=1"];
+    run::run_with(&variables, "node", &[&options[..], &tests].concat())
 }
 
 /// Chromium, from Debian's package where it is missing.
