@@ -99,12 +99,12 @@ fn ending(file: &Path) -> &str {
     file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(dir).map_err(|error| failed("read", dir, &error))?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
-fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
+pub(crate) fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
     let to = to.join(file.file_name().unwrap_or_default());
     fs::copy(file, &to).map(drop).map_err(|error| failed("copy", file, &error))
 }
