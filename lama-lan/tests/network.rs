@@ -344,27 +344,40 @@ fn of_very_many_all_have_their_turn() {
 #[test]
 fn hostile_packets_do_nothing() {
     let mut net = two_pairs();
-    net.know(3, Vec::new());
-    net.know(4, Vec::new());
     net.pass(secs(60));
     let seen: Vec<Bytes> = net.heard.iter().map(|(.., packet)| packet.clone()).collect();
-    let (found, sent) = (net.found(1), net.heard.len());
-    net.know(1, vec![peer(1, 2, false)]);
-    net.know(1, vec![peer(1, 2, true)]);
-    let mallory = SocketAddrV4::new(interface(200).address, PORT);
-    for packet in &seen {
-        let Some(Packet::Answers(_)) = wire::read(packet) else { continue };
-        // As it was, from elsewhere; and with his own address, port, proof or name in it.
-        net.spread(mallory, packet);
-        for at in 12..packet.len() {
-            let mut changed = packet.to_vec();
-            changed[at] ^= 1;
-            net.spread(SocketAddrV4::new(interface(2).address, PORT), &changed);
-            net.spread(mallory, &changed);
+    let theirs = |(_, who, packet): &&(Duration, usize, Bytes)| {
+        *who == 1 && matches!(wire::read(packet), Some(Packet::Answers(_)))
+    };
+    let answer = net.heard.iter().find(theirs).unwrap().2.clone();
+    // What 1 finds by a packet, as if it had found nobody before.
+    let mut finds = |from: SocketAddrV4, packet: &[u8]| {
+        for host in 1..=4_u8 {
+            net.know(host, Vec::new());
         }
+        net.know(1, vec![peer(1, 2, true)]);
+        net.hosts[0].found.clear();
+        net.spread(from, packet);
+        net.pass(Duration::ZERO);
+        net.found(1)
+    };
+    let (ben, mallory) = (SocketAddrV4::new(interface(2).address, PORT), interface(200).address);
+    assert_eq!(finds(ben, &answer), [(id(2), place(2))], "as it was");
+    assert_eq!(finds(SocketAddrV4::new(mallory, PORT), &answer), [], "from elsewhere");
+    let (name, said) = (13..45, answer.len() - 22..answer.len());
+    for at in 12..answer.len() {
+        let mut changed = answer.to_vec();
+        changed[at] ^= 1;
+        assert_eq!(finds(SocketAddrV4::new(mallory, PORT), &changed), [], "byte {at}, from elsewhere");
+        let found = finds(ben, &changed);
+        // The rest of it, such as how long it may be kept, says nothing of where he is.
+        let matters = name.contains(&at) || said.contains(&at);
+        assert!(found.is_empty() || (!matters && found == [(id(2), place(2))]), "byte {at}: {found:?}");
     }
-    assert_eq!(net.found(1), found, "nobody was found by any of it");
-    assert_eq!(net.heard.len(), sent);
+    // His own address in it, as long as he has no proof for that.
+    let mut changed = answer.to_vec();
+    changed[said.start..said.start + 4].copy_from_slice(&mallory.octets());
+    assert_eq!(finds(SocketAddrV4::new(mallory, PORT), &changed), []);
     // From beyond the network, or from a port where nobody speaks this; and as it should be.
     let question =
         seen.iter().find(|packet| matches!(wire::read(packet), Some(Packet::Questions(_)))).unwrap();
@@ -400,6 +413,35 @@ fn a_question_that_is_repeated_without_end_is_answered_once_a_second() {
         net.pass(Duration::from_millis(10));
     }
     assert!((5..=10).contains(&net.answers(1)), "{} answers in 10 s", net.answers(1));
+}
+
+proptest::proptest! {
+    /// Any bytes, and true packets with any stretch put in another place: nobody is found, and who listens nowhere says nothing.
+    #[test]
+    fn any_bytes_find_nobody(bytes: Vec<u8>, from in 0..400_usize, to in 0..400_usize, len in 0..40_usize) {
+        let mut net = two_pairs();
+        net.pass(secs(2));
+        let mut packets: Vec<Vec<u8>> = net.heard.drain(..).map(|(.., packet)| packet.to_vec()).collect();
+        for packet in &mut packets {
+            let (from, to) = (from.min(packet.len()), to.min(packet.len()));
+            let len = len.min(packet.len() - from.max(to));
+            packet.copy_within(from..from + len, to);
+        }
+        packets.push(bytes);
+        let mut net = two_pairs();
+        for (me, other) in [(1, 2), (2, 1), (3, 4), (4, 3)] {
+            net.tell(me, LanInput::Listening(None));
+            net.know(me, vec![peer(me, other, true)]);
+        }
+        for packet in &packets {
+            net.spread(SocketAddrV4::new(interface(200).address, PORT), packet);
+        }
+        net.pass(secs(1));
+        for host in 1..=4 {
+            proptest::prop_assert!(net.found(host).is_empty());
+            proptest::prop_assert_eq!(net.answers(usize::from(host) - 1), 0);
+        }
+    }
 }
 
 #[test]
