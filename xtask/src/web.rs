@@ -57,8 +57,7 @@ pub(crate) fn build() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the page and the program with it, and drives both in a real browser, and the page of `lama inspect`. Pictures go to
-/// `target/screenshots`.
+/// Builds the page and the program with it, and drives both in a real browser. Pictures go to `target/screenshots`.
 pub(crate) fn test() -> Result<(), Failure> {
     let chromium = chromium()?;
     build()?;
@@ -75,11 +74,8 @@ pub(crate) fn test() -> Result<(), Failure> {
         ("LAMA_CHROMIUM", chromium),
         ("LAMA_SCREENSHOTS", bindings::text(&shots)?),
     ];
-    let (page, inspect) = (work.join("page.test.mjs"), work.join("inspect.test.mjs"));
-    let tests = [bindings::text(&page)?, bindings::text(&inspect)?];
-    // One after the other: each has a browser.
-    let options = ["--test", "--test-reporter=spec", "--test-concurrency=1"];
-    run::run_with(&variables, "node", &[&options[..], &tests].concat())
+    let tests = work.join("page.test.mjs");
+    run::run_with(&variables, "node", &["--test", "--test-reporter=spec", bindings::text(&tests)?])
 }
 
 /// Chromium, from Debian's package where it is missing.
@@ -99,12 +95,12 @@ fn ending(file: &Path) -> &str {
     file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(dir).map_err(|error| failed("read", dir, &error))?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
-pub(crate) fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
+fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
     let to = to.join(file.file_name().unwrap_or_default());
     fs::copy(file, &to).map(drop).map_err(|error| failed("copy", file, &error))
 }

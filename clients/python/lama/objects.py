@@ -63,6 +63,20 @@ def is_uint(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
 
 
+def log_message(data: bytes) -> tuple:
+    """A message about a person's log (log.md): kind, person id, head, entries."""
+    message = decode(data)
+    if not isinstance(message, list) or len(message) != 4:
+        raise ProtocolError("not four fields")
+    kind, person, head, entries = message
+    check_map(head, {"seq": is_uint, "hash": is_bytes(32)})
+    if not is_bytes(32)(person) or not isinstance(entries, list) or not all(isinstance(one, bytes) for one in entries):
+        raise ProtocolError("bad fields")
+    if kind not in ("want", "entries", "have") or (kind == "entries") != bool(entries):
+        raise ProtocolError("not a message about a log")
+    return kind, person, head, entries
+
+
 def cid(data: bytes, codec: int = DAG_CBOR) -> bytes:
     """The id of an object, or of a chunk with the codec RAW: 36 bytes."""
     return bytes([0x01, codec, 0x12, 0x20]) + sha256(data)

@@ -47,6 +47,22 @@ class Log(unittest.TestCase):
         self.assertEqual(key.hex(), log["last_key"])
         self.assertEqual([found.hex() for found in revoked], [log["revoked_noise"]])
 
+    def test_messages_about_a_log(self):
+        log = json.loads((VECTORS / "log.json").read_text())
+        entries = [bytes.fromhex(case["bytes"]) for case in log["entries"]]
+        self.assertEqual([case["kind"] for case in log["messages"]], ["want", "entries", "have"])
+        for case in log["messages"]:
+            data = bytes.fromhex(case["bytes"])
+            kind, person, head, tail = objects.log_message(data)
+            self.assertEqual((kind, person.hex()), (case["kind"], log["person_id"]))
+            self.assertEqual(head, {"seq": case["seq"], "hash": bytes.fromhex(case["hash"])})
+            self.assertEqual(tail, entries[: case["entries"]])
+            self.assertEqual(objects.encode([kind, person, head, tail]), data)
+        self.assertGreaterEqual(len(log["refused_messages"]), 5)
+        for case in log["refused_messages"]:
+            with self.subTest(case["name"]), self.assertRaises(keys.ProtocolError):
+                objects.log_message(bytes.fromhex(case["bytes"]))
+
 
 if __name__ == "__main__":
     unittest.main()

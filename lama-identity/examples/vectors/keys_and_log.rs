@@ -2,8 +2,8 @@
 
 use lama_core::Seed;
 use lama_identity::{
-    CertBody, Instance, InstanceCert, Keys, LocalIdentity, NoisePublic, NoiseSecret, PersonLog, Revocation,
-    Revoked, Rotation, SignPublic, SignSecret,
+    CertBody, Instance, InstanceCert, Keys, LocalIdentity, LogChain, LogHead, LogMessage, NoisePublic,
+    NoiseSecret, PersonId, PersonLog, Revocation, Revoked, Rotation, SignPublic, SignSecret, cbor,
 };
 use serde_json::{Value, json};
 
@@ -45,10 +45,11 @@ pub(crate) fn weak_keys() -> Value {
 pub(crate) fn person_log(me: &LocalIdentity) -> Value {
     let person = &me.person().unwrap().sign;
     let mut log = PersonLog::new(me.person_id(), *person.public());
-    let mut entries = Vec::new();
+    let (mut entries, mut bytes_of) = (Vec::new(), Vec::new());
     let mut add = |log: &mut PersonLog, kind: &str, bytes: bytes::Bytes| {
         log.append(&bytes).unwrap();
         let head = log.head();
+        bytes_of.push(bytes.clone());
         entries.push(json!({"kind": kind, "bytes": hex(&bytes), "seq": head.seq, "hash": hex(&head.hash)}));
     };
     add(&mut log, "cert", me.public().cert.bytes().clone());
@@ -94,5 +95,48 @@ pub(crate) fn person_log(me: &LocalIdentity) -> Value {
         "last_key": hex(new.public().as_bytes()),
         "revoked_noise": hex(noise.public().as_bytes()),
         "entries": entries,
+        "messages": messages(me.person_id(), &bytes_of),
+        "refused_messages": refused_messages(me.person_id()),
     })
+}
+
+/// What is said about the log on a session: a question from nothing, the answer, and the receipt.
+fn messages(person: PersonId, entries: &[bytes::Bytes]) -> Vec<Value> {
+    let chain = LogChain::verify(person, entries).unwrap();
+    let want = LogMessage::Want { person, head: LogHead::default() };
+    let (answer, upto) = LogMessage::piece(person, &chain, 0).unwrap();
+    assert_eq!(upto, chain.head().seq, "it fits into one message");
+    let have = LogMessage::Have { person, head: chain.head() };
+    [
+        ("want", want, LogHead::default(), 0),
+        ("entries", answer, chain.head(), upto),
+        ("have", have, chain.head(), 0),
+    ]
+    .map(|(kind, message, head, count)| {
+        let bytes = message.to_bytes().unwrap();
+        assert_eq!(LogMessage::from_bytes(&bytes).unwrap(), message);
+        json!({
+            "kind": kind, "bytes": hex(&bytes), "seq": head.seq, "hash": hex(&head.hash), "entries": count,
+        })
+    })
+    .to_vec()
+}
+
+/// Messages that a reader refuses.
+fn refused_messages(person: PersonId) -> Vec<Value> {
+    let none: [&[u8]; 0] = [];
+    let head = LogHead::default();
+    let one = [serde_bytes::Bytes::new(&[1])];
+    let cases = [
+        ("an unknown kind", cbor::encode(&("give", person, head, none)).unwrap()),
+        ("a question with entries", cbor::encode(&("want", person, head, one)).unwrap()),
+        ("a receipt with entries", cbor::encode(&("have", person, head, one)).unwrap()),
+        ("an answer without entries", cbor::encode(&("entries", person, head, none)).unwrap()),
+        ("a field too few", cbor::encode(&("want", person, head)).unwrap()),
+    ];
+    let case = |(name, bytes): (&str, bytes::Bytes)| {
+        assert!(LogMessage::from_bytes(&bytes).is_err(), "{name}");
+        json!({ "name": name, "bytes": hex(&bytes) })
+    };
+    cases.into_iter().map(case).collect()
 }

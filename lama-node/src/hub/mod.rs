@@ -8,7 +8,6 @@ mod direct;
 mod effects;
 mod limits;
 mod load;
-mod nearby;
 mod off;
 mod peers;
 mod probe;

@@ -133,11 +133,15 @@ impl Node {
         former.and_then(|at| self.identity.former.get(at)).map_or(&self.identity.public, |keys| &keys.public)
     }
 
-    /// As whom we stand on a link before somebody who knows our person by `key`: as we are, or as we were certified under
-    /// that key. Whoever has not heard of a rotation is told of it in the session, not before.
+    /// As whom we stand on a link before somebody who knows our person by `key`: as we were certified under that key, or
+    /// under the next one where the instance's keys are newer. Whoever has not heard of a rotation is told of it in the
+    /// session, not before.
     pub(crate) fn shown_to(&self, id: LinkId, key: Option<&SignPublic>) -> PublicIdentity {
         let keys = self.keys_on(id);
-        let known = key.and_then(|key| self.logs.of(&self.me())?.shown_by(keys, key));
+        let known = key.zip(self.logs.of(&self.me())).and_then(|(key, chain)| {
+            let mut from = chain.log().keys().iter().skip_while(|(_, other)| other != key);
+            from.find_map(|(_, key)| chain.shown_by(keys, key))
+        });
         known.unwrap_or_else(|| PublicIdentity { log_head: self.own_head(), ..keys.clone() })
     }
 

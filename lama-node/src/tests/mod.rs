@@ -10,7 +10,6 @@ mod hidden;
 mod hostile;
 mod life;
 mod limits;
-mod nearby;
 mod off;
 mod pairing;
 mod person_key;

@@ -4,7 +4,7 @@
 use lama_core::Now;
 use lama_identity::{
     Enrolment, InstanceId, InstanceOffer, InstanceRequest, LocalIdentity, NoisePublic, NoiseSecret,
-    Object as _, SignSecret,
+    Object as _, PersonPin, SignSecret,
 };
 use lama_node::{Command, NodeError, Reply};
 
@@ -66,6 +66,26 @@ impl World {
         Ok(())
     }
 
+    /// Gives an actor's person another signing key: into the log, then taken up with a new life.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub fn rotate_person(&mut self, actor: ActorId) -> Result<(), NodeError> {
+        let offer = file(self.ask(actor, Command::OfferInstance))?;
+        let head = InstanceOffer::from_bytes(&offer).expect("a sound offer").head;
+        let (new, wall) = (SignSecret::from_seed(self.rng.seed()), self.now.wall);
+        let me = LocalIdentity::danger_import(&self.actors[actor.0].given.keys).expect("the keys are intact");
+        let entries = lama_identity::rotate_person(&me, head, &new, wall).expect("it has the person's key");
+        let enrolment = file(self.ask(actor, Command::RotatePerson { entries }))?;
+        let enrolment = Enrolment::from_bytes(&enrolment).expect("a sound enrolment");
+        let me = me.with_person_key(&enrolment.log().expect("a sound log"), new).expect("it is certified");
+        let given = &mut self.actors[actor.0].given;
+        given.keys = me.danger_export().expect("an identity can be exported");
+        given.public = me.public().clone();
+        self.crash(actor);
+        Ok(())
+    }
+
     fn request(&mut self, offer: &InstanceOffer, name: &str) -> (InstanceRequest, NoiseSecret, SignSecret) {
         let (noise, sign) = (NoiseSecret::from_seed(self.rng.seed()), SignSecret::from_seed(self.rng.seed()));
         let request = InstanceRequest::new(offer, name, &noise, &sign, self.now.wall).expect("a valid name");
@@ -117,6 +137,12 @@ impl World {
     #[must_use]
     pub fn noise(&self, actor: ActorId) -> NoisePublic {
         *self.actors[actor.0].given.public.noise()
+    }
+
+    /// The fingerprint of the actor's person, as the actor shows it.
+    #[must_use]
+    pub fn pin(&self, actor: ActorId) -> PersonPin {
+        self.actors[actor.0].given.public.pin()
     }
 
     /// The actor's instance.
