@@ -10,6 +10,7 @@ import type { LamaEvent } from "./instance/types.js";
 import { Chat } from "./chat.js";
 import { byId, field, notice, onSubmit, show, tell } from "./dom.js";
 import { Files } from "./files.js";
+import { Inviting } from "./invite.js";
 import { People } from "./people.js";
 
 /** The name of keys and store in this browser. */
@@ -70,11 +71,14 @@ function run(client: Client): void {
   const chat = new Chat(client);
   const people = new People(client, (contact) => chat.open(contact));
   const files = new Files(client, people);
+  const inviting = new Inviting(client);
+  void inviting.refresh();
   const look = later(() => people.refresh());
   const read = later(() => chat.refresh());
   const list = later(() => files.refresh());
   client.on((event) => {
     hear(event, files);
+    inviting.hear(event);
     look();
     if (event.type === "message" || event.type === "messageChanged") read();
     if (event.type === "shared" || event.type === "received" || event.type === "inSync") list();

@@ -50,6 +50,8 @@ export type Dialler = (dial: Dial, signal: AbortSignal) => Promise<Opened>;
 /** A socket that waits for whoever listens to it. */
 export interface Opened {
   socket: Socket;
+  /** What only the two ends of its TLS connection know (RFC 8446 section 7.5, label `EXPORTER-LAMA-relay`), if it has one. */
+  exporter?: Uint8Array;
   attach(events: SocketEvents): void;
 }
 
@@ -368,7 +370,7 @@ export class Host implements Api {
     try {
       const opened = await this.dialler(dial, control.signal);
       if (this.over) opened.socket.close();
-      else this.attach(opened, (link) => this.instance.linkDialled(link, dial.dial));
+      else this.attach(opened, (link) => this.instance.linkDialled(link, dial.dial, opened.exporter));
     } catch (error) {
       const cause = control.signal.aborted ? "timeout" : error instanceof DialFailure ? error.reason : "other";
       this.guard(() => this.instance.dialFailed(dial.dial, cause));

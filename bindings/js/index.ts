@@ -2,5 +2,5 @@
 
 export * from "./types.js";
 export { LamaError, register, unregister, type SyncFile } from "./platform.js";
-export { Instance, Keys, lookAtInvitation, qrSvg } from "./instance.js";
+export { Enrolling, Instance, Keys, lookAtInvitation, qrSvg } from "./instance.js";
 export { Host, DialFailure, type Api, type Data, type Dialler, type Opened, type Socket, type SocketEvents } from "./host.js";

@@ -1,11 +1,12 @@
 /** One instance, typed: node, store and keys in one object that a host drives. `host.ts` does; nothing else need. */
 
-import { RawInstance, RawKeys, lookAtInvitation as look, qrSvg as qr } from "./lama.js";
+import { RawEnrolling, RawInstance, RawKeys, lookAtInvitation as look, qrSvg as qr } from "./lama.js";
 import type { Command, Content, DialCause, FileEntry, Identity, LinkCause, Made, Output, Tree } from "./types.js";
 
 /** The secrets of an instance. They live in the module's memory; outside they are the bytes of a key file. */
 export class Keys {
-  private constructor(private raw: RawKeys | undefined) {}
+  /** For this package alone. */
+  constructor(private raw: RawKeys | undefined) {}
 
   /** Makes a person, known by an e-mail address, and its first instance. */
   static create(email: string, name: string): Keys {
@@ -43,6 +44,36 @@ export class Keys {
   }
 }
 
+/**
+ * The keys of a further instance of a person, on the new device: made from what the command `offerInstance` gave on a device
+ * with the person's key, which certifies them by `certifyInstance`. None of the three texts is secret; `seal` is.
+ */
+export class Enrolling {
+  private constructor(private readonly raw: RawEnrolling) {}
+
+  static create(offer: string, name: string): Enrolling {
+    return new Enrolling(RawEnrolling.create(offer, name, Date.now()));
+  }
+
+  /** Opens what `seal` gave, while the request was away. */
+  static open(file: Uint8Array, passphrase?: string): Enrolling {
+    return new Enrolling(RawEnrolling.open(file, passphrase));
+  }
+
+  request(): string {
+    return this.raw.request();
+  }
+
+  seal(passphrase?: string): Uint8Array {
+    return this.raw.seal(passphrase);
+  }
+
+  /** The keys of the instance, by the certificate that came back. */
+  accept(certificate: string): Keys {
+    return new Keys(this.raw.accept(certificate));
+  }
+}
+
 /** Both clocks, in milliseconds: to measure with, and to write down. */
 const mono = (): number => performance.now();
 const wall = (): number => Date.now();
@@ -66,8 +97,9 @@ export class Instance {
     this.raw.listening(urls, mono(), wall());
   }
 
-  linkDialled(link: number, dial: number): void {
-    this.raw.linkDialled(link, dial, mono(), wall());
+  /** `exporter`: 32 bytes of the TLS connection, where the platform tells them. */
+  linkDialled(link: number, dial: number, exporter?: Uint8Array): void {
+    this.raw.linkDialled(link, dial, exporter, mono(), wall());
   }
 
   linkAccepted(link: number, address: string): void {

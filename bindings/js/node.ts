@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { BlockList, isIP } from "node:net";
 import { join } from "node:path";
+import { TLSSocket } from "node:tls";
 import { WebSocket, WebSocketServer, type RawData } from "ws";
 
 import { DialFailure, Host, type Dialler, type Opened } from "./host.js";
@@ -215,6 +216,12 @@ function connect(request: Dial, address: string, signal: AbortSignal): Promise<O
       },
     });
     const waiting = opened(socket);
+    socket.once("upgrade", ({ socket: under }) => {
+      if (!(under instanceof TLSSocket)) return;
+      // Without a context, which the types do not know to be possible.
+      const exported = under.exportKeyingMaterial as (length: number, label: string) => Buffer;
+      waiting.exporter = exported.call(under, 32, "EXPORTER-LAMA-relay");
+    });
     socket.once("open", () => resolve(waiting));
     socket.once("error", (error: NodeJS.ErrnoException) => reject(new DialFailure(causeOf(error))));
     socket.once("unexpected-response", () => {

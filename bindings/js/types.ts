@@ -40,11 +40,24 @@ export type Command =
   | { type: "markRead"; channel: string; upto: number }
   /** `note`: the text of a message that points to it; left out: no message. */
   | { type: "share"; root: string; with: string[]; note?: string }
+  /** Takes back what was shared, that very version: nothing more is sent; what a contact has already he may keep. */
+  | { type: "unshare"; root: string; with: string[] }
   | { type: "shared" }
   | { type: "connect"; person: string }
   | { type: "explain"; object: string; person: string }
-  | { type: "quota"; person: string }
+  /** `set`: new limits in the place of all old ones. */
+  | { type: "quota"; person: string; set?: QuotaLimits }
   | { type: "instances" }
+  /** The three steps of a further instance of this person: see `Enrolling`. */
+  | { type: "offerInstance" }
+  | { type: "certifyInstance"; request: string; replace?: boolean }
+  /** For good. `key` as the list of instances names it. */
+  | { type: "revokeInstance"; key: string; reason?: string }
+  /** Stands behind these relays (`lama relay run` prints an address), now and whenever it runs; best first. */
+  | { type: "setRelays"; relays: string[] }
+  | { type: "relays" }
+  /** The network has changed, or this machine was asleep: everybody is tried at once. */
+  | { type: "wake" }
   | { type: "status" }
   | { type: "checkStore" }
   | { type: "shutdown" };
@@ -68,11 +81,19 @@ export interface Replies {
   markRead: object;
   /** `withheld`: objects that were left out, since they are not here or not ours. */
   share: { withheld: number };
+  /** `stays`: objects that a contact has already, or that were on their way. */
+  unshare: { takenBack: number; stays: number };
   shared: { items: SharedItem[] };
   connect: object;
   explain: { explanation: Explanation };
   quota: { quota: Quota };
   instances: { instances: OwnInstance[] };
+  offerInstance: { file: string };
+  certifyInstance: { file: string };
+  revokeInstance: object;
+  setRelays: object;
+  relays: { relays: Relay[] };
+  wake: object;
   status: { status: Status };
   checkStore: { objects: number; bytes: number };
   shutdown: object;
@@ -227,13 +248,36 @@ export interface Quota {
   refused: number;
   maxObjects: number | null;
   maxBytes: number | null;
+  maxBytesPerHour: number | null;
+  /** Whole days for which what he brought is kept. */
+  days: number | null;
+}
+
+/** Left out: the store's own limit, and for `days`: for ever. */
+export interface QuotaLimits {
+  objects?: number;
+  bytes?: number;
+  bytesPerHour?: number;
+  days?: number;
 }
 
 export interface OwnInstance {
   instance: string;
   name: string | null;
+  /** For `revokeInstance`. */
+  key: string;
   revoked: boolean;
   isThis: boolean;
+}
+
+export interface Relay {
+  address: string;
+  state: "registered" | "connecting" | "waiting" | "unneeded";
+  /** What contacts are told while it is registered. */
+  route: string;
+  /** Connections that wait there for a call. */
+  links: number;
+  failures: number;
 }
 
 /** The content of a file, stored here. */
@@ -292,6 +336,10 @@ export interface Dial {
 export type LamaEvent =
   | { type: "ready" }
   | { type: "listening"; urls: string[] }
+  /** Invitations and contacts lead through this relay, too, from now on. */
+  | { type: "relayRegistered"; relay: string }
+  /** `problem`: `null` where it was not reached; `pause`: milliseconds until it is tried again, `null`: not needed now. */
+  | { type: "relayLost"; relay: string; problem: Problem | null; pause: number | null }
   | { type: "sessionStarted"; session: number; peer: Peer; dialled: boolean; url: string | null }
   | { type: "sessionEnded"; session: number; peer: Peer; reason: string; message: string }
   | { type: "linkRefused"; link: number; reason: string; message: string }

@@ -1,10 +1,17 @@
 """A whole LAMA instance for Python: `open_instance`, and a `Host` on asyncio. See docs/guides/python.md."""
 
-from .host import Host, LamaError, allowed, open_instance
+from .events import Event
+from .host import Host, LamaError, accept_instance, allowed, open_instance, request_instance
 from .lama_ffi import look_at_invitation, qr_svg
-from .records import Contact, Invited, Made, Message, SharedItem
+from .records import (
+    Channel, Contact, ContactInstance, Content, Explanation, FileEntry, Flow, Identity, InstanceStanding, Invitation,
+    Invited, Made, Message, OwnInstance, Pairing, Peer, PeerStatus, Quota, Relay, Rule, SharedItem, Standing, Status,
+    StoreChecked, Tree, Unshared,
+)
 
 __all__ = [
-    "Contact", "Host", "Invited", "LamaError", "Made", "Message", "SharedItem", "allowed", "look_at_invitation",
-    "open_instance", "qr_svg",
+    "Channel", "Contact", "ContactInstance", "Content", "Event", "Explanation", "FileEntry", "Flow", "Host", "Identity",
+    "InstanceStanding", "Invitation", "Invited", "LamaError", "Made", "Message", "OwnInstance", "Pairing", "Peer",
+    "PeerStatus", "Quota", "Relay", "Rule", "SharedItem", "Standing", "Status", "StoreChecked", "Tree", "Unshared",
+    "accept_instance", "allowed", "look_at_invitation", "open_instance", "qr_svg", "request_instance",
 ]

@@ -1,6 +1,7 @@
 """The loop around one instance on asyncio, with WebSockets by `websockets`: frames in, timers, outputs, frames out."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,12 +12,15 @@ from typing import Any
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+from websockets.typing import Subprotocol
 
 from . import lama_ffi as ffi
+from .commands import Commands
 from .dial import DialFailure, allowed, connect
-from .records import Contact, Invited, Made, Message, SharedItem
+from .events import Event
+from .records import Content, Identity, Made, Tree
 
-__all__ = ["Host", "LamaError", "allowed", "open_instance"]
+__all__ = ["Host", "LamaError", "accept_instance", "allowed", "open_instance", "request_instance"]
 
 MAX_MESSAGE = 65_535
 """The longest message of the protocol, in bytes."""
@@ -38,7 +42,7 @@ class LamaError(Exception):
 def _told(call: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return call(*arguments)
-    except ffi.LamaFailure.Failed as failure:
+    except ffi.LamaFailure.Failed as failure:  # type: ignore[attr-defined]  # generated: a class put there at run time
         raise LamaError(failure.code, failure.words) from None
 
 
@@ -56,19 +60,19 @@ class _Link:
         self.goodbye = False
 
 
-class Host:
+class Host(Commands):
     """An instance that runs in the event loop it was made in, until `shutdown`."""
 
     def __init__(self, keys: ffi.Keys, store: str | None):
-        self.identity: dict[str, str] = json.loads(_told(keys.identity))
+        self.identity = Identity.read(json.loads(_told(keys.identity)))
         self._instance = _told(ffi.Instance.open, keys, store, *_clocks())
         self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[dict | None] = self._loop.create_future()
+        self.ended: asyncio.Future[dict[str, str] | None] = self._loop.create_future()
         """Done when it is over and the store is closed; `None`: it was shut down."""
         self._links: dict[int, _Link] = {}
-        self._waiting: dict[int, asyncio.Future] = {}
-        self._listeners: list[Callable[[dict], None]] = []
-        self._tasks: set[asyncio.Task] = set()
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._listeners: list[Callable[[Event], object]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[Server] = []
         self._numbers = self._tickets = 0
         self._queued = False
@@ -79,56 +83,58 @@ class Host:
     # What a program asks.
 
     async def call(self, type: str, **fields: Any) -> dict[str, Any]:
-        """Any command of `bindings/plain` by its name; its reply. Raises `LamaError`."""
         if self.ended.done():
             raise LamaError("node.stopped", "the instance has ended; open it again")
         self._tickets += 1
         ticket, answer = self._tickets, self._loop.create_future()
-        _told(self._instance.command, ticket, json.dumps({"type": type, **fields}), *_clocks())
+        # What is left out has its default there.
+        command = {"type": type, **{name: value for name, value in fields.items() if value is not None}}
+        _told(self._instance.command, ticket, json.dumps(command), *_clocks())
         self._waiting[ticket] = answer
         self._wake()
-        return await answer
+        reply: dict[str, Any] = await answer
+        return reply
 
-    async def invite(self, **options: Any) -> Invited:
-        return Invited.read(await self.call("invite", **options))
-
-    async def join(self, link: str, **options: Any) -> Contact:
-        return Contact.read((await self.call("join", link=link, **options))["contact"])
-
-    async def contacts(self) -> list[Contact]:
-        return [Contact.read(one) for one in (await self.call("contacts"))["contacts"]]
-
-    async def send(self, to: str, text: str) -> str:
-        """Writes to a contact; the id of the message, once it is durable here."""
-        return (await self.call("send", to=to, text=text))["id"]
-
-    async def log(self, person: str, limit: int = 100) -> list[Message]:
-        """The last messages with a contact, oldest first."""
-        return [Message.read(one) for one in (await self.call("log", **{"with": person}, limit=limit))["messages"]]
-
-    async def shared(self) -> list[SharedItem]:
-        return [SharedItem.read(one) for one in (await self.call("shared"))["items"]]
-
-    async def share_file(self, name: str, data: bytes, people: list[str]) -> Made:
-        """Stores a file and shares it, with a message that points to it."""
+    async def store(self, data: bytes) -> Content:
+        """Stores the content of a file, piece by piece."""
         number = _told(self._instance.begin_blob)
         for start in range(0, len(data), PIECE):
             _told(self._instance.push_blob, number, data[start:start + PIECE])
             self._wake()
             await asyncio.sleep(0)
-        content = json.loads(_told(self._instance.finish_blob, number))
-        made = Made.read(json.loads(_told(self._instance.make_file, name, content["blob"], content["size"], False)))
-        await self.call("share", root=made.root, **{"with": people}, note=f"shared {name}")
+        return Content.read(json.loads(_told(self._instance.finish_blob, number)))
+
+    async def share_file(self, name: str, data: bytes, people: list[str]) -> Made:
+        """Stores a file and shares it, with a message that points to it."""
+        content = await self.store(data)
+        made = Made.read(json.loads(_told(self._instance.make_file, name, content.blob, content.size, False)))
+        await self.share(made.root, people, note=f"shared {name}")
         return made
+
+    async def share_folder(self, name: str, files: dict[str, bytes], people: list[str]) -> Made:
+        """Stores files, by their paths with `/` between parts, and shares them as a folder."""
+        entries = [{"path": path, **dataclasses.asdict(await self.store(data))} for path, data in files.items()]
+        made = Made.read(json.loads(_told(self._instance.make_folder, name, json.dumps(entries))))
+        count = "1 file" if len(entries) == 1 else f"{len(entries)} files"
+        await self.share(made.root, people, note=f"shared folder {name} with {count}")
+        return made
+
+    def tree(self, root: str) -> Tree:
+        """What is in a shared file or folder; `blob-missing` while a part is not here."""
+        return Tree.read(json.loads(_told(self._instance.tree, root)))
+
+    def read(self, blob: str, start: int, length: int) -> bytes:
+        """Bytes of a file's content, verified; at most 16 MiB, and fewer only at its end."""
+        return bytes(_told(self._instance.read, blob, start, length))
 
     async def pieces(self, root: str) -> AsyncIterator[tuple[str, bytes]]:
         """The contents of a shared file or folder, verified: paths below it and bytes, piece by piece."""
-        for file in json.loads(_told(self._instance.tree, root))["files"]:
-            for start in range(0, file["size"], PIECE):
-                yield file["path"], _told(self._instance.read, file["blob"], start, PIECE)
+        for file in self.tree(root).files:
+            for start in range(0, file.size, PIECE):
+                yield file.path, self.read(file.blob, start, PIECE)
                 self._wake()
 
-    def on(self, listener: Callable[[dict], None]) -> Callable[[], None]:
+    def on(self, listener: Callable[[Event], object]) -> Callable[[], None]:
         """Hears every event; the answer ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -136,7 +142,7 @@ class Host:
     async def listen(self, port: int = 0) -> str:
         """Listens on this machine's own address (port 0: a free one) and tells the contacts; its URL."""
         # A page of any site may try to connect to this machine; only what has no origin is no browser.
-        server = await serve(lambda socket: self._serve(socket), "127.0.0.1", port, subprotocols=["lama.1"],
+        server = await serve(lambda socket: self._serve(socket), "127.0.0.1", port, subprotocols=[Subprotocol("lama.1")],
                              origins=[None], compression=None, max_size=MAX_MESSAGE, ping_interval=None)
         self._servers.append(server)
         url = f"ws://localhost:{server.sockets[0].getsockname()[1]}"
@@ -215,6 +221,9 @@ class Host:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(LamaError(**why))
+        for link in self._links.values():  # those that wait at a relay, above all
+            link.goodbye = True
+            link.ready.set()
 
     def _start(self, work: Any) -> None:
         task = self._loop.create_task(work)
@@ -230,7 +239,7 @@ class Host:
             self._instance.dial_failed(dial["dial"], cause, *_clocks())
             self._wake()
             return
-        await self._run(socket, lambda number: self._instance.link_dialled(number, dial["dial"], *_clocks()))
+        await self._run(socket, lambda number: self._instance.link_dialled(number, dial["dial"], None, *_clocks()))
 
     async def _serve(self, socket: ServerConnection) -> None:
         if len(self._links) >= MAX_LINKS:
@@ -285,14 +294,49 @@ class Host:
             pass  # told where it is read
 
 
-def open_instance(directory: str | os.PathLike, *, email: str | None = None, name: str = "python",
+def request_instance(directory: str | os.PathLike[str], offer: str, name: str, *, passphrase: str | None = None) -> str:
+    """Makes the keys of a further instance of a person in this directory, from what the command `offerInstance` gave on a
+    device with the person's key; the request for its command `certifyInstance`. Neither text is secret."""
+    place = _place(directory)
+    keys = _told(ffi.Enrolling.create, offer, name, _clocks()[1])
+    _replace(place / "keys.pending", _told(keys.seal, passphrase))
+    return str(_told(keys.request))
+
+
+def accept_instance(directory: str | os.PathLike[str], certificate: str, *, passphrase: str | None = None) -> None:
+    """Takes the certificate that came back: `open_instance` opens the instance from now on."""
+    place = _place(directory)
+    pending = place / "keys.pending"
+    if not pending.exists():
+        raise LamaError("binding.no-keys", f"no instance was requested in {place}; call request_instance first")
+    keys = _told(_told(ffi.Enrolling.open, pending.read_bytes(), passphrase).accept, certificate)
+    _replace(place / "keys.lama", _told(keys.seal, passphrase))
+    pending.unlink()
+
+
+def _place(directory: str | os.PathLike[str]) -> pathlib.Path:
+    place = pathlib.Path(directory)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
+
+
+def _replace(file: pathlib.Path, content: bytes) -> None:
+    """Durable under its name, or not there at all."""
+    fresh = file.with_name(file.name + ".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
+
+
+def open_instance(directory: str | os.PathLike[str], *, email: str | None = None, name: str = "python",
                   passphrase: str | None = None) -> Host:
     """Opens the instance in this directory; the first time, with an e-mail address, makes one.
 
     Keys lie in `keys.lama`; without a passphrase whoever reads the directory has them.
     """
-    place = pathlib.Path(directory)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = _place(directory)
     file = place / "keys.lama"
     if file.exists():
         keys = _told(ffi.Keys.open, file.read_bytes(), passphrase)
@@ -300,10 +344,5 @@ def open_instance(directory: str | os.PathLike, *, email: str | None = None, nam
         raise LamaError("binding.no-keys", f"there is no instance in {place} yet; give an e-mail address to make one")
     else:
         keys = _told(ffi.Keys.create, email, name, _clocks()[1])
-        fresh = place / "keys.lama.new"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(_told(keys.seal, passphrase))
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
+        _replace(file, _told(keys.seal, passphrase))
     return Host(keys, str(place / "store.redb"))

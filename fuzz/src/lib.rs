@@ -15,6 +15,7 @@ pub mod handshake;
 #[path = "../../lama-handshake/tests/support/mod.rs"]
 mod handshake_support;
 pub mod invite;
+pub mod lan;
 pub mod object;
 pub mod recon;
 pub mod relay;
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("invite_body", invite::body),
     ("invite_link", invite::link),
     ("invite_route", invite::route),
+    ("lan_packets", lan::packets),
     ("handshake_message1", handshake::message1),
     ("handshake_message2", handshake::message2),
     ("handshake_message3", handshake::message3),

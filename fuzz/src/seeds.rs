@@ -10,7 +10,7 @@ use lama_identity::{
     Revocation, Revoked, Signer, TrustKeysCertificate, TrustOrigin, TypeTag, Unsigned, Versioned, cbor,
 };
 
-use crate::{chum, groups, handshake, invite, recon, relay};
+use crate::{chum, groups, handshake, invite, lan, recon, relay};
 
 /// A seed: the target, a file name, and the input.
 pub type Input = (&'static str, &'static str, Bytes);
@@ -43,6 +43,7 @@ pub fn all() -> Vec<Input> {
     all.extend(groups::frame_seeds().into_iter().map(|(name, bytes)| ("group_frame", name, bytes)));
     all.extend(groups::peer_seeds().into_iter().map(|(name, bytes)| ("group_peer", name, bytes)));
     all.extend(groups::debug_seeds().into_iter().map(|(name, bytes)| ("debug_view", name, bytes)));
+    all.extend(lan::seeds().into_iter().map(|(name, bytes)| ("lan_packets", name, bytes.into())));
     all.extend(relay::frame_seeds().into_iter().map(|(name, bytes)| ("relay_frames", name, bytes)));
     all.extend(relay::server_seeds().into_iter().map(|(name, bytes)| ("relay_server", name, bytes)));
     all.extend(objects().into_iter().chain(values()).map(|(name, bytes)| ("object_decode", name, bytes)));

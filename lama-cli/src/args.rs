@@ -244,6 +244,9 @@ pub(crate) struct Run {
     /// until `lama relay remove`
     #[arg(long, value_name = "ADDRESS", value_parser = RelayAddress::parse)]
     pub(crate) relay: Vec<RelayAddress>,
+    /// Find contacts on the local network and be found there by them, without telling anybody else who is there
+    #[arg(long)]
+    pub(crate) lan: bool,
     #[command(flatten)]
     pub(crate) web: Web,
     /// Serve figures for Prometheus at /metrics of this port, or address of this machine alone

@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::identity;
 use crate::live::Live;
 use crate::signal::Stop;
-use crate::start::{Network, Running, Start};
+use crate::start::{Network, Reach, Running, Start};
 
 /// How often and how far apart a held lock is tried again: five seconds in all.
 const LOCK_TRIES: u32 = 50;
@@ -116,13 +116,13 @@ pub(crate) fn start(
     global: &Global,
     dir: &DataDir,
     lock: Lock,
-    network: Network,
+    reach: impl Into<Reach>,
     relays: Option<&[RelayAddress]>,
     site: Site,
     stop: Stop,
 ) -> Result<Running, Failure> {
     let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
-    start_with(keys, global, dir, lock, network, relays, site, stop)
+    start_with(keys, global, dir, lock, reach, relays, site, stop)
 }
 
 /// The same with keys that are open.
@@ -132,7 +132,7 @@ pub(crate) fn start_with(
     global: &Global,
     dir: &DataDir,
     lock: Lock,
-    network: Network,
+    reach: impl Into<Reach>,
     relays: Option<&[RelayAddress]>,
     site: Site,
     stop: Stop,
@@ -141,8 +141,21 @@ pub(crate) fn start_with(
     let (identity, storage_key) = (keys.identity()?, keys.storage()?);
     let (dir, enrolment, former) = (dir.clone(), keys.enrolment()?, keys.former()?);
     let (runtime, relays) = (global.runtime, relays.map(<[RelayAddress]>::to_vec));
-    Start { dir, lock, id, identity, former, storage_key, enrolment, runtime, network, relays, site, stop }
-        .run()
+    Start {
+        dir,
+        lock,
+        id,
+        identity,
+        former,
+        storage_key,
+        enrolment,
+        runtime,
+        reach: reach.into(),
+        relays,
+        site,
+        stop,
+    }
+    .run()
 }
 
 fn remote(

@@ -26,7 +26,7 @@ use crate::live::{Served, event_row, keeping};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signal::Stop;
-use crate::start::{Network, Running};
+use crate::start::{Network, Reach, Running};
 use crate::{args, atrest, backup, demo, doctor, identity, inspect, page, relay, render, text};
 
 /// What it means to have no passphrase.
@@ -296,7 +296,8 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
         let (site, relays) = (page::site(&run.web)?, Some(named));
         // Each round ends by itself; the signals end all.
         let round = Stop::default();
-        let running = backend::start_with(keys, global, &dir, lock, network, relays, site, round.clone())?;
+        let reach = Reach { network, lan: run.lan };
+        let running = backend::start_with(keys, global, &dir, lock, reach, relays, site, round.clone())?;
         let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
         let served = serve(&running, run, &stop, &mut sleep, output);
         drop(server);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use lama_host::{DataDir, Lock};
 use lama_identity::{Enrolment, LocalIdentity, SignSecret};
 use lama_net::{
-    Dialer, Events as Stream, Handle, Listen, NetError, Options, Parts, Proxies, RelayHome, Site,
+    Dialer, Events as Stream, Handle, LanOptions, Listen, NetError, Options, Parts, Proxies, RelayHome, Site,
 };
 use lama_node::{Command, FormerKeys, NodeError, NodeIdentity, Reply as NodeReply, WhichKey};
 use lama_relay::RelayAddress;
@@ -90,6 +90,19 @@ pub(crate) enum Network {
     Usual(Option<u16>),
 }
 
+/// The same, and whether contacts are looked for on the local network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) network: Network,
+    pub(crate) lan: bool,
+}
+
+impl From<Network> for Reach {
+    fn from(network: Network) -> Self {
+        Self { network, lan: false }
+    }
+}
+
 /// What to start.
 pub(crate) struct Start {
     pub(crate) dir: DataDir,
@@ -101,7 +114,7 @@ pub(crate) struct Start {
     pub(crate) storage_key: StorageKey,
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) runtime: RuntimeName,
-    pub(crate) network: Network,
+    pub(crate) reach: Reach,
     /// Behind which relays it stands besides those that are kept; `None`: behind none, those either.
     pub(crate) relays: Option<Vec<RelayAddress>>,
     pub(crate) site: Site,
@@ -119,7 +132,8 @@ impl Start {
         let log = lama_node::kept_log(&mut store, &person).map_err(NodeError::from)?;
         let of_person = log.iter().flat_map(|log| log.log().keys()).map(|(_, key)| *key);
         store.set_former_keys(of_person.chain(signers.iter().map(|key| *key.public())).collect());
-        let usual = match self.network {
+        let Reach { network, lan } = self.reach;
+        let usual = match network {
             Network::Usual(first) => usual(&mut store, first).map_err(NodeError::from)?,
             _ => Listen::Nowhere,
         };
@@ -153,10 +167,11 @@ impl Start {
             site: self.site,
             dialer: dialer(),
         };
-        let options = match self.network {
-            Network::Offline => Options { offline: true, ..Options::default() },
-            Network::Online(listen) => Options { listen, ..Options::default() },
-            Network::Usual(_) => Options { listen: usual, ..Options::default() },
+        let options = Options { lan: lan.then(LanOptions::default), ..Options::default() };
+        let options = match network {
+            Network::Offline => Options { offline: true, ..options },
+            Network::Online(listen) => Options { listen, ..options },
+            Network::Usual(_) => Options { listen: usual, ..options },
         };
         let (handle, events) = match self.runtime {
             RuntimeName::Tokio => lama_net_tokio::start(parts, options)?,
@@ -171,7 +186,7 @@ impl Start {
             runtime: self.runtime.as_str(),
             stop: self.stop,
             counters: handle.counters(),
-            online: self.network != Network::Offline,
+            online: network != Network::Offline,
             relays: relay::list::row(&list).relays.into(),
             stands: self.relays.is_some(),
             unclean,

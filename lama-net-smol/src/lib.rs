@@ -32,7 +32,7 @@ use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use futures_util::FutureExt as _;
 use lama_core::{Instant, Now, Seed, WallTime};
-use lama_net::{Alarm, EventLoop, Guard, Runtime, Wire};
+use lama_net::{Alarm, Datagrams, EventLoop, Guard, Runtime, Wire};
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 use smol::{Async, Executor, Timer};
@@ -102,6 +102,7 @@ impl Runtime for Smol {
     type Alarm = Deadline;
     type Listener = Async<std::net::TcpListener>;
     type Wire = Tcp;
+    type Datagrams = Udp;
     type WebSocket = WebSocketStream<Tcp>;
 
     #[allow(clippy::disallowed_methods)] // This adapter is meant to read the clocks.
@@ -133,6 +134,10 @@ impl Runtime for Smol {
 
     fn listener(&self, bound: std::net::TcpListener) -> io::Result<Self::Listener> {
         Async::new(bound)
+    }
+
+    fn datagrams(&self, bound: std::net::UdpSocket) -> io::Result<Udp> {
+        Async::new(bound).map(Udp)
     }
 
     async fn accept(&self, listener: &Self::Listener) -> io::Result<(Tcp, SocketAddr)> {
@@ -220,6 +225,26 @@ impl AsyncWrite for Tcp {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Wire::poll_close(self.get_mut(), cx)
+    }
+}
+
+/// A UDP socket.
+#[derive(Debug)]
+pub struct Udp(Async<std::net::UdpSocket>);
+
+impl Datagrams for Udp {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        loop {
+            match self.0.get_ref().recv_from(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return Poll::Ready(received),
+            }
+            ready!(self.0.poll_readable(cx))?;
+        }
+    }
+
+    fn send(&mut self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.get_ref().send_to(packet, to).map(drop)
     }
 }
 

@@ -29,9 +29,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use lama_core::{Instant, Now, Seed, WallTime};
-use lama_net::{Alarm, EventLoop, Guard, Runtime, Wire};
+use lama_net::{Alarm, Datagrams, EventLoop, Guard, Runtime, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -99,6 +99,7 @@ impl Runtime for Tokio {
     type Alarm = Deadline;
     type Listener = TcpListener;
     type Wire = Tcp;
+    type Datagrams = Udp;
     type WebSocket = WebSocketStream<Tcp>;
 
     #[allow(clippy::disallowed_methods)] // This adapter is meant to read the clocks.
@@ -127,6 +128,10 @@ impl Runtime for Tokio {
 
     fn listener(&self, bound: std::net::TcpListener) -> io::Result<TcpListener> {
         TcpListener::from_std(bound)
+    }
+
+    fn datagrams(&self, bound: std::net::UdpSocket) -> io::Result<Udp> {
+        UdpSocket::from_std(bound).map(Udp)
     }
 
     async fn accept(&self, listener: &TcpListener) -> io::Result<(Tcp, SocketAddr)> {
@@ -220,6 +225,22 @@ impl AsyncWrite for Tcp {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Wire::poll_close(self.get_mut(), cx)
+    }
+}
+
+/// A UDP socket.
+#[derive(Debug)]
+pub struct Udp(UdpSocket);
+
+impl Datagrams for Udp {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut room = ReadBuf::new(buf);
+        let from = ready!(self.0.poll_recv_from(cx, &mut room))?;
+        Poll::Ready(Ok((room.filled().len(), from)))
+    }
+
+    fn send(&mut self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.try_send_to(packet, to).map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ use lama_relay::RelayAddress;
 
 use crate::dial::Dialer;
 use crate::gate::GateConfig;
+use crate::lan::LanOptions;
 use crate::listen::Listen;
 use crate::site::Site;
 use crate::storage::Storage;
@@ -89,6 +90,9 @@ pub struct Options {
     pub linger: Duration,
     /// Events that wait for an application that does not fetch them: 4,096.
     pub event_buffer: usize,
+    /// Looks for contacts on the local network, answers them there, and listens on all of this machine's addresses for
+    /// them. Not unless that is said.
+    pub lan: Option<LanOptions>,
     /// Opens no connection, and leaves what was advertised as it is: for a program that only works with the store, while
     /// the instance does not run. No.
     pub offline: bool,
@@ -103,6 +107,7 @@ impl Default for Options {
             dial_deadline: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             event_buffer: 4096,
+            lan: None,
             offline: false,
         }
     }

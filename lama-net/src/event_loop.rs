@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use bytes::BytesMut;
 use futures_channel::{mpsc, oneshot};
 use futures_util::{FutureExt as _, StreamExt as _};
 use lama_core::{Instant, Ticket, Tickets};
+use lama_identity::InstanceId;
 use lama_invite::{DialRules, Via};
 use lama_node::{
     Command, DialError, Event, Input, LinkCause, LinkId, Node, NodeError, Origin, Output, Reply,
@@ -21,6 +23,7 @@ use crate::connection::{Note, Opening, Switch};
 use crate::dial::Dialer;
 use crate::gate::{Gate, Permit};
 use crate::handle::{Call, Ended, Events, Handle, Subscriber, handle, subscription};
+use crate::lan::{LanWord, OnLan};
 use crate::link::Link;
 use crate::listen::{Bound, Door, Listen};
 use crate::metrics::Counters;
@@ -57,6 +60,13 @@ pub(crate) enum Arrival<R: Runtime> {
         permit: Permit,
         route: [u8; 32],
     },
+    /// The task on the local network wants to know whom to look for.
+    LanAsks,
+    /// Somebody was found there.
+    Nearby {
+        instance: InstanceId,
+        at: SocketAddrV4,
+    },
     /// At which relays others can ring now, as the text of routes.
     Routes(Vec<String>),
 }
@@ -89,6 +99,9 @@ pub struct EventLoop<R: Runtime> {
     dialer: Dialer,
     /// Dropping it leaves the relays.
     behind: Option<mpsc::UnboundedSender<Change>>,
+    /// Dropping it leaves the local network.
+    lan: Option<mpsc::UnboundedSender<LanWord>>,
+    me: InstanceId,
     /// What is bound before the first poll.
     bound: Option<Bound>,
     subscribers: Vec<Subscriber>,
@@ -125,10 +138,11 @@ pub fn prepare<R: Runtime>(
     parts: Parts,
     options: Options,
 ) -> Result<(Handle, Events, EventLoop<R>), NetError> {
-    let bound = options.listen.bind()?;
+    let bound = options.listen.bind(options.lan.is_some())?;
     let seed = runtime.entropy().map_err(|_| NetError::NoEntropy)?;
     let mut storage = parts.storage;
     storage.set_owner(parts.identity.public.clone()).map_err(NodeError::from)?;
+    let me = parts.identity.public.instance_id();
     let node = Node::new(parts.config, parts.identity, seed, runtime.now())?;
     let store = StoreThread::start(storage)?;
     let counters = Arc::<Mutex<Counters>>::default();
@@ -162,6 +176,8 @@ pub fn prepare<R: Runtime>(
         relays: parts.relays,
         dialer: parts.dialer,
         behind: None,
+        lan: None,
+        me,
         bound: Some(bound),
         subscribers: vec![subscriber],
         traces: Traces::default(),
@@ -197,6 +213,7 @@ impl<R: Runtime> Future for EventLoop<R> {
         if let Some(bound) = this.bound.take()
             && !this.options.offline
         {
+            this.look_on_lan();
             this.listen(bound);
             let relays = std::mem::take(&mut this.relays);
             this.register(relays);
@@ -251,6 +268,7 @@ impl<R: Runtime> EventLoop<R> {
         }
         self.stopped = Some(result);
         self.behind = None;
+        self.lan = None;
         self.listeners.clear();
         self.calls = None;
         self.waiting.clear();
@@ -412,6 +430,11 @@ impl<R: Runtime> EventLoop<R> {
                     let origin = Origin::Relayed { source: permit.source(), route };
                     self.link_up(link, origin, Some(permit));
                 }
+                Arrival::LanAsks => {
+                    let peers = self.node.lan_peers();
+                    self.tell_lan(LanWord::Peers(peers));
+                }
+                Arrival::Nearby { instance, at } => self.tell(Input::Nearby { instance, at }),
                 Arrival::Routes(routes) => {
                     self.routes = routes;
                     self.advertise();
@@ -447,10 +470,11 @@ impl<R: Runtime> EventLoop<R> {
             let Some(calls) = &mut self.calls else { return taken > 0 };
             match calls.poll_next_unpin(cx) {
                 Poll::Ready(Some(Call::Command(command, answer))) => {
-                    if matches!(command, Command::Wake)
-                        && let Some(behind) = &self.behind
-                    {
-                        let _ = behind.unbounded_send(Change::Network);
+                    if matches!(command, Command::Wake) {
+                        if let Some(behind) = &self.behind {
+                            let _ = behind.unbounded_send(Change::Network);
+                        }
+                        self.tell_lan(LanWord::Changed);
                     }
                     let ticket = self.tickets.issue();
                     self.waiting.insert(ticket, answer);
@@ -491,7 +515,7 @@ impl<R: Runtime> EventLoop<R> {
     fn move_to(&mut self, listen: Listen) -> Result<Vec<String>, NetError> {
         // Binding where this process listens already would fail, and is not what is meant.
         if !listen.is_at(&self.urls) {
-            self.listen(listen.bind()?);
+            self.listen(listen.bind(self.options.lan.is_some())?);
         }
         Ok(self.urls.clone())
     }
@@ -512,12 +536,36 @@ impl<R: Runtime> EventLoop<R> {
         }
         tracing::info!(urls = ?bound.urls, "listening");
         self.urls.clone_from(&bound.urls);
+        self.tell_lan(LanWord::Listening(bound.port));
         self.advertise();
     }
 
     fn advertise(&mut self) {
         let urls = self.urls.iter().chain(&self.routes).cloned().collect();
         self.tell(Input::Listening { urls });
+    }
+
+    /// Looks for contacts on the local network, beside the loop, until it ends.
+    fn look_on_lan(&mut self) {
+        let Some(options) = self.options.lan else { return };
+        let (tell, words) = mpsc::unbounded();
+        let (closes, closed) = oneshot::channel();
+        let arrivals = self.door.arrivals.clone();
+        let Some(looking) = OnLan::new(&self.runtime, self.me, options, arrivals, words) else {
+            return self.stop(Err(NetError::NoEntropy));
+        };
+        self.lan = Some(tell);
+        self.closing.push(closed);
+        self.runtime.spawn(async move {
+            looking.await;
+            drop(closes);
+        });
+    }
+
+    fn tell_lan(&self, word: LanWord) {
+        if let Some(lan) = &self.lan {
+            let _ = lan.unbounded_send(word);
+        }
     }
 
     /// Stands behind the relays of the list, beside the loop, until it ends or is given another list.

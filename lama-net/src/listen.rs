@@ -1,4 +1,5 @@
-//! Listening: on the loopback addresses of both families, and never anywhere else in this version.
+//! Listening: on the loopback addresses of both families, and where the local network is asked for on all addresses of
+//! IPv4, for those on a local network alone. What is advertised is the loopback in both cases.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, select};
-use lama_invite::Source;
+use lama_invite::{HostClass, Source, classify_ip};
 use tungstenite::protocol::Role;
 
 use crate::NetError;
@@ -41,6 +42,8 @@ pub enum Listen {
 pub(crate) struct Bound {
     pub(crate) sockets: Vec<TcpListener>,
     pub(crate) urls: Vec<String>,
+    /// Of all of them.
+    pub(crate) port: Option<u16>,
 }
 
 impl Listen {
@@ -53,24 +56,24 @@ impl Listen {
         }
     }
 
-    /// Binds both families; a machine without one of them listens on the other alone.
-    pub(crate) fn bind(self) -> Result<Bound, NetError> {
+    /// Binds both families; a machine without one of them listens on the other alone. `lan`: also for the local network.
+    pub(crate) fn bind(self, lan: bool) -> Result<Bound, NetError> {
         match self {
             Self::Nowhere => Ok(Bound::default()),
-            Self::Port(port) => bind_both(port),
-            Self::Prefer(port) => match bind_both(port) {
-                Err(NetError::PortTaken { .. }) => bind_free(),
+            Self::Port(port) => bind_both(port, lan),
+            Self::Prefer(port) => match bind_both(port, lan) {
+                Err(NetError::PortTaken { .. }) => bind_free(lan),
                 other => other,
             },
-            Self::Free => bind_free(),
+            Self::Free => bind_free(lan),
         }
     }
 }
 
-fn bind_free() -> Result<Bound, NetError> {
+fn bind_free(lan: bool) -> Result<Bound, NetError> {
     let mut last = NetError::PortTaken { port: 0 };
     for _ in 0..FREE_PORT_TRIES {
-        match bind_both(0) {
+        match bind_both(0, lan) {
             Err(error @ NetError::PortTaken { .. }) => last = error,
             other => return other,
         }
@@ -78,12 +81,13 @@ fn bind_free() -> Result<Bound, NetError> {
     Err(last)
 }
 
-/// Binds `127.0.0.1` and `::1` to one port; 0: the one that the first family gets.
-fn bind_both(port: u16) -> Result<Bound, NetError> {
+/// Binds `127.0.0.1`, or all addresses of IPv4, and `::1` to one port; 0: the one that the first family gets.
+fn bind_both(port: u16, lan: bool) -> Result<Bound, NetError> {
     let mut bound = Bound::default();
     let mut chosen = port;
     let mut absent = None;
-    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+    let v4 = if lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    for ip in [IpAddr::V4(v4), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         match bind_one(SocketAddr::new(ip, chosen)) {
             Ok((socket, port)) => {
                 chosen = port;
@@ -99,6 +103,7 @@ fn bind_both(port: u16) -> Result<Bound, NetError> {
         Some(kind) if bound.sockets.is_empty() => Err(NetError::Bind { port, kind }),
         _ => {
             bound.urls.push(url(chosen));
+            bound.port = Some(chosen);
             Ok(bound)
         }
     }
@@ -168,6 +173,10 @@ impl<R: Runtime> Door<R> {
     }
 
     fn admit(&self, mut wire: R::Wire, from: SocketAddr, port: u16) {
+        if !matches!(classify_ip(from.ip()), HostClass::Loopback | HostClass::Private) {
+            tracing::debug!("refused a connection from beyond the local network");
+            return;
+        }
         let now = self.runtime.now().mono;
         let source = Source::of_ip(from.ip());
         let permit = match self.gate.admit(source, now) {
@@ -186,13 +195,15 @@ impl<R: Runtime> Door<R> {
                     let link = Link::new(wire, Role::Server);
                     let _ = door.arrivals.unbounded_send(Arrival::Accepted { link, permit });
                 }
-                Some(Ok(Asked::Page(page))) => {
+                // Pages are for this machine alone, whatever else is served to the local network.
+                Some(Ok(Asked::Page(page))) if from.ip().is_loopback() => {
                     // A browser that fetches a page takes no place from those who want to speak.
                     drop(permit);
                     if let Ok(_browser) = door.browsers.admit(source, door.runtime.now().mono) {
                         site::serve(&door.runtime, &mut wire, &place, page, door.upgrade_deadline).await;
                     }
                 }
+                Some(Ok(Asked::Page(_))) => tracing::debug!("refused a page to another machine"),
                 Some(Err(error)) => tracing::debug!(%error, "refused an upgrade"),
                 None => tracing::debug!("an upgrade took too long"),
             }
@@ -206,21 +217,24 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_said_or_avoided() {
-        let first = Listen::Free.bind().unwrap();
+        let first = Listen::Free.bind(false).unwrap();
         let port = first.sockets[0].local_addr().unwrap().port();
         assert_eq!(first.urls, [format!("ws://localhost:{port}")]);
-        assert_eq!(Listen::Port(port).bind().unwrap_err(), NetError::PortTaken { port });
-        let other = Listen::Prefer(port).bind().unwrap();
+        assert_eq!(Listen::Port(port).bind(false).unwrap_err(), NetError::PortTaken { port });
+        let other = Listen::Prefer(port).bind(false).unwrap();
         assert_ne!(other.urls, first.urls);
         drop(first);
-        assert_eq!(Listen::Port(port).bind().unwrap().urls, [format!("ws://localhost:{port}")]);
+        assert_eq!(Listen::Port(port).bind(false).unwrap().urls, [format!("ws://localhost:{port}")]);
     }
 
     #[test]
-    fn nothing_but_loopback_is_bound() {
-        for socket in Listen::Free.bind().unwrap().sockets {
+    fn nothing_but_loopback_is_bound_unless_that_is_said() {
+        for socket in Listen::Free.bind(false).unwrap().sockets {
             assert!(socket.local_addr().unwrap().ip().is_loopback());
         }
-        assert!(Listen::Nowhere.bind().unwrap().sockets.is_empty());
+        let lan = Listen::Free.bind(true).unwrap();
+        assert!(lan.sockets[0].local_addr().unwrap().ip().is_unspecified());
+        assert!(lan.urls[0].starts_with("ws://localhost:"), "what is advertised stays the loopback");
+        assert!(Listen::Nowhere.bind(false).unwrap().sockets.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
@@ -20,6 +20,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     type Listener: Send + 'static;
     /// A TCP connection with its guard.
     type Wire: Wire;
+    /// A UDP socket.
+    type Datagrams: Datagrams;
     /// The WebSocket crate's stream over such a connection.
     type WebSocket: Stream<Item = Result<Message, tungstenite::Error>>
         + Sink<Message, Error = tungstenite::Error>
@@ -47,6 +49,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// # Errors
     /// As the operating system reports.
     fn listener(&self, bound: TcpListener) -> io::Result<Self::Listener>;
+
+    /// Registers a non-blocking UDP socket.
+    ///
+    /// # Errors
+    /// As the operating system reports.
+    fn datagrams(&self, bound: UdpSocket) -> io::Result<Self::Datagrams>;
 
     /// The next connection.
     fn accept(
@@ -87,6 +95,18 @@ pub trait Wire: Send + Unpin + 'static {
 
     /// What all bytes go through, both ways.
     fn guard(&mut self) -> &mut Guard;
+}
+
+/// A UDP socket: packets may be lost, and are not waited for.
+pub trait Datagrams: Send + 'static {
+    /// The next packet and who sent it; what does not fit into `buf` is cut off.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>>;
+
+    /// Sends a packet, if there is room for it now.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`], or as the operating system reports: the packet is lost.
+    fn send(&mut self, packet: &[u8], to: SocketAddr) -> io::Result<()>;
 }
 
 /// A deadline that can be moved.

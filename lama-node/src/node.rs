@@ -265,6 +265,7 @@ impl Node {
         match input {
             Input::Command { ticket, command } => self.command(ticket, command),
             Input::Listening { urls } => self.listening(urls),
+            Input::Nearby { instance, at } => self.nearby(instance, at),
             Input::LinkUp { link, origin, seed } => match origin {
                 Origin::Accepted { source } => self.accepted(link, source, Via::Direct, seed),
                 Origin::Relayed { source, route } => self.accepted(link, source, Via::Relay(route), seed),

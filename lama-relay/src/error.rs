@@ -80,6 +80,8 @@ pub enum RelayError {
     // The caller misused the machine.
     /// The key that is to sign is not there.
     NoSignature,
+    /// The relay ends TLS itself, and the host does not know the connection's exporter: no browser tells it.
+    NoExporter,
     /// An answer to something that was not asked.
     UnknownTicket(Ticket),
     /// A link that was named already.
@@ -111,7 +113,7 @@ impl RelayError {
             | Self::SpliceTime
             | Self::Replaced => Fault::Limit,
             Self::HalfOpen | Self::Silent | Self::SpliceIdle | Self::Draining => Fault::Timeout,
-            Self::NoSignature | Self::UnknownTicket(_) | Self::LinkTwice => Fault::Caller,
+            Self::NoSignature | Self::NoExporter | Self::UnknownTicket(_) | Self::LinkTwice => Fault::Caller,
             _ => Fault::Peer,
         }
     }
@@ -144,6 +146,7 @@ impl RelayError {
             Self::SpliceIdle => "relay-splice-idle",
             Self::Draining => "relay-draining",
             Self::NoSignature => "relay-no-signature",
+            Self::NoExporter => "relay-no-exporter",
             Self::UnknownTicket(_) => "relay-unknown-ticket",
             Self::LinkTwice => "relay-link-twice",
         }
@@ -187,6 +190,10 @@ impl fmt::Display for RelayError {
             Self::SpliceIdle => f.write_str("nothing went through the call for too long"),
             Self::Draining => f.write_str("the relay is stopping"),
             Self::NoSignature => f.write_str("the key that has to sign is not here"),
+            Self::NoExporter => f.write_str(
+                "this relay ends TLS itself, and this platform does not show a program its TLS connection, so that no \
+                 registration can be bound to it; name a relay whose TLS ends at a proxy (`lama relay run --behind-proxy`)",
+            ),
             Self::UnknownTicket(ticket) => write!(f, "an answer to {ticket:?}, which was not asked"),
             Self::LinkTwice => f.write_str("a link was named twice"),
         }

@@ -474,6 +474,13 @@ fn relay_key_mismatch() {
 }
 
 #[test]
+fn a_host_that_does_not_know_its_tls_connection_registers_at_no_relay_that_ends_tls() {
+    let hello = Hello { relay_key: *key(100).public().as_bytes(), nonce: [0; 32], tls: true };
+    let why = against(|_, _| vec![FromRelay::Hello(hello).to_bytes()]);
+    assert_eq!(why, Some(RelayError::NoExporter));
+}
+
+#[test]
 fn confirm_signature() {
     let forged = FromRelay::Confirm(key(101).sign_input(b"whatever")).to_bytes();
     assert_eq!(against(|_, _| vec![hello_of(&key(100)), forged.clone()]), Some(RelayError::ConfirmSignature));

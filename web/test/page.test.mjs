@@ -219,6 +219,48 @@ test("a spent, a revoked and a wrong invitation are refused in plain words", asy
   await other.close();
 });
 
+test("two browsers pair and talk through a relay, by what one of them shows", async () => {
+  const relay = new Program(place, "relay");
+  const address = await relay.start((line) => line.address, "relay", "run", "--dev", "--listen", "127.0.0.1:0");
+  const base = process_.url.split("#")[0];
+  const [one, two] = [await (await profile()).newPage(), await (await profile()).newPage()];
+  for (const [where, email] of [[one, "one@lama.local"], [two, "two@lama.local"]]) {
+    await where.goto(base);
+    await where.fill("#create-form [name=email]", email);
+    await where.click("#create-form button");
+    await where.click("#inviting summary");
+  }
+  assert.ok(await one.locator("#invite").isDisabled(), "nobody could reach it yet");
+  await one.fill("#relay", address);
+  await one.click("#relay-form button");
+  await one.getByText("Others reach you through this relay.").waitFor();
+  await one.click("#invite");
+  await one.locator("#invitation-code").waitFor();
+  await until("the code is drawn", () => one.evaluate(() => document.getElementById("invitation-code").naturalWidth > 50));
+  if (shots !== undefined) await one.screenshot({ path: join(shots, "5-invitation.png"), fullPage: true });
+  await two.fill("#join-form textarea", await one.inputValue("#invitation-link"));
+  await two.click("#join-form button");
+  await inSync(one);
+  await inSync(two);
+  assert.ok(await one.locator("#invitation").isHidden(), "what is spent is shown no more");
+  assert.match(await two.locator("#contacts").innerText(), /in sync, through a relay/);
+  await say(two, "hello from two");
+  await until("one has it", async () => (await texts(one)).includes("hello from two"));
+  await one.setInputFiles("#upload", join(place, "folder", "hello.txt"));
+  const row = two.locator('#shared li[data-name="hello.txt"]');
+  await row.waitFor();
+  const download = two.waitForEvent("download");
+  await row.getByRole("button").click();
+  assert.equal(readFileSync(await (await download).path(), "utf8"), "hello from the folder\n");
+  // The relay is kept: after a reload the page stands behind it again, and the other one finds it there.
+  await one.reload();
+  await inSync(one);
+  await say(two, "are you back?");
+  await until("one has that, too", async () => (await texts(one)).includes("are you back?"));
+  for (const where of [one, two]) await where.context().close();
+  await relay.stop();
+});
+
 test("a passphrase locks the keys of a page", async () => {
   const made = await profile();
   const locked = await made.newPage();

@@ -4,24 +4,30 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::bindings::text;
+use crate::bindings::{self, text};
 use crate::run::{self, Failure};
+
+/// The library of the tests makes the test vectors, too.
+const TESTED: &[&str] = &["--features", "conformance"];
 
 /// Written from one library.
 const LANGUAGES: [&str; 3] = ["python", "kotlin", "swift"];
 
 /// Makes one language's sources; for Python a package that can be imported.
 pub(crate) fn generate(language: &str) -> Result<(), Failure> {
-    let library = library()?;
+    let library = library(&[])?;
     if language == "python" { package(&library) } else { write(&library, language, &place(language)) }
 }
 
 /// Makes all of them and sees that they are there.
 pub(crate) fn check() -> Result<(), Failure> {
-    let library = library()?;
+    check_of(&library(&[])?)
+}
+
+fn check_of(library: &Path) -> Result<(), Failure> {
     for (language, file) in LANGUAGES.into_iter().zip(["lama_ffi.py", "lama_ffi.kt", "lama_ffi.swift"]) {
         let to = run::target_dir().join("bindings/check").join(language);
-        write(&library, language, &to)?;
+        write(library, language, &to)?;
         if !has(&to, file) {
             return Err(format!("UniFFI wrote no {file} below {}", to.display()));
         }
@@ -32,12 +38,15 @@ pub(crate) fn check() -> Result<(), Failure> {
 /// The tests of the package, in an environment of their own, some of them against the program; and the other languages.
 pub(crate) fn test_python() -> Result<(), Failure> {
     run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
-    check()?;
-    package(&library()?)?;
-    let python = environment()?;
-    let (program, packages) = (run::target_dir().join("debug/lama"), place("python"));
+    check_of(&library(TESTED)?)?;
+    let (python, packages) = ready()?;
+    let (program, js) = (run::target_dir().join("debug/lama"), bindings::package());
+    if !js.join("node.js").exists() {
+        bindings::js()?;
+    }
     let known = [
         ("LAMA_PROGRAM", text(&program)?),
+        ("LAMA_JS_PACKAGE", text(&js)?),
         ("PYTHONPATH", text(&packages)?),
         ("PYTHONDONTWRITEBYTECODE", "1"),
     ];
@@ -45,7 +54,14 @@ pub(crate) fn test_python() -> Result<(), Failure> {
         &known,
         text(&python)?,
         &["-m", "unittest", "discover", "--start-directory", "bindings/python/tests"],
-    )
+    )?;
+    test_wheel()
+}
+
+/// A Python that has what the host needs, and the directory with the package.
+pub(crate) fn ready() -> Result<(PathBuf, PathBuf), Failure> {
+    package(&library(TESTED)?)?;
+    Ok((environment()?, place("python")))
 }
 
 fn place(language: &str) -> PathBuf {
@@ -53,12 +69,46 @@ fn place(language: &str) -> PathBuf {
 }
 
 /// The shared library.
-fn library() -> Result<PathBuf, Failure> {
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-ffi"])?;
+fn library(options: &[&str]) -> Result<PathBuf, Failure> {
+    let mut args = vec!["build", "--quiet", "--locked", "--package", "lama-ffi"];
+    args.extend(options);
+    run::cargo(&args)?;
+    let profile = run::target_dir().join(if options.contains(&"--release") { "release" } else { "debug" });
     let names = ["liblama_ffi.so", "liblama_ffi.dylib", "lama_ffi.dll"];
-    let built =
-        names.iter().map(|name| run::target_dir().join("debug").join(name)).find(|path| path.exists());
-    built.ok_or_else(|| "cargo built lama-ffi, but no shared library lies in target/debug".to_owned())
+    let built = names.iter().map(|name| profile.join(name)).find(|path| path.exists());
+    built.ok_or_else(|| format!("cargo built lama-ffi, but no shared library lies in {}", profile.display()))
+}
+
+/// The package as a wheel, optimised as a release is: `pip install` takes it.
+pub(crate) fn wheel() -> Result<(), Failure> {
+    package(&library(&[])?)?;
+    let (released, package) = (library(&["--release"])?, place("python").join("lama_instance"));
+    fs::copy(&released, package.join(released.file_name().unwrap_or_default()))
+        .map_err(|error| format!("cannot copy {}: {error}", released.display()))?;
+    pack_wheel().map(drop)
+}
+
+fn pack_wheel() -> Result<PathBuf, Failure> {
+    let (source, package) = (run::root().join("bindings/python"), place("python").join("lama_instance"));
+    let (script, requirements) = (source.join("build/wheel.py"), source.join("requirements.txt"));
+    let to = place("wheel");
+    let args = [text(&script)?, text(&package)?, env!("CARGO_PKG_VERSION"), text(&requirements)?, text(&to)?];
+    let wheel = run::read("python3", &args)?;
+    println!("{}", wheel.trim());
+    Ok(PathBuf::from(wheel.trim()))
+}
+
+/// A wheel goes into a Python that has nothing else, and an example runs there. Not optimised: what is tested is the
+/// packing.
+fn test_wheel() -> Result<(), Failure> {
+    let (wheel, venv) = (pack_wheel()?, place("wheel-venv"));
+    run::run("python3", &["-m", "venv", "--clear", text(&venv)?])?;
+    let python = venv.join("bin/python");
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", text(&wheel)?];
+    run::run(text(&python)?, &pip)?;
+    // Isolated: nothing of this directory or of the environment is on its path.
+    let said = run::read(text(&python)?, &["-I", "examples/python/pair.py"])?;
+    if said.contains("see you at eight") { Ok(()) } else { Err(format!("the example said: {said}")) }
 }
 
 /// What the library offers is read from the symbols of the archive beside it: some linkers leave none in a shared one
@@ -80,7 +130,7 @@ fn package(library: &Path) -> Result<(), Failure> {
     let ours = files
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "py"));
+        .filter(|path| path.extension().is_some_and(|end| end == "py" || end == "typed"));
     for file in ours.chain([library.to_path_buf()]) {
         let name = file.file_name().unwrap_or_default();
         fs::copy(&file, package.join(name))
@@ -91,14 +141,13 @@ fn package(library: &Path) -> Result<(), Failure> {
 
 /// A Python with what the host needs, unless just that is there already.
 fn environment() -> Result<PathBuf, Failure> {
-    let (venv, wanted) = (
-        run::target_dir().join("bindings/python-venv"),
-        run::root().join("bindings/python/requirements.txt"),
-    );
+    let (venv, source) = (place("python-venv"), run::root().join("bindings/python"));
+    let lists = [source.join("requirements.txt"), source.join("tests/requirements.txt")];
     let (python, stamp) = (venv.join("bin/python"), venv.join("requirements.txt"));
     let read =
         |path: &Path| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-    if read(&stamp).is_ok_and(|installed| read(&wanted).is_ok_and(|wanted| installed == wanted)) {
+    let wanted = lists.iter().map(|list| read(list)).collect::<Result<Vec<_>, _>>()?.concat();
+    if read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
     if !run::works("python3", &["-c", "import ensurepip, sys; assert sys.version_info >= (3, 11)"]) {
@@ -107,11 +156,12 @@ fn environment() -> Result<PathBuf, Failure> {
         );
     }
     run::run("python3", &["-m", "venv", "--clear", text(&venv)?])?;
-    let pip =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", text(&wanted)?];
+    let mut pip = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    for list in &lists {
+        pip.extend(["--requirement", text(list)?]);
+    }
     run::run(text(&python)?, &pip)?;
-    fs::copy(&wanted, &stamp)
-        .map(drop)
+    fs::write(&stamp, wanted)
         .map_err(|error| format!("cannot write {}: {error}", stamp.display()))
         .map(|()| python)
 }

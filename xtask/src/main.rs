@@ -9,6 +9,7 @@
 mod autobahn;
 mod bench;
 mod bindings;
+mod examples;
 mod foreign;
 mod icount;
 mod run;
@@ -24,7 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the JavaScript and Python bindings, the page in a browser, the demo, instruction budgets. --quick stops after the tests
+                      the JavaScript and Python bindings, the examples, the page in a browser, the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
@@ -38,7 +39,9 @@ usage: cargo xtask COMMAND
                       the package for JavaScript, in target/bindings/js; installs the target and what npm brings
   bindings python [--test], kotlin, swift
                       what UniFFI writes, in target/bindings; for Python a package with a host on asyncio
+  bindings wheel      the package for Python as a wheel, in target/bindings/wheel: `pip install` takes it
   bindings --check    whether all three can be written
+  examples            every program of examples/, run to its end; those for browsers in Chromium
   web [--test]        the page of `lama run --web`, in web/dist: the next build of the program has it in it
   vectors [--check]   write the test vectors under vectors/, or compare them with what the code gives
   autobahn            the WebSockets of both adapters under the Autobahn test suite (Python 2.7); writes docs/autobahn.md
@@ -66,8 +69,10 @@ fn main() -> ExitCode {
         ["bindings", "js"] => bindings::js(),
         ["bindings", "js", "--test"] => bindings::test_js(),
         ["bindings", "python", "--test"] => foreign::test_python(),
+        ["bindings", "wheel"] => foreign::wheel(),
         ["bindings", "--check"] => foreign::check(),
         ["bindings", language @ ("python" | "kotlin" | "swift")] => foreign::generate(language),
+        ["examples"] => examples::run(),
         ["web"] => web::build(),
         ["web", "--test"] => web::test(),
         ["vectors"] => vectors::write(),

@@ -56,9 +56,16 @@ pub(crate) fn cargo_with(variables: &[(&str, &str)], args: &[&str]) -> Result<()
 
 /// Runs a program quietly and gives what it wrote to standard output.
 pub(crate) fn read(program: &str, args: &[&str]) -> Result<String, Failure> {
+    read_with(&[], program, args)
+}
+
+/// The same with variables of the environment set.
+pub(crate) fn read_with(variables: &[(&str, &str)], program: &str, args: &[&str]) -> Result<String, Failure> {
     let line = format!("{program} {}", args.join(" "));
-    let output =
-        command(program, args).output().map_err(|error| format!("cannot start `{line}`: {error}"))?;
+    let output = command(program, args)
+        .envs(variables.iter().copied())
+        .output()
+        .map_err(|error| format!("cannot start `{line}`: {error}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!("`{line}` failed ({}): {}", output.status, text.trim()));

@@ -15,6 +15,7 @@ pub(crate) const PURE: &[&str] = &[
     "lama-invite",
     "lama-handshake",
     "lama-relay",
+    "lama-lan",
     "lama-chum",
     "lama-store",
     "lama-node",

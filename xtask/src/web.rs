@@ -57,7 +57,8 @@ pub(crate) fn build() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the page and the program with it, and drives both in a real browser. Pictures go to `target/screenshots`.
+/// Builds the page and the program with it, and drives both in a real browser, and the page of `lama inspect`. Pictures go to
+/// `target/screenshots`.
 pub(crate) fn test() -> Result<(), Failure> {
     let chromium = chromium()?;
     build()?;
@@ -74,8 +75,11 @@ pub(crate) fn test() -> Result<(), Failure> {
         ("LAMA_CHROMIUM", chromium),
         ("LAMA_SCREENSHOTS", bindings::text(&shots)?),
     ];
-    let tests = work.join("page.test.mjs");
-    run::run_with(&variables, "node", &["--test", "--test-reporter=spec", bindings::text(&tests)?])
+    let (page, inspect) = (work.join("page.test.mjs"), work.join("inspect.test.mjs"));
+    let tests = [bindings::text(&page)?, bindings::text(&inspect)?];
+    // One after the other: each has a browser.
+    let options = ["--test", "--test-reporter=spec", "--test-concurrency=1"];
+    run::run_with(&variables, "node", &[&options[..], &tests].concat())
 }
 
 /// Chromium, from Debian's package where it is missing.
@@ -95,12 +99,12 @@ fn ending(file: &Path) -> &str {
     file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(dir).map_err(|error| failed("read", dir, &error))?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
-fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
+pub(crate) fn copy(file: &Path, to: &Path) -> Result<(), Failure> {
     let to = to.join(file.file_name().unwrap_or_default());
     fs::copy(file, &to).map(drop).map_err(|error| failed("copy", file, &error))
 }

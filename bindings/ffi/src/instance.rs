@@ -79,13 +79,21 @@ impl Instance {
         self.with(|it| it.listening(urls, at(mono_ms, wall_ms)))
     }
 
-    /// The WebSocket of this dial is open. `link` is a number that was never used before.
+    /// The WebSocket of this dial is open. `link` is a number that was never used before. `exporter`: 32 bytes of its TLS
+    /// connection (label `EXPORTER-LAMA-relay`), where the platform tells them; a relay that ends TLS itself asks for them.
     ///
     /// # Errors
     /// `binding.crashed`, `binding.entropy`.
-    pub fn link_dialled(&self, link: u64, dial: u64, mono_ms: u64, wall_ms: u64) -> Result<(), LamaFailure> {
-        let entropy = entropy()?;
-        self.with(|it| it.link_up(link, &LinkOrigin::Dialled(dial), entropy, at(mono_ms, wall_ms)))
+    pub fn link_dialled(
+        &self,
+        link: u64,
+        dial: u64,
+        exporter: Option<Vec<u8>>,
+        mono_ms: u64,
+        wall_ms: u64,
+    ) -> Result<(), LamaFailure> {
+        let (entropy, origin) = (entropy()?, LinkOrigin::dialled(dial, exporter.as_deref()));
+        self.with(|it| it.link_up(link, &origin, entropy, at(mono_ms, wall_ms)))
     }
 
     /// Somebody connected from this address.

@@ -74,3 +74,52 @@ impl Keys {
 pub fn needs_passphrase(file: Vec<u8>) -> Result<bool, LamaFailure> {
     Ok(plain::Keys::needs_passphrase(&file)?)
 }
+
+/// The keys of a further instance of a person, until they are certified.
+#[derive(Debug, uniffi::Object)]
+pub struct Enrolling(plain::Enrolling);
+
+#[uniffi::export]
+impl Enrolling {
+    /// Makes them, from the offer of a device with the person's key (command `offerInstance`).
+    ///
+    /// # Errors
+    /// `binding.argument` for what is no offer; what is wrong with the name.
+    #[uniffi::constructor]
+    pub fn create(offer: String, name: String, wall_ms: u64) -> Result<Arc<Self>, LamaFailure> {
+        Ok(Arc::new(Self(plain::Enrolling::new(&offer, &name, entropy()?, wall_ms)?)))
+    }
+
+    /// Opens what `seal` gave.
+    ///
+    /// # Errors
+    /// `passphrase_needed`, `locked`, `newer_version`.
+    #[uniffi::constructor]
+    pub fn open(file: Vec<u8>, passphrase: Option<String>) -> Result<Arc<Self>, LamaFailure> {
+        Ok(Arc::new(Self(plain::Enrolling::open(&file, passphrase.as_deref())?)))
+    }
+
+    /// What goes to that device (command `certifyInstance`).
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn request(&self) -> Result<String, LamaFailure> {
+        Ok(self.0.request()?)
+    }
+
+    /// The bytes of a key file that is no instance's yet.
+    ///
+    /// # Errors
+    /// `binding.entropy`.
+    pub fn seal(&self, passphrase: Option<String>) -> Result<Vec<u8>, LamaFailure> {
+        Ok(self.0.seal(passphrase.as_deref(), entropy()?)?)
+    }
+
+    /// The keys of the instance, by the certificate that came back.
+    ///
+    /// # Errors
+    /// `binding.argument` for what is no certificate; what is wrong with it.
+    pub fn accept(&self, certificate: String) -> Result<Arc<Keys>, LamaFailure> {
+        Ok(Keys::new(self.0.accept(&certificate, entropy()?)?))
+    }
+}

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use instance::Instance;
-pub use keys::{Keys, needs_passphrase};
+pub use keys::{Enrolling, Keys, needs_passphrase};
 
 uniffi::setup_scaffolding!();
 
@@ -96,4 +96,11 @@ pub fn qr_svg(text: String, module: u32) -> Result<String, LamaFailure> {
 #[uniffi::export]
 pub fn look_at_invitation(link: String) -> Result<String, LamaFailure> {
     json(&plain::look_at_invitation(&link)?)
+}
+
+/// Every file of test vectors, by its path below `vectors/`, as the code in this library makes it; as JSON. For tests.
+#[cfg(feature = "conformance")]
+#[uniffi::export]
+pub fn vector_files() -> String {
+    plain::conformance::vector_files()
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use lama_core::Seed;
-use lama_identity::{ChannelId, Cid, PersonId};
+use lama_identity::{ChannelId, Cid, NoisePublic, PersonId};
 use lama_invite::{DialRules, LinkOrigin, Locator, Policy};
 use lama_node::{ChannelRef, Command as Node, PageFrom};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::Problem;
+use crate::{Problem, enrol};
 
 /// What a program asks of its instance; each is answered by one `reply` or `failed` output with its ticket. Persons,
 /// objects, messages and channels are named by the ids that the instance gave, in full.
@@ -129,6 +130,14 @@ pub enum Command {
         #[serde(default)]
         note: Option<String>,
     },
+    /// Takes back what `share` granted: nothing more of it is sent. What a contact has already he may keep. Reply
+    /// `unshared`.
+    Unshare {
+        /// Its id, of the very version that was shared.
+        root: String,
+        /// Contacts.
+        with: Vec<String>,
+    },
     /// The newest version of everything shared by us and with us, by name. Reply `sharedList`.
     Shared,
     /// Dials a contact now, whatever the backoff. Reply `done`.
@@ -147,15 +156,60 @@ pub enum Command {
     Quota {
         /// Whose.
         person: String,
+        /// New limits in the place of all old ones; `None`: they stay.
+        #[serde(default)]
+        set: Option<QuotaLimits>,
     },
     /// The person's own instances. Reply `instances`.
     Instances,
+    /// What a further instance of our person has to know before it asks to be certified (`Enrolling`). Reply `file`.
+    OfferInstance,
+    /// Certifies a further instance of our person, by its request. Needs the person's key. Reply `file`, to be brought back.
+    CertifyInstance {
+        /// The request, as it was made there.
+        request: String,
+        /// Whether another living instance of that name may be replaced.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Revokes a key of another instance of our person, for good. Needs the person's key. Reply `done`.
+    RevokeInstance {
+        /// The key, as the list of instances names it.
+        key: String,
+        /// Why, for people.
+        #[serde(default)]
+        reason: String,
+    },
+    /// The relays behind which this instance stands. Reply `relays`.
+    Relays,
+    /// Stands behind these relays and no others, now and whenever it runs: so it is reached where nobody can dial it, as in a
+    /// browser. Reply `done`, when the list is durable; `relayRegistered` says when one of them passes calls on.
+    SetRelays {
+        /// Their addresses, best first, as `lama relay run` prints them. It is registered at two of them at a time.
+        relays: Vec<String>,
+    },
+    /// The network has changed, or this machine was asleep: everybody is tried at once. Reply `done`.
+    Wake,
     /// How things stand. Reply `status`.
     Status,
     /// Walks the whole store, which does nothing else meanwhile. Reply `storeChecked`.
     CheckStore,
     /// Ends all sessions in an authenticated way and closes the store. Reply `done`, then output `ended`.
     Shutdown,
+}
+
+/// How much may be kept of a contact; `None`: the store's own limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QuotaLimits {
+    /// Objects.
+    pub objects: Option<u64>,
+    /// Bytes of them.
+    pub bytes: Option<u64>,
+    /// Bytes that he may bring in one hour.
+    pub bytes_per_hour: Option<u64>,
+    /// Whole days for which what he brought is kept; `None`: for ever.
+    pub days: Option<u64>,
 }
 
 /// How an answer is to be told.
@@ -209,14 +263,33 @@ impl Command {
                 with: with.iter().map(|person| of_person(person)).collect::<Result<_, _>>()?,
                 note,
             },
+            Self::Unshare { root, with } => Node::Unshare {
+                root: of_object(&root)?,
+                with: with.iter().map(|person| of_person(person)).collect::<Result<_, _>>()?,
+            },
             Self::Shared => Node::Shared { with: None },
             Self::Connect { person } => Node::Connect { person: of_person(&person)? },
             Self::Explain { object, person } => {
                 Node::Explain { object: of_object(&object)?, person: of_person(&person)? }
             }
-            Self::Quota { person } => Node::Quota { person: of_person(&person)?, set: None },
+            Self::Quota { person, set } => Node::Quota {
+                person: of_person(&person)?,
+                set: set.map(|limits| lama_store::Quota {
+                    objects: limits.objects,
+                    bytes: limits.bytes,
+                    bytes_per_hour: limits.bytes_per_hour,
+                    days: limits.days,
+                }),
+            },
             Self::Instances => Node::Instances,
-            Self::Status => Node::Status,
+            Self::OfferInstance => Node::OfferInstance,
+            Self::CertifyInstance { request, replace } => {
+                Node::CertifyInstance { request: enrol::read("the request", &request)?.into(), replace }
+            }
+            Self::RevokeInstance { key, reason } => Node::RevokeInstance { noise: of_key(&key)?, reason },
+            // The first two are answered by the instance itself.
+            Self::Relays | Self::SetRelays { .. } | Self::Status => Node::Status,
+            Self::Wake => Node::Wake,
             Self::CheckStore => Node::CheckStore,
             Self::Shutdown => Node::Shutdown,
         };
@@ -230,6 +303,12 @@ pub(crate) fn of_person(text: &str) -> Result<PersonId, Problem> {
 
 pub(crate) fn of_object(text: &str) -> Result<Cid, Problem> {
     text.parse().map_err(|error| Problem::argument("the object", error))
+}
+
+fn of_key(text: &str) -> Result<NoisePublic, Problem> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    let bytes: [u8; 32] = bytes.ok_or_else(|| Problem::argument("the key", "it is no key of 64 digits"))?;
+    NoisePublic::try_from(bytes).map_err(|error| Problem::argument("the key", error))
 }
 
 fn of_channel(id: Option<&str>, with: Option<&str>) -> Result<ChannelRef, Problem> {

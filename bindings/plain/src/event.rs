@@ -68,6 +68,20 @@ pub enum Event {
         /// Where.
         urls: Vec<String>,
     },
+    /// A relay of the list passes calls on from now on: invitations and contacts lead there, too.
+    RelayRegistered {
+        /// Its address.
+        relay: String,
+    },
+    /// A relay of the list passes no calls on any more, or did not come to it.
+    RelayLost {
+        /// Its address.
+        relay: String,
+        /// Why; `None`: it was not reached, or the connection broke.
+        problem: Option<Problem>,
+        /// Milliseconds until it is tried again; `None`: it is not needed now.
+        pause: Option<u64>,
+    },
     /// Both persons are authenticated.
     SessionStarted {
         /// Its number.

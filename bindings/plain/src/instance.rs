@@ -17,6 +17,7 @@ use lama_relay::RelayError;
 use lama_store::{Engine, Opening, Store};
 use serde::Deserialize;
 
+use crate::behind::Behind;
 use crate::command::Telling;
 use crate::files::Uploads;
 use crate::link::{Calls, Heard};
@@ -24,7 +25,7 @@ use crate::{Command, Keys, Output, Problem, Reply, event, reply};
 
 /// The subprotocols of the WebSocket.
 const DIRECT: &str = "lama.1";
-const RELAY: &str = "lama-relay.1";
+pub(crate) const RELAY: &str = "lama-relay.1";
 
 /// Both clocks of the host, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,9 +46,23 @@ impl At {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkOrigin {
     /// It answers [`Output::Dial`].
-    Dialled(u64),
+    Dialled {
+        /// The number of the dial.
+        dial: u64,
+        /// 32 bytes of its TLS connection (RFC 8446 section 7.5, label `EXPORTER-LAMA-relay`, no context), where there is
+        /// one and the platform tells them. Only a relay that ends TLS itself asks for them.
+        exporter: Option<[u8; 32]>,
+    },
     /// Somebody connected from this address.
     Accepted(String),
+}
+
+impl LinkOrigin {
+    /// A link that was dialled; an exporter of another length than 32 bytes is none.
+    #[must_use]
+    pub fn dialled(dial: u64, exporter: Option<&[u8]>) -> Self {
+        Self::Dialled { dial, exporter: exporter.and_then(|bytes| bytes.try_into().ok()) }
+    }
 }
 
 /// Why a link is down.
@@ -145,12 +160,17 @@ pub struct Instance<E: Engine> {
     sign: SignSecret,
     person: Option<SignSecret>,
     pub(crate) me: PersonId,
-    now: Now,
-    out: VecDeque<Output>,
+    pub(crate) now: Now,
+    pub(crate) out: VecDeque<Output>,
     tickets: Tickets,
     asked: BTreeMap<Ticket, Asker>,
     inside: BTreeMap<Ticket, Result<NodeReply, NodeError>>,
     calls: Calls,
+    pub(crate) behind: Behind,
+    /// Where the host itself listens.
+    listening: Vec<String>,
+    /// What was last said of both.
+    advertised: Option<Vec<String>>,
     ready: BTreeSet<LinkId>,
     pub(crate) uploads: Uploads,
 }
@@ -192,10 +212,14 @@ impl<E: Engine> Instance<E> {
             asked: BTreeMap::new(),
             inside: BTreeMap::new(),
             calls: Calls::default(),
+            behind: Behind::default(),
+            listening: Vec::new(),
+            advertised: None,
             ready: BTreeSet::new(),
             uploads: Uploads::default(),
         };
         instance.drive();
+        instance.behind_kept(seed.child("LAMA/relays"))?;
         Ok(instance)
     }
 
@@ -211,23 +235,55 @@ impl<E: Engine> Instance<E> {
         mut entropy: [u8; 32],
         at: At,
     ) -> Result<(), Problem> {
+        let seed = Seed::take(&mut entropy);
+        self.now = at.now();
+        match &command {
+            Command::Relays => return self.reply(ticket, Ok(self.relays())),
+            Command::SetRelays { relays } => {
+                let done = self.set_relays(relays, seed);
+                return self.reply(ticket, done);
+            }
+            Command::Wake => self.retry_relays(),
+            _ => {}
+        }
         let shares = command == Command::Shared;
-        let (command, telling) = command.into_node(Seed::take(&mut entropy))?;
+        let (command, telling) = command.into_node(seed)?;
         let asker = if shares { Asker::Shares(ticket) } else { Asker::Host(ticket, telling) };
         self.ask(asker, command, at.now());
         Ok(())
     }
 
+    fn reply(&mut self, ticket: u64, result: Result<Reply, Problem>) -> Result<(), Problem> {
+        self.out.push_back(Output::Reply { ticket, reply: result? });
+        Ok(())
+    }
+
     /// Where the host listens now, best first, each as it is to be advertised; empty: nowhere.
     pub fn listening(&mut self, urls: Vec<String>, at: At) {
-        self.tell(at.now(), Input::Listening { urls });
+        self.now = at.now();
+        self.listening = urls;
+        self.advertise();
+    }
+
+    /// Where others reach this instance: where the host listens, and behind which relays it stands.
+    pub(crate) fn advertise(&mut self) {
+        let routes = self.behind.routes();
+        let urls: Vec<String> = self.listening.iter().cloned().chain(routes).collect();
+        if self.advertised.as_ref() != Some(&urls) {
+            self.advertised = Some(urls.clone());
+            self.tell(self.now, Input::Listening { urls });
+        }
     }
 
     /// A WebSocket is open. `link` is a number that was never used before; `entropy` is drawn for it alone.
     pub fn link_up(&mut self, link: u64, origin: &LinkOrigin, mut entropy: [u8; 32], at: At) {
         let (link, seed) = (LinkId(link), Seed::take(&mut entropy));
         let origin = match origin {
-            LinkOrigin::Dialled(dial) => {
+            LinkOrigin::Dialled { dial, exporter } if Behind::is_dial(*dial) => {
+                self.now = at.now();
+                return self.relay_up(link, *dial, *exporter, &seed);
+            }
+            LinkOrigin::Dialled { dial, .. } => {
                 let dial = Ticket(*dial);
                 if let Some(via) = self.calls.forget(dial) {
                     self.now = at.now();
@@ -247,6 +303,10 @@ impl<E: Engine> Instance<E> {
 
     /// Nobody was reached.
     pub fn dial_failed(&mut self, dial: u64, cause: DialCause, at: At) {
+        if Behind::is_dial(dial) {
+            self.now = at.now();
+            return self.relay_not_reached(dial);
+        }
         self.calls.forget(Ticket(dial));
         self.tell(at.now(), Input::DialFailed { ticket: Ticket(dial), cause: cause.node() });
     }
@@ -254,6 +314,10 @@ impl<E: Engine> Instance<E> {
     /// One binary message of a WebSocket, whole.
     pub fn frame(&mut self, link: u64, bytes: &[u8], at: At) {
         let link = LinkId(link);
+        if self.behind.holds(link) {
+            self.now = at.now();
+            return self.relay_frame(link, bytes);
+        }
         match self.calls.heard(link, bytes) {
             Heard::NotACall => self.tell(at.now(), Input::Frame { link, frame: BytesMut::from(bytes) }),
             Heard::Waiting => {}
@@ -272,6 +336,10 @@ impl<E: Engine> Instance<E> {
     /// A WebSocket is gone.
     pub fn link_down(&mut self, link: u64, cause: LinkCause, at: At) {
         let link = LinkId(link);
+        if self.behind.holds(link) {
+            self.now = at.now();
+            return self.relay_down(link);
+        }
         if let Some(ticket) = self.calls.down(link) {
             // A relay that hangs up without a word is full, or has no such name.
             return self.tell(at.now(), Input::DialFailed { ticket, cause: DialError::Unavailable });
@@ -292,6 +360,7 @@ impl<E: Engine> Instance<E> {
             self.out.push_back(Output::Close { link: link.0 });
             self.tell(self.now, Input::DialFailed { ticket, cause: DialError::Timeout });
         }
+        self.relay_timeout();
         if self.store.is_some() {
             let result = self.node.handle_timeout(self.now);
             self.heed(result);
@@ -310,7 +379,8 @@ impl<E: Engine> Instance<E> {
     /// A link that may have frames to send; it is not named again before something new happens on it, so poll it, when
     /// it has room, until that gives nothing.
     pub fn next_ready_link(&mut self) -> Option<u64> {
-        let link = self.ready.pop_first().or_else(|| self.node.next_ready_link())?;
+        let of_relays = || self.behind.next_ready_link();
+        let link = self.ready.pop_first().or_else(of_relays).or_else(|| self.node.next_ready_link())?;
         Some(link.0)
     }
 
@@ -320,6 +390,9 @@ impl<E: Engine> Instance<E> {
         let link = LinkId(link);
         if self.calls.is_call(link) {
             return self.calls.frame(link);
+        }
+        if self.behind.holds(link) {
+            return self.relay_frame_out(link);
         }
         let mut frame = BytesMut::new();
         self.node.poll_frame(link, &mut frame).then(|| frame.into())
@@ -332,7 +405,8 @@ impl<E: Engine> Instance<E> {
         if !self.out.is_empty() {
             return Some(0);
         }
-        let due = [self.node.poll_timeout(), self.calls.due()].into_iter().flatten().min()?;
+        let due =
+            [self.node.poll_timeout(), self.calls.due(), self.behind.due()].into_iter().flatten().min()?;
         // Rounded up, so that nobody comes a moment too early and has to come again.
         Some(u64::try_from(due.since_origin().as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
     }
@@ -349,6 +423,9 @@ impl<E: Engine> Instance<E> {
         let link = LinkId(link);
         if self.calls.is_call(link) {
             return lama_relay::Caller::FRAME_LIMIT;
+        }
+        if self.behind.holds(link) {
+            return lama_relay::Client::FRAME_LIMIT;
         }
         self.node.frame_limit(link)
     }
@@ -373,7 +450,7 @@ impl<E: Engine> Instance<E> {
         ticket
     }
 
-    fn tell(&mut self, now: Now, input: Input) {
+    pub(crate) fn tell(&mut self, now: Now, input: Input) {
         self.now = now;
         if self.store.is_some() {
             let result = self.node.handle(now, input);
@@ -392,6 +469,7 @@ impl<E: Engine> Instance<E> {
 
     fn end(&mut self, problem: Option<Problem>) {
         let Some(store) = self.store.take() else { return };
+        self.behind = Behind::default();
         let closed = store.close().map(drop).map_err(Problem::from);
         let waiting: Vec<Ticket> = self.asked.keys().copied().collect();
         for ticket in waiting {

@@ -40,7 +40,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod behind;
 mod command;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod enrol;
 mod error;
 mod event;
 mod files;
@@ -51,7 +55,8 @@ mod record;
 mod reply;
 mod shared;
 
-pub use command::Command;
+pub use command::{Command, QuotaLimits};
+pub use enrol::Enrolling;
 pub use error::Problem;
 pub use event::{Event, Output};
 pub use files::{Blob, FileEntry, MAX_RANGE, Made, Tree};
@@ -59,7 +64,7 @@ pub use instance::{At, DialCause, Instance, Limits, LinkCause, LinkOrigin};
 pub use keys::{Identity, Keys};
 pub use record::{
     Channel, Contact, ContactInstance, Explanation, Flow, InstanceStanding, Invitation, Message, OwnInstance,
-    Pairing, Peer, PeerStatus, Quota, Rule, SharedItem, Status,
+    Pairing, Peer, PeerStatus, Quota, Relay, Rule, SharedItem, Status,
 };
 pub use reply::Reply;
 

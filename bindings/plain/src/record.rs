@@ -1,5 +1,6 @@
 //! The rows of replies and events. Times are milliseconds since the Unix epoch; ids are whole and can be given back.
 
+use data_encoding::HEXLOWER;
 use lama_chum::Refusal;
 use lama_node as node;
 use lama_store::Standing;
@@ -288,6 +289,26 @@ record! {
         max_objects: Option<u64>,
         /// Most bytes.
         max_bytes: Option<u64>,
+        /// Most bytes that he may bring in one hour.
+        max_bytes_per_hour: Option<u64>,
+        /// Whole days for which what he brought is kept; `None`: for ever.
+        days: Option<u64>,
+    }
+}
+
+record! {
+    /// A relay of the list.
+    Relay {
+        /// Where it is, and which key it has.
+        address: String,
+        /// `registered`, `connecting`, `waiting` (it failed and is tried again) or `unneeded` (others are enough).
+        state: &'static str,
+        /// What is told to contacts while it is registered.
+        route: String,
+        /// Connections that wait there for a call.
+        links: u64,
+        /// Failures since it was last sound.
+        failures: u32,
     }
 }
 
@@ -298,6 +319,8 @@ record! {
         instance: String,
         /// What it is called, where known here.
         name: Option<String>,
+        /// Its key, for `revokeInstance`.
+        key: String,
         /// Whether it was revoked.
         revoked: bool,
         /// Whether it is this one.
@@ -519,6 +542,8 @@ impl From<&lama_store::QuotaRow> for Quota {
             refused: row.refused,
             max_objects: row.limits.objects,
             max_bytes: row.limits.bytes,
+            max_bytes_per_hour: row.limits.bytes_per_hour,
+            days: row.limits.days,
         }
     }
 }
@@ -528,6 +553,7 @@ impl From<&node::OwnInstance> for OwnInstance {
         Self {
             instance: own.instance.full(),
             name: own.name.clone(),
+            key: HEXLOWER.encode(own.noise.as_bytes()),
             revoked: own.revoked.is_some(),
             is_this: own.is_this,
         }

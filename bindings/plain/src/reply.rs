@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::Problem;
 use crate::command::Telling;
 use crate::record::{
-    Channel, Contact, Explanation, Invitation, Message, OwnInstance, Pairing, Quota, SharedItem, Status,
+    Channel, Contact, Explanation, Invitation, Message, OwnInstance, Pairing, Quota, Relay, SharedItem,
+    Status,
 };
 
 /// How a command ended well.
@@ -70,6 +71,13 @@ pub enum Reply {
         /// Objects that were left out: they are not here, or not ours to share.
         withheld: u64,
     },
+    /// It is taken back.
+    Unshared {
+        /// Objects that have left before a contact got them, over all contacts.
+        taken_back: u64,
+        /// Objects that a contact has already, or that were on their way.
+        stays: u64,
+    },
     /// What is shared.
     SharedList {
         /// Each in its newest version.
@@ -85,10 +93,20 @@ pub enum Reply {
         /// It.
         quota: Quota,
     },
+    /// The relays behind which this instance stands.
+    Relays {
+        /// Best first.
+        relays: Vec<Relay>,
+    },
     /// Our person's instances.
     Instances {
         /// Them.
         instances: Vec<OwnInstance>,
+    },
+    /// A file for another instance of our person, as text. Not secret.
+    File {
+        /// It: what the `lama` program writes into one.
+        file: String,
     },
     /// How things stand.
     Status {
@@ -121,6 +139,8 @@ pub(crate) fn from_node(reply: Node, telling: &Telling) -> Result<Reply, Problem
         Node::Channels(list) => Reply::Channels { channels: rows(&list) },
         Node::Log(list) => Reply::Messages { messages: rows(&list) },
         Node::Shared { withheld } => Reply::Shared { withheld: withheld.len() as u64 },
+        Node::Unshared { taken_back, stays } => Reply::Unshared { taken_back, stays },
+        Node::File(bytes) => Reply::File { file: crate::enrol::write(&bytes) },
         Node::Explanation(told) => Reply::Explanation { explanation: told.as_ref().into() },
         Node::Quota(row) => Reply::Quota { quota: (&row).into() },
         Node::Instances(own) => Reply::Instances { instances: rows(&own.instances) },

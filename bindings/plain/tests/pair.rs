@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use lama_bindings::{
-    At, Command, DialCause, Event, FileEntry, Instance, Keys, Limits, LinkCause, LinkOrigin, Output, Reply,
+    At, Command, DialCause, Enrolling, Event, FileEntry, Instance, Keys, Limits, LinkCause, LinkOrigin,
+    Output, QuotaLimits, Reply,
 };
 use lama_store::Memory;
 
@@ -120,7 +121,7 @@ impl Pair {
                 self.up = Some([self.link; 2]);
                 self.wires = Default::default();
                 let (ours, theirs) = (self.draw(), self.draw());
-                self.sides[1].link_up(self.link, &LinkOrigin::Dialled(dial), ours, self.at);
+                self.sides[1].link_up(self.link, &LinkOrigin::dialled(dial, None), ours, self.at);
                 self.sides[0].link_up(self.link, &LinkOrigin::Accepted("127.0.0.1".into()), theirs, self.at);
             }
             Output::Close { link } => {
@@ -220,10 +221,70 @@ fn a_file_and_a_folder_go_across_in_pieces() {
     assert_eq!(read(&mut pair, 0, u64::MAX), data);
     assert_eq!(read(&mut pair, 262_100, 100), data[262_100..262_200]);
     assert_eq!(read(&mut pair, 5_999_990, 100), data[5_999_990..]);
-    assert_eq!(read(&mut pair, 6_000_000, 1), []);
+    assert_eq!(read(&mut pair, 6_000_000, 1), Vec::<u8>::new());
     let explain = Command::Explain { object: made.root, person: bob };
     let Ok(Reply::Explanation { explanation }) = pair.ask(0, explain) else { panic!() };
     assert_eq!(explanation.standing, "acknowledged");
+}
+
+#[test]
+fn what_was_shared_is_taken_back_and_a_contact_has_a_quota() {
+    let mut pair = Pair::new();
+    let [bob, ada] = pair.pair();
+    let number = pair.sides[0].begin_blob().unwrap();
+    pair.sides[0].push_blob(number, b"see you at eight").unwrap();
+    let blob = pair.sides[0].finish_blob(number).unwrap();
+    let root = pair.sides[0].make_file("notes.txt", &blob, false).unwrap().root;
+    let with = vec![bob.clone()];
+    let share = Command::Share { root: root.clone(), with: with.clone(), note: None };
+    assert_eq!(pair.ask(0, share), Ok(Reply::Shared { withheld: 0 }));
+    pair.settle(|pair| pair.events[1].iter().any(|event| matches!(event, Event::Shared { .. })));
+    let taken = pair.ask(0, Command::Unshare { root, with });
+    assert!(matches!(taken, Ok(Reply::Unshared { stays: 1.., .. })), "{taken:?}");
+    let Ok(Reply::SharedList { items }) = pair.ask(0, Command::Shared) else { panic!() };
+    assert!(items.iter().all(|item| item.with.is_empty()), "{items:?}");
+
+    let limits = QuotaLimits { objects: Some(7), days: Some(30), ..QuotaLimits::default() };
+    let set = pair.ask(1, Command::Quota { person: ada.clone(), set: Some(limits) });
+    let Ok(Reply::Quota { quota }) = set else { panic!("{set:?}") };
+    assert_eq!((quota.max_objects, quota.days), (Some(7), Some(30)));
+    let Ok(Reply::Quota { quota }) = pair.ask(1, Command::Quota { person: ada, set: None }) else { panic!() };
+    assert_eq!((quota.max_objects, quota.days), (Some(7), Some(30)));
+}
+
+#[test]
+fn a_further_instance_is_enrolled_by_three_texts_and_revoked() {
+    let mut pair = Pair::new();
+    pair.pair();
+    let Ok(Reply::File { file: offer }) = pair.ask(0, Command::OfferInstance) else { panic!() };
+    let new = Enrolling::new(&offer, "phone", [21; 32], 1_800_000_000_000).unwrap();
+    // Between the request and its answer the device may be switched off.
+    let sealed = new.seal(Some("open sesame"), [22; 32]).unwrap();
+    assert_eq!(Enrolling::open(&sealed, Some("wrong")).unwrap_err().code, "locked");
+    let again = Enrolling::open(&sealed, Some("open sesame")).unwrap();
+    let request = again.request().unwrap();
+    assert_eq!(request, new.request().unwrap());
+    let certify = Command::CertifyInstance { request, replace: false };
+    let Ok(Reply::File { file: certificate }) = pair.ask(0, certify) else { panic!() };
+    assert_eq!(again.accept(&offer, [23; 32]).unwrap_err().code, "wrong-type");
+    let keys = again.accept(&certificate, [23; 32]).unwrap();
+    assert_eq!((keys.public().email.as_str(), keys.public().name.as_str()), ("ada@lama.local", "phone"));
+    let file = keys.seal(None, [24; 32]).unwrap();
+    let mut phone = open(Keys::open(&file, None).unwrap(), 25, pair.at);
+    // It knows its person's contacts from the certificate.
+    phone.command(1, Command::Contacts, [26; 32], pair.at).unwrap();
+    let replied = std::iter::from_fn(|| phone.poll(pair.at)).find_map(|output| match output {
+        Output::Reply { reply: Reply::Contacts { contacts }, .. } => Some(contacts),
+        _ => None,
+    });
+    assert_eq!(replied.unwrap()[0].email, "bob@lama.local");
+
+    let Ok(Reply::Instances { instances }) = pair.ask(0, Command::Instances) else { panic!() };
+    let other = instances.iter().find(|one| !one.is_this).unwrap();
+    let revoke = Command::RevokeInstance { key: other.key.clone(), reason: "lost".into() };
+    assert_eq!(pair.ask(0, revoke), Ok(Reply::Done));
+    let Ok(Reply::Instances { instances }) = pair.ask(0, Command::Instances) else { panic!() };
+    assert_eq!(instances.iter().filter(|one| one.revoked).count(), 1);
 }
 
 #[test]

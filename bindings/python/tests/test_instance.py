@@ -6,12 +6,17 @@ import logging
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from lama_instance import Contact, Host, LamaError, allowed, look_at_invitation, open_instance
+import lama_instance
+from lama_instance import (
+    Contact, Host, LamaError, accept_instance, allowed, lama_ffi, look_at_invitation, open_instance, request_instance,
+)
 
 LAMA = os.environ["LAMA_PROGRAM"]
+VECTORS = pathlib.Path(__file__).parents[3] / "vectors"
 RUNTIMES = ("tokio", "smol")
 SECONDS = 60
 # That opening a store holds the event loop for a moment is known.
@@ -85,7 +90,7 @@ async def talk(host: Host, program: Program, contact: Contact) -> None:
     """Chat both ways."""
     waiting = asyncio.create_task(heard(host, "hello Python"))
     await asyncio.sleep(0)
-    await program.ask("send", host.identity["email"], "hello Python")
+    await program.ask("send", host.identity.email, "hello Python")
     message = await waiting
     assert message["author"] == contact.person, message
     await host.send(contact.person, "hello program")
@@ -111,7 +116,7 @@ class Instances(unittest.IsolatedAsyncioTestCase):
                     host = open_instance(self.temp / runtime)
                     self.assertIn(contact.person, [one.person for one in await host.contacts()])
                     waiting = asyncio.create_task(heard(host, "welcome back"))
-                    await program.ask("send", host.identity["email"], "welcome back")
+                    await program.ask("send", host.identity.email, "welcome back")
                     await waiting
                     texts = [message.text for message in await host.log(contact.person)]
                     self.assertEqual(texts, ["hello Python", "hello program", "welcome back"])
@@ -135,7 +140,7 @@ class Instances(unittest.IsolatedAsyncioTestCase):
         bob = open_instance(self.temp / "bob", email="bob@lama.local")
         await ada.listen()
         invited = await ada.invite()
-        self.assertEqual(json.loads(look_at_invitation(invited.link))["person"], ada.identity["person"])
+        self.assertEqual(json.loads(look_at_invitation(invited.link))["person"], ada.identity.person)
         contact = await asyncio.wait_for(bob.join(invited.link), SECONDS)
         data = bytes(range(256)) * 12_289
         await bob.share_file("numbers.bin", data, [contact.person])
@@ -150,6 +155,70 @@ class Instances(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((item.name, got == data), ("numbers.bin", True))
         await bob.shutdown()
         await ada.shutdown()
+
+    async def test_two_that_listen_nowhere_meet_through_a_relay(self):
+        relay = await asyncio.create_subprocess_exec(
+            LAMA, "--json", "relay", "run", "--dev", "--listen", "127.0.0.1:0",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            address = json.loads(await asyncio.wait_for(relay.stdout.readline(), SECONDS))["address"]
+            hosts = [open_instance(self.temp / name, email=f"{name}@lama.local") for name in ("ada", "bob")]
+            ada, bob = hosts
+            for host in hosts:
+                registered = asyncio.get_running_loop().create_future()
+                stop = host.on(lambda event: event["type"] == "relayRegistered" and registered.set_result(event))
+                await host.set_relays([address])
+                self.assertEqual((await asyncio.wait_for(registered, SECONDS))["relay"], address)
+                stop()
+            invited = await ada.invite()
+            contact = await asyncio.wait_for(bob.join(invited.link), SECONDS)
+            waiting = asyncio.create_task(heard(ada, "through the relay"))
+            await asyncio.sleep(0)
+            await bob.send(contact.person, "through the relay")
+            await waiting
+            status = await ada.status()
+            self.assertEqual([peer.path for peer in status.peers], ["relay"])
+            [kept] = await ada.relays()
+            self.assertEqual((kept.address, kept.state), (address, "registered"))
+            for host in hosts:
+                await host.shutdown()
+        finally:
+            relay.terminate()
+            await relay.wait()
+
+    async def test_a_further_instance_is_enrolled_and_what_was_shared_is_taken_back(self):
+        ada = open_instance(self.temp / "ada", email="ada@lama.local")
+        bob = open_instance(self.temp / "bob", email="bob@lama.local")
+        await ada.listen()
+        contact = await asyncio.wait_for(bob.join((await ada.invite(label="for Bob")).link), SECONDS)
+        self.assertEqual([one.label for one in await ada.invitations()], ["for Bob"])
+        made = await bob.share_folder("trip", {"a.txt": b"a", "deep/b.txt": b"bb"}, [contact.person])
+        self.assertEqual([file.path for file in bob.tree(made.root).files], ["a.txt", "deep/b.txt"])
+        [item] = await bob.shared()
+        self.assertEqual((item.kind, item.with_), ("folder", [contact.person]))
+        async with asyncio.timeout(SECONDS):
+            while (told := await bob.explain(made.root, contact.person)).standing != "acknowledged":
+                await asyncio.sleep(0.05)
+        self.assertTrue(told.rules and told.instances)
+        self.assertGreater((await bob.unshare(made.root, [contact.person])).stays, 0)
+        quota = await ada.set_quota(bob.identity.person, objects=100, days=30)
+        self.assertEqual((quota.max_objects, quota.days), (100, 30))
+
+        with self.assertRaises(LamaError) as caught:
+            accept_instance(self.temp / "phone", "nonsense")
+        self.assertEqual(caught.exception.code, "binding.no-keys")
+        request = request_instance(self.temp / "phone", await ada.offer_instance(), "phone", passphrase="open sesame")
+        certificate = await ada.certify_instance(request)
+        accept_instance(self.temp / "phone", certificate, passphrase="open sesame")
+        phone = open_instance(self.temp / "phone", passphrase="open sesame")
+        self.assertEqual((phone.identity.person, phone.identity.name), (ada.identity.person, "phone"))
+        self.assertEqual([one.email for one in await phone.contacts()], ["bob@lama.local"])
+        [other] = [one for one in await ada.instances() if not one.is_this]
+        await ada.revoke_instance(other.key, reason="lost")
+        self.assertEqual([one.revoked for one in await ada.instances() if not one.is_this], [True])
+        self.assertEqual((await ada.check_store()).objects, (await ada.status()).objects)
+        for host in (ada, bob, phone):
+            await host.shutdown()
 
     async def test_errors_have_codes(self):
         host = open_instance(self.temp / "it", email="it@lama.local")
@@ -166,6 +235,26 @@ class Instances(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(LamaError) as caught:
             open_instance(self.temp / "empty")
         self.assertEqual(caught.exception.code, "binding.no-keys")
+
+
+class Vectors(unittest.TestCase):
+    def test_the_library_makes_the_same_vectors(self):
+        made = json.loads(lama_ffi.vector_files())
+        self.assertGreaterEqual(len(made), 26)
+        for name, text in made.items():
+            with self.subTest(name):
+                self.assertEqual(text, (VECTORS / f"{name}.json").read_text("utf-8"))
+
+
+class Types(unittest.TestCase):
+    def test_the_surface_is_typed(self):
+        # Strictly, with what is generated left out; and this file uses it as a program would.
+        package = pathlib.Path(lama_instance.__file__).parent
+        done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", os.devnull,
+                               *[str(file) for file in package.glob("*.py") if file.name != "lama_ffi.py"]],
+                              capture_output=True, text=True, check=False, cwd=package.parent)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue((package / "py.typed").exists())
 
 
 class Addresses(unittest.TestCase):

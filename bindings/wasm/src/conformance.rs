@@ -1,25 +1,12 @@
 //! What only tests call: the suites of the store over the host's files, and the test vectors as this module makes them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-use std::collections::BTreeMap;
+#![allow(clippy::expect_used)]
 
 use lama_store::conformance::Place;
 use lama_store::{Redb, RedbOptions, StoreError};
 use wasm_bindgen::prelude::*;
 
 use crate::storage;
-
-#[path = "../../../lama-chum/examples/vectors.rs"]
-mod chum;
-#[path = "../../../lama-handshake/examples/vectors.rs"]
-mod handshake;
-#[path = "../../../lama-identity/examples/vectors.rs"]
-mod identity;
-#[path = "../../../lama-invite/examples/vectors.rs"]
-mod invite;
-#[path = "../../../lama-relay/examples/vectors.rs"]
-mod relay;
 
 // The macro writes the glue with `unsafe` blocks: the border to JavaScript has no other.
 #[allow(unsafe_code)]
@@ -79,15 +66,9 @@ pub fn conformance_run(name: &str) {
     test();
 }
 
-/// Every file of vectors that code writes: its path below `vectors/`, without its ending, and its text. As JSON.
+/// See [`lama_bindings::conformance::vector_files`].
 #[wasm_bindgen(js_name = vectorFiles)]
 #[must_use]
 pub fn vector_files() -> String {
-    let files = [identity::files(), invite::files(), handshake::files(), chum::files(), relay::files()];
-    let texts: BTreeMap<&str, String> = files
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name, serde_json::to_string_pretty(&value).expect("plain data") + "\n"))
-        .collect();
-    serde_json::to_string(&texts).expect("plain data")
+    lama_bindings::conformance::vector_files()
 }

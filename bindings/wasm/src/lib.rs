@@ -18,7 +18,7 @@ use lama_bindings::Problem;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-pub use keys::RawKeys;
+pub use keys::{RawEnrolling, RawKeys};
 pub use raw::RawInstance;
 
 // The macro writes the glue with `unsafe` blocks: the border to JavaScript has no other. Nothing else here has any.

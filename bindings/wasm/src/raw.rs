@@ -43,10 +43,11 @@ impl RawInstance {
         self.0.listening(urls, at(mono, wall));
     }
 
-    /// A WebSocket that was dialled is open.
+    /// A WebSocket that was dialled is open; `exporter`: of its TLS connection, where the platform tells it.
     #[wasm_bindgen(js_name = linkDialled)]
-    pub fn link_dialled(&mut self, link: u32, dial: f64, mono: f64, wall: f64) {
-        self.0.link_up(link.into(), &LinkOrigin::Dialled(dial as u64), entropy(), at(mono, wall));
+    pub fn link_dialled(&mut self, link: u32, dial: f64, exporter: Option<Vec<u8>>, mono: f64, wall: f64) {
+        let origin = LinkOrigin::dialled(dial as u64, exporter.as_deref());
+        self.0.link_up(link.into(), &origin, entropy(), at(mono, wall));
     }
 
     /// Somebody connected from this address.

@@ -15,9 +15,9 @@ pub(crate) enum RelayCommand {
     Check(RelaySetup),
     /// The relays behind which this instance stands whenever it runs, best first
     List,
-    /// Stand behind a relay, too; the instance must not run
+    /// Stand behind a relay, too: at once if the instance runs, and from then on
     Add(RelayAdd),
-    /// Stand behind a relay no longer; the instance must not run
+    /// Stand behind a relay no longer: at once if the instance runs; calls under way go on
     Remove(RelayRemove),
 }
 

@@ -247,6 +247,13 @@ pub enum Input {
         /// What to advertise, such as `ws://localhost:8765`: each the text of a [`lama_invite::Route`].
         urls: Vec<String>,
     },
+    /// An instance was found on the local network, as one of [`crate::Node::lan_peers`] that were sought.
+    Nearby {
+        /// Which.
+        instance: lama_identity::InstanceId,
+        /// Where it says that it listens.
+        at: core::net::SocketAddrV4,
+    },
     /// A WebSocket is open, on either side.
     LinkUp {
         /// Its name from now on.

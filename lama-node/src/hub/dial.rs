@@ -61,7 +61,7 @@ impl Node {
     /// Dials an instance again after the pause that its failures ask for.
     pub(crate) fn dial_again(&mut self, instance: InstanceId) {
         let Some(peer) = self.peers.get(&instance) else { return };
-        let pause = self.backoff(peer.failures);
+        let pause = if peer.nearby.is_some() { Duration::ZERO } else { self.backoff(peer.failures) };
         self.dial_later(instance, pause);
     }
 
@@ -92,10 +92,11 @@ impl Node {
         let on = |url: &&String| self.routes_off.by(&peer.person, &instance, url).is_none();
         let count = urls.iter().filter(on).count();
         let turn = usize::try_from(peer.failures).unwrap_or(0).checked_rem(count).unwrap_or(0);
-        let Some(url) = urls.iter().filter(on).nth(turn).cloned() else { return };
+        let usual = urls.iter().filter(on).nth(turn).cloned();
         if !wanted || peer.dialling.is_some() {
             return;
         }
+        let Some(url) = self.found_nearby(instance).or(usual) else { return };
         let ticket = self.dial(Purpose::Peer(instance), url, self.config.dial);
         if let Some(peer) = self.peers.get_mut(&instance) {
             peer.dialling = Some(ticket);

@@ -22,7 +22,7 @@ fn is_direct(route: &str) -> bool {
 
 impl Node {
     /// Whether the session with an instance goes through a relay.
-    fn is_relayed(&self, instance: &InstanceId) -> bool {
+    pub(crate) fn is_relayed(&self, instance: &InstanceId) -> bool {
         let session = self.peers.get(instance).and_then(|peer| peer.session);
         session.and_then(|id| self.links.get(&id)).is_some_and(|link| link.via() != Via::Direct)
     }
@@ -31,7 +31,7 @@ impl Node {
     fn direct_routes(&self, instance: &InstanceId) -> Vec<String> {
         let Some(peer) = self.peers.get(instance) else { return Vec::new() };
         let known = self.book.person(&peer.person).and_then(|known| known.contact.instance(instance));
-        let urls = known.into_iter().flat_map(|known| &known.urls);
+        let urls = peer.nearby.iter().chain(known.into_iter().flat_map(|known| &known.urls));
         let on = |url: &&String| self.routes_off.by(&peer.person, instance, url).is_none();
         urls.filter(|url| is_direct(url)).filter(on).cloned().collect()
     }
@@ -82,6 +82,7 @@ impl Node {
         if !(open && active) || peer.dialling.is_some() {
             return self.seek_direct(instance);
         }
+        let route = self.found_nearby(instance).unwrap_or(route);
         let ticket = self.dial(Purpose::Peer(instance), route, self.config.dial);
         if let Some(peer) = self.peers.get_mut(&instance) {
             peer.dialling = Some(ticket);

@@ -8,6 +8,7 @@ mod direct;
 mod effects;
 mod limits;
 mod load;
+mod nearby;
 mod off;
 mod peers;
 mod probe;

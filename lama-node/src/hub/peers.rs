@@ -1,5 +1,7 @@
 //! Instances of contacts: what is kept of each, and where we stand with it.
 
+use alloc::string::String;
+
 use bytes::Bytes;
 use lama_chum::Fingerprint;
 use lama_core::{Instant, Ticket, WallTime};
@@ -50,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) problem: Option<Fault>,
     /// When it is dialled again.
     pub(crate) again: Option<Instant>,
+    /// Where it was found on the local network; dialled once.
+    pub(crate) nearby: Option<String>,
     /// Direct routes tried in vain since the session goes through a relay.
     pub(crate) sought: u32,
     /// When both ends were last seen to hold the same.
@@ -75,6 +79,7 @@ impl Peer {
             failures: 0,
             problem: None,
             again: None,
+            nearby: None,
             sought: 0,
             in_sync: None,
             boots: [None; 2],

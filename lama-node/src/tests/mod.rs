@@ -10,6 +10,7 @@ mod hidden;
 mod hostile;
 mod life;
 mod limits;
+mod nearby;
 mod off;
 mod pairing;
 mod person_key;

@@ -34,7 +34,8 @@ pub(super) struct Spare {
     pub(super) step: Step,
     /// Which one it is of those opened at this relay.
     nonce: [u8; 32],
-    exporter: [u8; 32],
+    /// Of its TLS connection, as far as the host knows it; zeros where TLS does not end at the relay.
+    exporter: Option<[u8; 32]>,
     /// Until CONFIRM.
     proof: Option<Box<(Hello, Register)>>,
     /// REGISTER, until it has left.
@@ -63,7 +64,7 @@ impl Client {
             home,
             step: Step::Hello,
             nonce: *seed.derive("relay/register"),
-            exporter: exporter.unwrap_or_default(),
+            exporter,
             proof: None,
             register: None,
             pong: None,
@@ -110,16 +111,15 @@ impl Client {
     fn greeted(&mut self, id: LinkId, hello: Hello) -> Result<(), RelayError> {
         let exp = self.clock.latest().wall.unix_seconds().saturating_add(self.config.proof.as_secs());
         let Some(spare) = self.links.get_mut(&id) else { return Ok(()) };
-        if !hello.tls {
-            spare.exporter = [0; 32];
-        }
         let Some(place) = self.places.get(spare.home) else { return Ok(()) };
         if pin_of(&hello.relay_key) != place.address.pin {
             return Err(RelayError::RelayKeyMismatch);
         }
+        let exporter = if hello.tls { spare.exporter.ok_or(RelayError::NoExporter)? } else { [0; 32] };
+        spare.exporter = Some(exporter);
         let (route_key, nonce) = (*place.key.as_bytes(), spare.nonce);
         let host = place.address.signed_host();
-        let binding = Binding { hello: &hello, host: &host, exporter: &spare.exporter };
+        let binding = Binding { hello: &hello, host: &host, exporter: &exporter };
         let bytes = register_input(&binding, &route_key, &nonce, exp);
         let register = Register { route_key, nonce, exp, signature: Signature([0; 64]) };
         spare.proof = Some(Box::new((hello, register)));
@@ -152,8 +152,8 @@ impl Client {
         };
         let (hello, register) = &*proof;
         let key = SignPublic::try_from(hello.relay_key).map_err(|_| RelayError::BadKey)?;
-        let host = place.address.signed_host();
-        let binding = Binding { hello, host: &host, exporter: &spare.exporter };
+        let (host, exporter) = (place.address.signed_host(), spare.exporter.unwrap_or_default());
+        let binding = Binding { hello, host: &host, exporter: &exporter };
         key.verify_input(&confirm_input(&binding, register), signature)
             .map_err(|_| RelayError::ConfirmSignature)?;
         spare.step = Step::Idle;

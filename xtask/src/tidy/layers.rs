@@ -9,7 +9,7 @@ const UPPER: &[&[&str]] = &[
     &["lama-net-tokio", "lama-net-smol", "lama-host", "lama-bindings"],
     // Each language's own; and what runs the generator of one of them.
     &["lama-ffi", "lama-wasm", "lama-wasm-pack"],
-    &["lama-cli"],
+    &["lama-cli", "lama-examples"],
     &["xtask"],
 ];
 
