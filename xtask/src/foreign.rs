@@ -58,6 +58,13 @@ pub(crate) fn test_python() -> Result<(), Failure> {
     test_wheel()
 }
 
+/// The library, and the Kotlin sources for it.
+pub(crate) fn kotlin() -> Result<(PathBuf, PathBuf), Failure> {
+    let (library, to) = (library(TESTED)?, place("kotlin"));
+    write(&library, "kotlin", &to)?;
+    Ok((library, to.join("uniffi/lama_ffi/lama_ffi.kt")))
+}
+
 /// A Python that has what the host needs, and the directory with the package.
 pub(crate) fn ready() -> Result<(PathBuf, PathBuf), Failure> {
     package(&library(TESTED)?)?;

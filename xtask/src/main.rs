@@ -12,6 +12,7 @@ mod bindings;
 mod examples;
 mod foreign;
 mod icount;
+mod kotlin;
 mod run;
 mod soak;
 mod suite;
@@ -25,7 +26,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--quick]      everything CI runs: tidy, format, lints, tests, doctests, vectors, fuzz corpus, the Python client,
-                      the JavaScript and Python bindings, the examples, the page in a browser, the demo, instruction budgets. --quick stops after the tests
+                      the JavaScript, Python and Kotlin bindings, the examples, the page in a browser, the demo, instruction budgets. --quick stops after the tests
   ci                  the same as test
   tidy                the rules of the house: layers, purity, files, dependencies, runtimes that do not leak
   bench [FILTER]      the criterion benches, then one table of ratios
@@ -37,7 +38,7 @@ usage: cargo xtask COMMAND
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   bindings js [--test]
                       the package for JavaScript, in target/bindings/js; installs the target and what npm brings
-  bindings python [--test], kotlin, swift
+  bindings python [--test], kotlin [--test], swift
                       what UniFFI writes, in target/bindings; for Python a package with a host on asyncio
   bindings wheel      the package for Python as a wheel, in target/bindings/wheel: `pip install` takes it
   bindings --check    whether all three can be written
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         ["bindings", "js"] => bindings::js(),
         ["bindings", "js", "--test"] => bindings::test_js(),
         ["bindings", "python", "--test"] => foreign::test_python(),
+        ["bindings", "kotlin", "--test"] => kotlin::test(),
         ["bindings", "wheel"] => foreign::wheel(),
         ["bindings", "--check"] => foreign::check(),
         ["bindings", language @ ("python" | "kotlin" | "swift")] => foreign::generate(language),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::run::{self, Failure};
-use crate::{bindings, examples, foreign, icount, tidy, vectors, web};
+use crate::{bindings, examples, foreign, icount, kotlin, tidy, vectors, web};
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
@@ -17,6 +17,7 @@ const REST: &[Step] = &[
     ("Python client", python_client),
     ("JavaScript bindings", bindings::test_js),
     ("Python bindings", foreign::test_python),
+    ("Kotlin bindings", kotlin::test),
     ("examples", examples::run),
     ("the page in a browser", web::test),
     ("demo", demo),
