@@ -171,6 +171,8 @@ pub enum Output {
         ticket: Ticket,
         /// Entries with higher sequence numbers are looked at, from the lowest on.
         after: u64,
+        /// What the peer has of each lane already: that is left out.
+        known: Positions,
         /// At most so many, and at least one.
         limit: usize,
     },
@@ -211,9 +213,18 @@ pub enum Output {
     /// nothing else.
     Cursor(Cursor),
     /// The peer holds our log durably up to here. Write it down when convenient.
-    Acked(Cursor),
+    Acked(Acked),
     /// Something that a person or an application may want to know.
     Event(Event),
+}
+
+/// What an instance holds of our log durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    /// A cursor into our log.
+    pub cursor: Cursor,
+    /// The life of its store in which that is so: a later one may have been restored from before.
+    pub life: Epoch,
 }
 
 /// What the machine reports.

@@ -117,8 +117,8 @@ pub(crate) struct Incoming {
     imports: VecDeque<Import>,
     /// The store's cursor is of the peer's epoch.
     rooted: bool,
-    /// The store's cursor stayed behind what was handed out.
-    lags: bool,
+    /// The store's cursor stayed behind what was handed out up to here, in the interactive lane; 0: it did not.
+    lags: u64,
     /// Everything received and not acknowledged: what the credit bounds. What someone waits for, and the rest.
     unacked: [Load; 2],
     /// What is durable and not acknowledged, in the same way.
@@ -152,6 +152,11 @@ impl Incoming {
     pub(crate) fn begin_again(&mut self, snapshot: u64) {
         let head = self.head.max(snapshot);
         self.begin(Positions::all(0), head, false);
+        self.snapshot = snapshot;
+    }
+
+    /// What comes up to there is chosen: the cursor moves when all of it is durable.
+    pub(crate) const fn chosen_up_to(&mut self, snapshot: u64) {
         self.snapshot = snapshot;
     }
 
@@ -331,16 +336,23 @@ impl Incoming {
         out.urgent && self.imports.iter().any(|import| !import.urgent && !import.done)
     }
 
-    /// Whether the store's cursor is known to be of the peer's epoch. If it is not, what overtakes moves nothing, and
-    /// whatever moves it next catches up.
-    pub(crate) const fn is_rooted(&mut self) -> bool {
-        self.lags |= !self.rooted;
+    /// Whether the store's cursor is known to be of the peer's epoch. If it is not, what overtakes moves nothing:
+    /// [`Incoming::lags`] says when it is to catch up.
+    pub(crate) fn is_rooted(&mut self) -> bool {
+        if !self.rooted {
+            self.lags = self.handed.of(Lane::Interactive);
+        }
         self.rooted
     }
 
-    /// Whether the cursor that was given to the store stayed behind, and nothing follows that takes it along. Once.
+    /// Whether the cursor that was given to the store stayed behind what is durable, and is known to be of the peer's epoch
+    /// now. Once.
     pub(crate) fn lags(&mut self) -> bool {
-        self.is_idle() && mem::take(&mut self.lags)
+        let lags = self.lags > 0 && self.rooted && self.durable.of(Lane::Interactive) >= self.lags;
+        if lags {
+            self.lags = 0;
+        }
+        lags
     }
 
     /// Whether `ticket` names an import under way.

@@ -77,7 +77,7 @@ mod start;
 mod view;
 pub mod wire;
 
-pub use api::{Event, Flow, ImportOutcome, Input, Output, Progress, Refusal, StoreFailure};
+pub use api::{Acked, Event, Flow, ImportOutcome, Input, Output, Progress, Refusal, StoreFailure};
 pub use config::{Config, MAX_OBJECT, RESERVE_BYTES, RESERVE_OBJECTS, WINDOW_BYTES, WINDOW_OBJECTS};
 pub use error::{ChumError, Fault};
 pub use fingerprint::{Fingerprint, Fingerprinter, PairKey};

@@ -16,8 +16,8 @@ use crate::relay::{Relay, Set};
 use crate::start::{reconciles, speculates, start};
 use crate::wire::{self, Hello, Label, LogNews, MAX_MESSAGE, MAX_REFUSED, Recon, Refused, Synced};
 use crate::{
-    ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, NO_EPOCH, Output,
-    PairKey, Past, Positions, Progress, StoreFailure, ViewHead,
+    Acked, ChumError, Config, Cursor, Entry, Epoch, Event, Flow, ImportOutcome, Input, Lane, NO_EPOCH,
+    Output, PairKey, Past, Positions, Progress, StoreFailure, ViewHead,
 };
 
 /// Outputs that the host has not fetched, at which no more input is wanted.
@@ -95,7 +95,7 @@ impl Chum {
     #[must_use]
     pub fn with_past(mut self, past: &Past) -> Self {
         let mut ours = self.our_hello();
-        ours.news = News::to_say(past, self.stored.epoch);
+        ours.news = News::to_say(past, (ours.head.epoch, self.stored.epoch));
         self.hellos.ours = Some(ours);
         self.news = News::of(past, ours.head.seq);
         // A sketch of another set would be worse than none.
@@ -210,11 +210,12 @@ impl Chum {
         self.hellos.theirs = Some(theirs);
         let (sending, receiving) = (start(&ours, &theirs), start(&theirs, &ours));
         // Where sending starts, the peer has everything before: by its cursor, or because the sets are equal.
-        let acked = |upto| Output::Acked(Cursor { epoch: ours.head.epoch, upto });
+        let epoch = ours.head.epoch;
+        let acked = |upto| Output::Acked(Acked { cursor: Cursor { epoch, upto }, life: theirs.head.epoch });
         if let Some(known) = self.news.meets(&ours, &theirs) {
             // What it acknowledged and lost is not to be taken for known in another session, nor to be sent again in one
             // what it has.
-            self.outputs.push_back(acked(Positions::all(known)));
+            self.outputs.push_back(acked(known));
         }
         if sending.from != Positions::all(0) {
             self.outputs.push_back(acked(sending.from));
@@ -228,6 +229,11 @@ impl Chum {
             self.cursor(Cursor::default());
         }
         self.incoming.begin(receiving.from, theirs.head.seq, self.stored.epoch == theirs.head.epoch);
+        if receiving.news && !known {
+            // What comes is chosen from all of its log: cut before the end, it is no place from which to go on.
+            self.cursor(Cursor::default());
+            self.incoming.chosen_up_to(theirs.head.seq);
+        }
         if sending.news {
             self.outgoing.hold();
             self.send(Vec::new(), ours.head.seq);
@@ -400,8 +406,10 @@ impl Chum {
     fn acked(&mut self, covers: Lane, upto: u64) -> Result<(), ChumError> {
         if self.outgoing.acknowledged(covers, upto)? {
             let upto = self.outgoing.acked();
-            self.news.knows(upto.whole());
-            self.outputs.push_back(Output::Acked(Cursor { epoch: self.own.epoch, upto }));
+            self.news.knows(upto);
+            let life = self.hellos.theirs.map_or(NO_EPOCH, |hello| hello.head.epoch);
+            let cursor = Cursor { epoch: self.own.epoch, upto };
+            self.outputs.push_back(Output::Acked(Acked { cursor, life }));
         }
         Ok(())
     }
@@ -439,8 +447,12 @@ impl Chum {
             self.outgoing.fetching(ticket);
             self.outputs.push_back(Output::Fetch { ticket, seqs, max_bytes: self.config.scan_bytes });
         }
+        if self.incoming.lags() {
+            // What is under way takes the log over to further on.
+            self.outputs.push_back(Output::Cursor(self.taken_over(epoch, self.incoming.durable())));
+        }
         self.import(epoch);
-        if self.incoming.advance() | self.incoming.lags() {
+        if self.incoming.advance() {
             let cursor = self.taken_over(epoch, self.incoming.durable());
             self.cursor(cursor);
         }
@@ -454,7 +466,8 @@ impl Chum {
         if let Some((after, limit)) = self.news.next_step() {
             let ticket = self.tickets.issue();
             self.news.asking(ticket);
-            self.outputs.push_back(Output::News { ticket, after, limit });
+            let known = self.news.known();
+            self.outputs.push_back(Output::News { ticket, after, known, limit });
         }
         if let Some(FindStep { key, shorts, upto, limit }) = self.reconcile.next_find() {
             let ticket = self.tickets.issue();

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use lama_core::Ticket;
 
 use crate::wire::{Hello, LogNews};
-use crate::{ChumError, Epoch, NO_EPOCH, Past};
+use crate::{ChumError, Epoch, NO_EPOCH, Past, Positions};
 
 /// Entries looked at in one step.
 const STEP: usize = 65_536;
@@ -32,14 +32,16 @@ pub(crate) struct News {
     /// The last of them, those included that came from the instance: it may have forgotten what it said.
     last_of_all: u64,
     /// Up to where the instance once acknowledged the log, and in which epoch of ours.
-    acked: u64,
+    acked: Positions,
     acked_in: Epoch,
+    /// The life of the instance in which that was.
+    acked_by: Epoch,
     /// Our epoch before this one, and up to where its log is that of this one.
     before: (Epoch, u64),
-    /// The life of the instance that acknowledged it.
+    /// The last life of the instance that had acknowledged all of it.
     life: Epoch,
     /// The peer has all of them up to here.
-    known: u64,
+    known: Positions,
     search: Option<Search>,
     ticket: Option<Ticket>,
     /// The step under way was asked for by an earlier search.
@@ -58,15 +60,18 @@ impl News {
 
     /// In a log that ends at `head`, with what the host knows.
     pub(crate) fn of(past: &Past, head: u64) -> Self {
-        let Past { news, last_news, acked, acked_in, before, life, .. } = *past;
-        Self { last: news, last_of_all: last_news, head, acked, acked_in, before, life, ..Self::default() }
+        let Past { news, last_news, acked, acked_in, acked_by, before, life, .. } = *past;
+        let last_of_all = last_news;
+        Self { last: news, last_of_all, head, acked, acked_in, acked_by, before, life, ..Self::default() }
     }
 
-    /// What HELLO says of it. `life` is that of the instance in which something was taken over from it last.
-    pub(crate) fn to_say(past: &Past, life: Epoch) -> LogNews {
+    /// What HELLO says of it. `own` is our life, `life` that of the instance in which something was taken over from it last.
+    pub(crate) fn to_say(past: &Past, (own, life): (Epoch, Epoch)) -> LogNews {
         // A life that has not heard all may have forgotten what it said itself.
-        let forgotten = past.last_news > past.acked && life != NO_EPOCH && life != past.life;
-        if past.news > past.acked || forgotten {
+        let forgotten = past.last_news > past.acked.whole() && life != NO_EPOCH && life != past.life;
+        // To a life of ours that a backup has undone it may have listened beyond what this one knows.
+        let undone = past.last_news > 0 && past.acked_in != own;
+        if past.news > past.acked.whole() || forgotten || undone {
             LogNews::Open
         } else if past.last_news > 0 {
             LogNews::Acknowledged
@@ -75,23 +80,29 @@ impl News {
         }
     }
 
-    /// With both HELLOs it is known what the peer has. Gives that if it is not what it once acknowledged.
-    pub(crate) fn meets(&mut self, ours: &Hello, theirs: &Hello) -> Option<u64> {
-        let remembers = self.life == theirs.head.epoch && self.life != NO_EPOCH;
+    /// With both HELLOs it is known what the peer has. Gives that if it is not what it once acknowledged, in this life.
+    pub(crate) fn meets(&mut self, ours: &Hello, theirs: &Hello) -> Option<Positions> {
+        let remembers = |life: Epoch| life == theirs.head.epoch && life != NO_EPOCH;
         // Of an older life of ours its cursor says what it has as far as the log of that one was the one that we have.
-        let told = [(ours.head.epoch, u64::MAX), (self.acked_in, self.acked), self.before]
-            .into_iter()
-            .filter(|(epoch, _)| *epoch == theirs.cursor.epoch && *epoch != NO_EPOCH)
-            .map(|(_, limit)| theirs.cursor.upto.whole().min(limit));
-        self.known = told.chain(remembers.then_some(self.acked)).max().unwrap_or(0);
-        if !remembers {
+        let all = Positions::all;
+        let before = (self.before.0, all(self.before.1));
+        let same = [(ours.head.epoch, all(u64::MAX)), (self.acked_in, self.acked), before];
+        let cursor = theirs.cursor;
+        let covered = same.iter().any(|(epoch, limit)| *epoch == cursor.epoch && limit.covers(cursor.upto));
+        // What it has heard of a log beyond that may take back any news of before.
+        let misled = cursor.epoch != NO_EPOCH && !covered;
+        let told = (cursor.epoch != NO_EPOCH).then_some(cursor.upto);
+        let acked = remembers(self.acked_by).then_some(self.acked);
+        let known = told.into_iter().chain(acked).fold(all(0), Positions::max);
+        self.known = if misled { all(0) } else { known };
+        if misled || !remembers(self.life) {
             self.last = self.last_of_all;
         }
-        (self.known != self.acked).then_some(self.known)
+        (self.known != self.acked || !remembers(self.acked_by)).then_some(self.known)
     }
 
     /// The peer has our log up to here.
-    pub(crate) fn knows(&mut self, upto: u64) {
+    pub(crate) fn knows(&mut self, upto: Positions) {
         self.known = upto.max(self.known);
     }
 
@@ -104,7 +115,8 @@ impl News {
     /// These entries are to be sent, of a log that is looked at up to `upto`; with what changes no set, if there is any.
     /// `Some`: they are all, now.
     pub(crate) fn join(&mut self, seqs: Vec<u64>, upto: u64) -> Option<Sending> {
-        let after = if self.last > self.known { self.known } else { self.known.max(self.head) };
+        let known = self.known.whole();
+        let after = if self.last > known { known } else { known.max(self.head) };
         self.drop_search();
         if after >= upto {
             return Some((seqs, upto));
@@ -116,6 +128,11 @@ impl News {
     /// The next step to ask for: after which entry, and how many.
     pub(crate) fn next_step(&self) -> Option<(u64, usize)> {
         self.search.as_ref().filter(|_| self.ticket.is_none()).map(|search| (search.after, STEP))
+    }
+
+    /// What the peer has of each lane.
+    pub(crate) const fn known(&self) -> Positions {
+        self.known
     }
 
     /// Notes the step that was asked for.
@@ -159,12 +176,12 @@ mod tests {
     fn only_what_the_peer_may_lack_is_looked_through() {
         let at = |last, head| News { last, ..News::at(head) };
         let mut news = at(40, 100);
-        news.knows(60);
+        news.knows(Positions::all(60));
         assert_eq!(news.join(alloc::vec![7], 100), Some((alloc::vec![7], 100)), "the last one is known");
         assert_eq!(news.join(alloc::vec![7], 120), None, "what grew since is not");
         assert_eq!(news.next_step(), Some((100, STEP)));
         let mut news = at(40, 100);
-        news.knows(30);
+        news.knows(Positions::all(30));
         assert_eq!(news.join(alloc::vec![50, 7], 100), None);
         news.asking(Ticket(1));
         assert!(news.is_step(Ticket(1)) && news.next_step().is_none());
@@ -180,7 +197,7 @@ mod tests {
         let mut news = News::at(9);
         assert_eq!(news.join(Vec::new(), 9), None);
         news.asking(Ticket(1));
-        news.knows(5);
+        news.knows(Positions::all(5));
         assert_eq!(news.join(alloc::vec![2], 9), None);
         assert!(news.next_step().is_none(), "one step at a time");
         assert_eq!(news.found(&[1], 3), Ok(None));
@@ -201,17 +218,26 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_known_until_the_peer_begins_another_life() {
         let before = ([7; 8], 60);
-        let past =
-            Past { last_news: 40, acked: 50, acked_in: [1; 8], before, life: [2; 8], ..Past::default() };
+        let past = Past {
+            last_news: 40,
+            acked: Positions::all(50),
+            acked_in: [1; 8],
+            acked_by: [2; 8],
+            before,
+            life: [2; 8],
+            ..Past::default()
+        };
         for (ours, life, cursor, known, name) in [
             (1, 2, (1, 70), 70, "nothing has happened"),
             (1, 2, (0, 0), 50, "it has lost its cursor, as in a round that was cut"),
-            (9, 2, (1, 70), 50, "we begin another life"),
-            (9, 2, (7, 80), 60, "we begin another life, and have not heard of all that it has"),
+            (9, 2, (1, 40), 50, "we begin another life"),
+            (9, 2, (1, 70), 0, "and it has heard what we lost"),
+            (9, 2, (7, 60), 60, "we begin another life, and have not heard of all that it has"),
+            (9, 2, (7, 80), 0, "nor do we have all that it has"),
             (9, 3, (7, 55), 55, "and so does it"),
             (1, 3, (1, 30), 30, "it was restored"),
             (9, 3, (1, 30), 30, "both begin another life"),
-            (9, 3, (1, 70), 50, "and it has what we had not heard of"),
+            (9, 3, (1, 70), 0, "and it has what we had not heard of"),
             (9, 3, (8, 30), 0, "and nothing is known of its cursor"),
             (1, 3, (0, 0), 0, "and it has none"),
         ] {
@@ -222,8 +248,13 @@ mod tests {
             };
             let mut news = News::of(&past, 100);
             let lost = news.meets(&hello(ours, (life, 5)), &hello(life, cursor));
-            assert_eq!((news.known, lost), (known, (known != 50).then_some(known)), "{name}");
-            assert_eq!(news.last, if life == 3 { 40 } else { 0 }, "{name}");
+            let all = Positions::all;
+            assert_eq!(
+                (news.known, lost),
+                (all(known), (known != 50 || life != 2).then_some(all(known))),
+                "{name}"
+            );
+            assert_eq!(news.last, if life == 3 || known == 0 { 40 } else { 0 }, "{name}");
         }
     }
 }

@@ -66,10 +66,12 @@ pub struct Past {
     /// acknowledged or not. 0: there is none.
     pub last_news: u64,
     /// Up to where the instance has our log, as it acknowledged last: in this epoch or in one before, of whose log this one
-    /// has everything up to there. 0: nothing.
-    pub acked: u64,
+    /// has everything up to there. All 0: nothing.
+    pub acked: Positions,
     /// The epoch of ours in which that was.
     pub acked_in: Epoch,
+    /// The epoch of the instance in which that was: a later one may have been restored from before.
+    pub acked_by: Epoch,
     /// Our epoch before this one, and up to where the log is the same; 0: that is not known.
     pub before: (Epoch, u64),
     /// The last epoch of the instance in which it had acknowledged all that changes no set, or there was nothing of the

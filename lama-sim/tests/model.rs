@@ -42,7 +42,7 @@ fn histories(usual: u64, each: impl Fn(&Cast, u64) -> Tally + Sync) -> Tally {
 
 #[test]
 fn replicas_converge_to_what_access_allows() {
-    let sum = histories(700, |cast, seed| {
+    let sum = histories(2_000, |cast, seed| {
         let plan = Plan { aloud: is_alone(), ..Plan::new(seed, Hidden::Open) };
         let outcome = run(cast, plan);
         if seed % 16 == 0 {
@@ -93,7 +93,7 @@ fn at_least(sum: &Tally) {
 /// What a third person is shown moves no byte and no message between two others.
 #[test]
 fn what_is_hidden_changes_no_message() {
-    let sum = histories(200, |cast, seed| {
+    let sum = histories(500, |cast, seed| {
         let aloud = is_alone();
         let [with, without] = [Hidden::With, Hidden::Without]
             .map(|hidden| run(cast, Plan { aloud, ..Plan::new(seed, hidden) }));

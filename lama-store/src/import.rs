@@ -78,7 +78,7 @@ impl<E: Engine> Store<E> {
                 && slot.is_visible()
             {
                 if !slot.has(Slot::OWN) {
-                    self.put_slot(id, Slot { flags: slot.flags | Slot::OWN, ..slot });
+                    self.make_own(id, slot, report)?;
                 }
                 continue;
             }
@@ -103,6 +103,15 @@ impl<E: Engine> Store<E> {
             self.wake(id, report)?;
         }
         Ok(())
+    }
+
+    /// What somebody brought is put here, too: its own person answers for it from now on, so rules of whoever brought it
+    /// do not speak of it any more, and rules of its own person do.
+    fn make_own(&mut self, id: &Cid, slot: Slot, report: &mut Committed) -> Result<(), StoreError> {
+        let before = self.entitled(id)?;
+        self.put_slot(id, Slot { flags: slot.flags | Slot::OWN, ..slot });
+        self.apply_rules_for(id, report)?;
+        self.withdraw(&[*id].into(), &before, report)
     }
 
     /// Objects that a peer's instance sent.
@@ -140,7 +149,8 @@ impl<E: Engine> Store<E> {
         if let Some(peer) = self.hot.peers.get_mut(&source).filter(|_| import.epoch != NO_EPOCH) {
             let received = &mut peer.progress.received;
             *received = received.then(Cursor { epoch: import.epoch, upto: import.upto });
-            peer.progress.note_life(self.hot.views.get(&view).map_or(0, |log| log.news));
+            let news = self.hot.views.get(&view).map_or(0, |log| log.news);
+            peer.progress.note_life(news);
         }
         self.hot.dirty_peers.insert(source);
         if head > before {

@@ -18,9 +18,9 @@ use crate::codec::{Reader, Writer};
 use crate::engine::Engine;
 use crate::{Store, StoreError};
 
-/// Form of what follows the cursors in a progress record: 2 begins with how far the first lanes are, 3 with the life of the
-/// instance and then that.
-const FORM: u8 = 3;
+/// Form of what follows the cursors in a progress record: 2 begins with how far the first lanes are, 3 with the last life of
+/// the instance that knew all and then that, 4 has between them the life of what it acknowledged.
+const FORM: u8 = 4;
 
 /// What is known of one instance of another person.
 #[derive(Debug, Clone)]
@@ -105,8 +105,10 @@ pub(crate) struct Progress {
     pub(crate) sums: Sums,
     /// Up to where its log was taken over.
     pub(crate) received: Cursor,
-    /// Up to where it has our log.
+    /// Up to where it has our log...
     pub(crate) acked: Cursor,
+    /// ...and in which life of its store; [`NO_EPOCH`]: that is not known.
+    pub(crate) acked_by: Epoch,
     /// The last life of its store in which it had acknowledged all that changes no set; [`NO_EPOCH`]: there was none.
     pub(crate) life: Epoch,
     pub(crate) agreed: Agreed,
@@ -127,6 +129,7 @@ impl Progress {
             .num(self.acked.upto.whole())
             .u8(FORM)
             .raw(&self.life)
+            .raw(&self.acked_by)
             .num(self.received.upto.of(Lane::Blobs))
             .num(self.received.upto.of(Lane::Objects))
             .num(self.received.upto.of(Lane::Interactive))
@@ -148,6 +151,7 @@ impl Progress {
             sums: Sums { fingerprint: Fingerprint(reader.array()?), sketch: None },
             received: Cursor::all(reader.array()?, reader.num()?),
             acked: Cursor::all(reader.array()?, reader.num()?),
+            acked_by: NO_EPOCH,
             life: NO_EPOCH,
             agreed: Agreed::default(),
         };
@@ -157,9 +161,10 @@ impl Progress {
         if !(1..=FORM).contains(&form) {
             return Ok(this);
         }
-        if form == FORM {
+        if form >= 3 {
             this.life = reader.array()?;
         }
+        this.acked_by = if form >= 4 { reader.array()? } else { this.life };
         if form >= 2 {
             for cursor in [&mut this.received, &mut this.acked] {
                 let (blobs, objects, interactive) = (reader.num()?, reader.num()?, reader.num()?);
@@ -180,11 +185,10 @@ impl Progress {
         Ok(this)
     }
 
-    /// Takes note of the life that it is in, if it knows the log up to `news`. Where it is found out what is lacking there
-    /// is no cursor, and it lives on.
+    /// Takes note of the life that acknowledged, if it knows the log up to `news`.
     pub(crate) fn note_life(&mut self, news: u64) {
-        if self.received.epoch != NO_EPOCH && self.acked.upto.whole() >= news {
-            self.life = self.received.epoch;
+        if self.acked_by != NO_EPOCH && self.acked.upto.whole() >= news {
+            self.life = self.acked_by;
         }
     }
 
@@ -261,6 +265,7 @@ mod tests {
         Progress {
             received: Cursor { epoch: [1; 8], upto: Positions::limited([900, 800, 700, 600]) },
             acked: Cursor::all([2; 8], 9),
+            acked_by: [3; 8],
             life: [1; 8],
             agreed: Agreed { epoch: [2; 8], count: 499, fingerprint: Fingerprint([4; 16]) },
             ..Progress::of(sums)
@@ -283,7 +288,7 @@ mod tests {
         assert_eq!(Progress::from_bytes(&row[..row.len() - 1]), Ok(bare(some())));
         let first = row[..16 + 8 + 2 + 8 + 1].to_vec();
         let received = Cursor::all([1; 8], 600);
-        let old = Progress { agreed: Agreed::default(), received, ..bare(some()) };
+        let old = Progress { agreed: Agreed::default(), received, acked_by: NO_EPOCH, ..bare(some()) };
         assert_eq!(Progress::from_bytes(&first), Ok(old.clone()));
         assert_eq!(Progress::from_bytes(&[first.as_slice(), &[9, 1, 2]].concat()), Ok(old));
         assert!(Progress::from_bytes(&first[..20]).is_err());

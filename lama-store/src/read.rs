@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::recon::ShortKey;
-use lama_chum::{Entry, Lanes};
+use lama_chum::{Entry, Lanes, Positions};
 use lama_identity::{Cid, InstanceId, PersonId};
 
 use crate::access::Near;
@@ -38,8 +38,8 @@ impl<E: Engine> Store<E> {
                 let after = seqs.first().map_or(0, |first| first.saturating_sub(1));
                 Reply::Page(self.page(*person, *instance, after, *max_bytes, true, Chosen::Seqs(seqs))?)
             }
-            Read::News { person, instance, after, limit } => {
-                Reply::News(self.news(person, *instance, *after, *limit)?)
+            Read::News { person, instance, after, known, limit } => {
+                Reply::News(self.news(person, *instance, (*after, *known), *limit)?)
             }
             Read::Ids { person, after, limit } => Reply::Ids(self.ids(person, *after, *limit)?),
             Read::Find { person, key, shorts, upto, limit } => {
@@ -145,13 +145,14 @@ impl<E: Engine> Store<E> {
                     place
                 }
             };
-            if gone && !entry.has(VOID) {
+            let void = entry.has(VOID) || self.is_outdated(peer.view, &entry)?;
+            if gone && !void {
                 bytes += ID;
                 page.next = entry.seq;
                 page.entries.push(Entry { seq, id, lane, source_is_peer, again, gone, object: Bytes::new() });
                 return Ok(bytes < max_bytes && page.entries.len() < self.config.max_page_entries);
             }
-            if entry.has(VOID) {
+            if void {
                 page.next = entry.seq;
                 return Ok(true);
             }
@@ -175,7 +176,7 @@ impl<E: Engine> Store<E> {
         &self,
         person: &PersonId,
         instance: InstanceId,
-        after: u64,
+        (after, known): (u64, Positions),
         limit: usize,
     ) -> Result<News, StoreError> {
         let (number, _) = self.peer(instance, Some(*person))?;
@@ -185,12 +186,16 @@ impl<E: Engine> Store<E> {
         let mut page = News { seqs: Vec::new(), next: after.saturating_add(limit.max(1) as u64).min(head) };
         if let Some(view) = self.hot.persons.get(person) {
             self.each_entry(*view, after, &mut |entry| {
-                let inside = entry.seq <= page.next;
+                if entry.seq > page.next {
+                    return Ok(false);
+                }
                 let said = entry.has(GONE) && entry.source == number;
-                if inside && (is_news(&entry, number) || (said && self.was_told(*view, &entry.id)?)) {
+                let news = is_news(&entry, number) && !self.is_outdated(*view, &entry)?;
+                let unknown = entry.seq > known.of(entry.lane);
+                if unknown && (news || (said && self.was_told(*view, &entry.id)?)) {
                     page.seqs.push(entry.seq);
                 }
-                Ok(inside)
+                Ok(true)
             })?;
         }
         Ok(page)
@@ -248,11 +253,12 @@ impl<E: Engine> Store<E> {
             received: peer.progress.received,
             acked: self.hot.acked(&peer.progress),
             last_acked: peer.progress.acked,
+            acked_by: peer.progress.acked_by,
             before: (self.before.0, self.before.1.get(&peer.view).copied().unwrap_or(0)),
             sketch: peer.progress.sums.sketch.as_deref().copied().unwrap_or_default(),
             seen: peer.progress.is_seen(self.hot.epoch),
             agreed: peer.progress.agreed(),
-            news: self.last_news(peer.view, number, peer.progress.acked.upto.whole())?,
+            news: self.last_news(peer.view, number, peer.progress.acked.upto)?,
             last_news: self.hot.views.get(&peer.view).map_or(0, |log| log.news),
             life: peer.progress.life,
             pair_key: peer.record.pair_key.clone(),
@@ -265,15 +271,23 @@ impl<E: Engine> Store<E> {
         Ok(self.member(id, slot, view)?.is_some_and(|state| state & Slot::TOLD != 0))
     }
 
+    /// Whether an entry says of an object that it is gone, which its receiver has brought since.
+    fn is_outdated(&self, view: u32, entry: &ViewEntry) -> Result<bool, StoreError> {
+        let says_gone = entry.has(GONE) && entry.has(AGAIN) && entry.source == 0;
+        Ok(says_gone && !self.was_told(view, &entry.id)?)
+    }
+
     /// The last entry of a view that changes no set, if there is one after `acked` that an instance did not bring.
-    fn last_news(&self, view: u32, instance: u32, acked: u64) -> Result<u64, StoreError> {
+    fn last_news(&self, view: u32, instance: u32, acked: Positions) -> Result<u64, StoreError> {
         let last = self.hot.views.get(&view).map_or(0, |log| log.news);
         let (mut looked, mut found) = (0, false);
-        if last > acked {
-            self.each_entry(view, acked, &mut |entry| {
+        if last > acked.whole() {
+            self.each_entry(view, acked.whole(), &mut |entry| {
                 looked += 1;
                 // Where much is to be sent, it is not worth knowing.
-                found = is_news(&entry, instance) || looked > self.config.max_page_entries;
+                let unknown = entry.seq > acked.of(entry.lane);
+                let news = unknown && is_news(&entry, instance) && !self.is_outdated(view, &entry)?;
+                found = news || looked > self.config.max_page_entries;
                 Ok(!found && entry.seq < last)
             })?;
         }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Fingerprint};
+use lama_chum::{Acked, Fingerprint};
 use lama_identity::{Contact, InstanceId, Object as _, PersonId, cbor};
 use lama_invite::{Locator, TokenRecord};
 use zeroize::Zeroizing;
@@ -183,20 +183,22 @@ impl<E: Engine> Store<E> {
         let (number, _) = self.peer(instance, None)?;
         if let Some(peer) = self.hot.peers.get_mut(&number) {
             change(&mut peer.progress);
-            peer.progress.note_life(self.hot.views.get(&peer.view).map_or(0, |log| log.news));
+            let news = self.hot.views.get(&peer.view).map_or(0, |log| log.news);
+            peer.progress.note_life(news);
             self.hot.lazy_peers.insert(number);
         }
         Ok(())
     }
 
     /// Takes an acknowledgement, unless it speaks of another life of this store.
-    pub(crate) fn note_acked(&mut self, instance: InstanceId, cursor: Cursor) -> Result<(), StoreError> {
+    pub(crate) fn note_acked(&mut self, instance: InstanceId, acked: Acked) -> Result<(), StoreError> {
+        let Acked { cursor, life } = acked;
         if cursor.epoch != self.hot.epoch {
             return Ok(());
         }
         let (_, peer) = self.peer(instance, None)?;
         self.note_sent(peer.view, cursor.upto);
-        self.note(instance, |progress| progress.acked = cursor)
+        self.note(instance, |progress| (progress.acked, progress.acked_by) = (cursor, life))
     }
 
     /// Takes note of the set on which both ends agree, as long as this life lasts.

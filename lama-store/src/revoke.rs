@@ -343,9 +343,6 @@ impl<E: Engine> Store<E> {
     }
 
     fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
-        let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
-        // Of what stood there when this life began it is not known what was sent: a backup does not say, nor does a crash.
-        let before = self.before.1.get(&view).copied().unwrap_or(0);
         let (mut changes, mut told, mut places) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for id in ids {
             places.extend(self.object(id)?.map(|slot| slot.place));
@@ -354,7 +351,9 @@ impl<E: Engine> Store<E> {
         self.entries_at(view, &places, &mut |entry| {
             if ids.contains(&entry.id) && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
-                if tell && entry.source == 0 && entry.seq <= sent.of(entry.lane).max(before) {
+                // Also what was never sent: the other side may have it from a third, or from a life of this store which a
+                // backup or a crash has undone. Both sets hold the id then, and nothing but news would tell.
+                if tell && entry.source == 0 {
                     told.insert(entry.id);
                 }
             }

@@ -19,6 +19,8 @@ struct Step {
     id: Cid,
     slot: Slot,
     links: Vec<Cid>,
+    /// Those of them that are deleted.
+    gone: Vec<Cid>,
     /// What was known of their targets when this step began.
     slots: Vec<Option<Slot>>,
     done: usize,
@@ -100,6 +102,7 @@ impl<E: Engine> Store<E> {
             }
             let Some(mut step) = stack.pop() else { break };
             if refused.is_none() {
+                self.show_gone(view, &step.gone)?;
                 let marks = if step.id == *root { marks } else { (0, relayed) };
                 self.show(view, &step.id, &mut step.slot, marks)?;
             }
@@ -121,9 +124,8 @@ impl<E: Engine> Store<E> {
         let known = slot.filter(|slot| slot.place != Slot::NOWHERE || slot.has(Slot::GONE));
         let Some(mut slot) = known else { return Ok(Some((*id, WithheldReason::NotHere))) };
         if slot.has(Slot::GONE) {
-            // What links to it must not wait for it.
-            if !self.is_member(id, slot, view)? {
-                self.enter(view, id, &mut slot, 0, GONE)?;
+            if let Some(step) = stack.last_mut() {
+                step.gone.push(*id);
             }
             return Ok(None);
         }
@@ -155,8 +157,21 @@ impl<E: Engine> Store<E> {
         let author = if slot.has(Slot::OWN) { 0 } else { self.hot.owner_of(record.source).unwrap_or(0) };
         let links = links_of(&record.bytes)?;
         let slots = self.slots_of(&links)?;
-        stack.push(Step { id: *id, slot, links, slots, done: 0, author });
+        stack.push(Step { id: *id, slot, links, slots, gone: Vec::new(), done: 0, author });
         Ok(None)
+    }
+
+    /// What links to these must not wait for them. Not before it is certain that it is shown itself: whoever may not see it
+    /// does not hear of what it names. Whoever has them from a third is told, too.
+    fn show_gone(&mut self, view: u32, ids: &[Cid]) -> Result<(), StoreError> {
+        for id in ids {
+            let Some(mut slot) = self.object(id)? else { continue };
+            if !self.is_member(id, slot, view)? {
+                self.enter(view, id, &mut slot, 0, GONE)?;
+                self.enter(view, id, &mut slot, 0, GONE | AGAIN)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets a view's person see an object: for the first time, or again after it was a tombstone.

@@ -439,7 +439,7 @@ impl<E: Engine> Store<E> {
             Write::Cursor { instance, cursor } => {
                 self.note(*instance, |progress| progress.received = progress.received.then(*cursor))
             }
-            Write::Acked { instance, cursor } => self.note_acked(*instance, *cursor),
+            Write::Acked { instance, acked } => self.note_acked(*instance, *acked),
             Write::Agreed { instance, count, fingerprint } => {
                 self.note_agreed(*instance, *count, *fingerprint)
             }
@@ -531,6 +531,7 @@ impl<E: Engine> Store<E> {
                     if let Some(peer) = hot.peers.get_mut(number) {
                         peer.progress.received = progress.received;
                         peer.progress.life = progress.life;
+                        peer.progress.acked_by = progress.acked_by;
                         // What is lost of the log was acknowledged in vain: others will have its numbers.
                         let kept = if progress.acked.epoch == hot.epoch {
                             u64::MAX

@@ -94,9 +94,11 @@ impl Side {
                 let (ids, next) = self.view.ids(after, limit.min(self.ids_at_most));
                 Some(Input::Ids { ticket, ids, next })
             }
-            Output::News { ticket, after, limit } => {
+            Output::News { ticket, after, known, limit } => {
                 let next = (after + limit as u64).min(self.view.log.len() as u64);
-                let seqs = self.view.news.range(after + 1..=next).copied().collect();
+                // A log of a single lane.
+                let seqs = self.view.news.range(after + 1..=next).copied();
+                let seqs = seqs.filter(|seq| *seq > known.whole()).collect();
                 Some(Input::News { ticket, seqs, next })
             }
             Output::Find { ticket, key, shorts, upto, limit } => {
@@ -117,8 +119,8 @@ impl Side {
                 self.view.take_cursor(self.view.cursor.then(cursor));
                 None
             }
-            Output::Acked(cursor) => {
-                self.view.take_acked(cursor);
+            Output::Acked(acked) => {
+                self.view.take_acked(acked);
                 None
             }
             Output::Event(_) => None,

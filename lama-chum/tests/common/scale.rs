@@ -101,7 +101,7 @@ impl View {
                 let next = entries.last().map_or(0, |entry| entry.seq);
                 Some(Input::Page { ticket, entries, next, head: self.head })
             }
-            Output::News { ticket, after, limit } => {
+            Output::News { ticket, after, limit, .. } => {
                 let next = (after + limit as u64).min(self.log.len() as u64);
                 Some(Input::News { ticket, seqs: Vec::new(), next })
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use lama_chum::recon::{ShortKey, Sketch};
 use lama_chum::{
-    Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Lane, Lanes, NO_EPOCH, Past, Positions,
+    Acked, Cursor, Entry, Fingerprint, Fingerprinter, ImportOutcome, Lane, Lanes, NO_EPOCH, Past, Positions,
     Refusal, StoreFailure, ViewHead,
 };
 use lama_identity::{Cid, Codec, cbor};
@@ -34,6 +34,7 @@ pub struct View {
     pub cursor: Cursor,
     /// The peer's epoch in which that was last.
     pub life: [u8; 8],
+    pub acked_by: [u8; 8],
     pub acked: Cursor,
     /// Objects that were imported though they were there.
     pub repeated: usize,
@@ -66,6 +67,7 @@ impl View {
             head: ViewHead { epoch: [epoch; 8], ..ViewHead::default() },
             cursor: Cursor::default(),
             life: [0; 8],
+            acked_by: [0; 8],
             acked: Cursor::default(),
             repeated: 0,
             refuse: BTreeMap::new(),
@@ -83,29 +85,25 @@ impl View {
     pub fn past(&self) -> Past {
         let epoch = self.head.epoch;
         let seen = self.acked.epoch == epoch || self.agreed_in == epoch;
-        let (acked, acked_in, life) = (self.acked.upto.whole(), self.acked.epoch, self.life);
+        let (acked, acked_in, life) = (self.acked.upto, self.acked.epoch, self.life);
         let last_news = self.news.last().copied().unwrap_or(0);
         let of_others = self.news.iter().rfind(|seq| !self.log[**seq as usize - 1].1);
-        let news = of_others.copied().filter(|last| *last > acked).unwrap_or(0);
+        let news = of_others.copied().filter(|last| *last > acked.whole()).unwrap_or(0);
         let (sketch, agreed) = (self.sketch, self.agreed);
-        Past { sketch, seen, agreed, news, last_news, acked, acked_in, life, ..Past::default() }
+        let acked_by = self.acked_by;
+        Past { sketch, seen, agreed, news, last_news, acked, acked_in, acked_by, life, ..Past::default() }
     }
 
     /// The peer's log is taken over up to there.
     pub fn take_cursor(&mut self, cursor: Cursor) {
         self.cursor = cursor;
-        self.note_life();
     }
 
     /// The peer has this log up to there.
-    pub fn take_acked(&mut self, cursor: Cursor) {
-        self.acked = cursor;
-        self.note_life();
-    }
-
-    fn note_life(&mut self) {
-        if self.cursor.epoch != [0; 8] && self.acked.upto.whole() >= self.news.last().copied().unwrap_or(0) {
-            self.life = self.cursor.epoch;
+    pub fn take_acked(&mut self, acked: Acked) {
+        (self.acked, self.acked_by) = (acked.cursor, acked.life);
+        if self.acked.upto.whole() >= self.news.last().copied().unwrap_or(0) {
+            self.life = acked.life;
         }
     }
 

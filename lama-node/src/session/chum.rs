@@ -80,8 +80,11 @@ impl Node {
             ChumOutput::Ids { ticket, after, limit } => {
                 self.read(Read::Ids { person, after, limit }, Effect::Chum { link: id, ticket });
             }
-            ChumOutput::News { ticket, after, limit } => {
-                self.read(Read::News { person, instance, after, limit }, Effect::Chum { link: id, ticket });
+            ChumOutput::News { ticket, after, known, limit } => {
+                self.read(
+                    Read::News { person, instance, after, known, limit },
+                    Effect::Chum { link: id, ticket },
+                );
             }
             ChumOutput::Find { ticket, key, shorts, upto, limit } => {
                 let read = Read::Find { person, key, shorts, upto, limit };
@@ -94,7 +97,7 @@ impl Node {
             ChumOutput::Import { ticket, objects, epoch, after, upto, urgent } => {
                 let mut writes = alloc::vec![Write::Clock(now.wall)];
                 writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
-                writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
+                writes.extend(live.acked.take().map(|acked| Write::Acked { instance, acked }));
                 writes.push(Write::Import(Import { person, instance, objects, epoch, after, upto }));
                 if let Some(link) = self.links.get_mut(&id) {
                     link.object();
@@ -104,7 +107,7 @@ impl Node {
                 self.store_in(order, requests, Effect::Chum { link: id, ticket });
             }
             ChumOutput::Cursor(cursor) => live.cursor = Some(cursor),
-            ChumOutput::Acked(cursor) => live.acked = Some(cursor),
+            ChumOutput::Acked(acked) => live.acked = Some(acked),
             ChumOutput::Event(event) => self.chum_event(id, event),
         }
     }
@@ -247,7 +250,7 @@ impl Node {
         let instance = live.info.instance;
         let mut writes: Vec<Write> = Vec::new();
         writes.extend(live.cursor.take().map(|cursor| Write::Cursor { instance, cursor }));
-        writes.extend(live.acked.take().map(|cursor| Write::Acked { instance, cursor }));
+        writes.extend(live.acked.take().map(|acked| Write::Acked { instance, acked }));
         let agreed = live.agreed.take();
         writes.extend(agreed.map(|(count, fingerprint)| Write::Agreed { instance, count, fingerprint }));
         let person = live.info.person;

@@ -360,8 +360,9 @@ impl Node {
             agreed: head.agreed,
             news: head.news,
             last_news: head.last_news,
-            acked: head.last_acked.upto.whole(),
+            acked: head.last_acked.upto,
             acked_in: head.last_acked.epoch,
+            acked_by: head.acked_by,
             before: head.before,
             life: head.life,
         };

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
-use lama_chum::{Chum, Cursor, Fingerprint, Progress};
+use lama_chum::{Acked, Chum, Cursor, Fingerprint, Progress};
 use lama_core::{Instant, Machine as _, Ticket};
 use lama_handshake::groups::{Connections, GROUP_STREAM};
 use lama_handshake::{CloseCode, HandshakeError, Mux, PairKey, Peer, Receipt, Received, Role, StreamId};
@@ -71,7 +71,7 @@ pub(crate) struct Live {
     pub(crate) head: HeadRead,
     /// What need not be durable and goes with the next commit.
     pub(crate) cursor: Option<Cursor>,
-    pub(crate) acked: Option<Cursor>,
+    pub(crate) acked: Option<Acked>,
     pub(crate) agreed: Option<(u64, Fingerprint)>,
     pub(crate) progress: Progress,
     pub(crate) reported: Option<Instant>,

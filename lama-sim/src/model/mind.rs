@@ -101,6 +101,8 @@ pub struct Seen {
     pub brings: bool,
     /// He is told that it is gone, or said so.
     pub told: bool,
+    /// It was he who said so.
+    pub said: bool,
     /// The right to it was taken back, and not given again since: what follows he is not told.
     pub revoked: bool,
 }
@@ -189,9 +191,6 @@ impl Mind {
     fn show(&mut self, universe: &Universe, id: &Cid, with: Who, by: Option<Who>) -> bool {
         let Some(held) = self.held.get(id).copied() else { return false };
         if held.gone {
-            if (Seen { revoked: false, ..self.towards(with, id) }) == Seen::default() {
-                self.set_seen(with, id, |seen| seen.told = true);
-            }
             return true;
         }
         if held.aside || by.is_some_and(|author| !self.towards(author, id).may_see()) {
@@ -204,9 +203,16 @@ impl Mind {
         if !universe[id].links.iter().all(|link| self.show(universe, link, with, author)) {
             return false;
         }
+        // He hears of what is deleted below it, once it is certain that he hears of it itself.
+        for link in &universe[id].links {
+            let gone = self.held.get(link).is_some_and(|held| held.gone);
+            if gone && (Seen { revoked: false, ..self.towards(with, link) }) == Seen::default() {
+                self.set_seen(with, link, |seen| seen.told = true);
+            }
+        }
         self.set_seen(with, id, |seen| {
             seen.brings &= !seen.told;
-            (seen.shown, seen.told, seen.revoked) = (true, false, false);
+            (seen.shown, seen.told, seen.said, seen.revoked) = (true, false, false, false);
         });
         self.fresh.push((with, *id));
         true
@@ -284,7 +290,7 @@ impl Mind {
             held.gone = false;
         }
         self.set_seen(from, &id, |seen| {
-            (seen.came, seen.brings, seen.told) = (true, true, false);
+            (seen.came, seen.brings, seen.told, seen.said) = (true, true, false, false);
         });
         self.settle(universe, tally);
     }
@@ -303,7 +309,9 @@ impl Mind {
             }
             return;
         }
-        self.set_seen(from, id, |seen| (seen.shown, seen.brings, seen.told) = (false, false, true));
+        self.set_seen(from, id, |seen| {
+            (seen.shown, seen.brings, seen.told, seen.said) = (false, false, true, true);
+        });
         let others = (0..self.persons).any(|who| self.towards(who, id).brings);
         let held = self.held.get(id).filter(|held| !held.own && !held.gone);
         if held.is_some() && !others && !universe[id].is_indexed() {

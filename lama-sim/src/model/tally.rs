@@ -44,7 +44,6 @@ tally! {
     revived: "made again after they were deleted",
     told_gone: "ids received as gone",
     obeyed_gone: "objects deleted because they were said to be gone",
-    missing: "objects that were shown or deleted, and the other side has not heard of it",
     posts: "channel entries written",
     amended: "of those, edits and deletions",
     imports: "batches imported",

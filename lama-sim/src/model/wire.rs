@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use lama_chum::{Chum, Cursor, Fingerprint, Output};
+use lama_chum::{Acked, Chum, Cursor, Fingerprint, Output};
 use lama_core::Machine;
 use lama_identity::Cid;
 
@@ -33,7 +33,7 @@ pub(super) struct End {
     /// What may be written down later.
     pub(super) cursor: Option<Cursor>,
     /// The same.
-    pub(super) acked: Option<Cursor>,
+    pub(super) acked: Option<Acked>,
     /// The same.
     pub(super) agreed: Option<(u64, Fingerprint)>,
     /// Bytes that arrived here on this link.

@@ -56,6 +56,8 @@ pub enum Read {
         instance: InstanceId,
         /// Entries above are looked at.
         after: u64,
+        /// What the instance has of each lane already: that is left out.
+        known: Positions,
         /// At most so many.
         limit: usize,
     },
@@ -214,6 +216,8 @@ pub struct PeerHead {
     /// Up to where it has our log, as acknowledged last, and in which life of our store: this one, or one before whose log
     /// this one continues from there.
     pub last_acked: Cursor,
+    /// The life of its store in which that was.
+    pub acked_by: Epoch,
     /// The life of our store before this one, and up to where this one's log is the same; 0: nowhere.
     pub before: (Epoch, u64),
     /// The last life of its store in which it had acknowledged all that changes no set; [`lama_chum::NO_EPOCH`]: there

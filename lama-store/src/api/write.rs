@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Epoch, Fingerprint, Positions, Refusal};
+use lama_chum::{Acked, Cursor, Epoch, Fingerprint, Positions, Refusal};
 use lama_core::WallTime;
 use lama_identity::{ChannelId, Cid, Contact, InstanceId, PersonId};
 use lama_invite::{Locator, StateTag, TokenRecord};
@@ -95,8 +95,8 @@ pub enum Write {
     Acked {
         /// The instance that acknowledged.
         instance: InstanceId,
-        /// A cursor into our log; one of another epoch than ours is ignored.
-        cursor: Cursor,
+        /// Up to where, and in which life of its store; a cursor of another epoch than ours is ignored.
+        acked: Acked,
     },
     /// Both ends were seen to hold the same set. Written down lazily, too.
     Agreed {

@@ -165,6 +165,30 @@ pub fn a_rule_for_a_channel_brings_its_entries<P: Place>() {
     world.again();
 }
 
+/// Whoever puts what a contact brought answers for it himself from then on: the contact's rules for it end.
+pub fn what_is_put_here_too_is_not_its_bringers_to_grant<P: Place>() {
+    let (mut world, _, a, b, _) = three::<P>();
+    let object = note("by a");
+    let rule = version(&a, object.0, of_object(object.0, &[&b], &[]), 1, &[]);
+    world.receive(&a, &[object.clone(), rule]);
+    assert!(world.view(b.person_id()).contains(&object.0));
+    world.put(&[object.clone()]);
+    assert!(!world.view(b.person_id()).contains(&object.0));
+    world.again();
+}
+
+/// After a restore from a backup our own rules come back from contacts, and speak of what was put here as before.
+pub fn rules_of_ours_are_ours_whoever_brings_them<P: Place>() {
+    let (mut world, me, a, b, _) = three::<P>();
+    world.s().set_owner(me.public().clone()).unwrap();
+    let object = note("mine");
+    world.put(&[object.clone()]);
+    let rule = version(&me, object.0, of_object(object.0, &[&b], &[]), 1, &[]);
+    world.receive(&a, &[rule]);
+    assert!(world.view(b.person_id()).contains(&object.0));
+    world.again();
+}
+
 pub fn what_the_author_did_not_write_is_not_his_to_grant<P: Place>() {
     let (mut world, _, a, b, _) = three::<P>();
     let mine = note("mine");

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Entry, Lane, Lanes, Positions};
+use lama_chum::{Acked, Cursor, Entry, Lane, Lanes, NO_EPOCH, Positions};
 use lama_identity::{Channel, Cid, LocalIdentity, Object as _};
 
 use super::Place;
@@ -123,7 +123,10 @@ pub fn places_differ_from_lane_to_lane<P: Place>() {
     world.commit(vec![Write::Import(import)]);
     let epoch = world.s().epoch();
     let acked = Positions::new([4, 4, 2, 2]).unwrap();
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor { epoch, upto: acked } }]);
+    world.commit(vec![Write::Acked {
+        instance: a.instance_id(),
+        acked: Acked { cursor: Cursor { epoch, upto: acked }, life: NO_EPOCH },
+    }]);
     for _ in 0..2 {
         let head = world.head(&a).unwrap();
         assert_eq!((head.received.upto, head.acked), (upto, acked));

@@ -154,14 +154,15 @@ macro_rules! store_suites {
                 what_several_brought_goes_when_all_of_them_say_so, what_they_call_gone_can_still_be_revoked,
                 what_waits_for_what_is_gone_wakes_up, what_is_gone_overtakes_nothing_that_was_relayed,
                 what_they_call_gone_and_is_shown_here_is_offered_again, what_they_said_is_gone_is_said_back,
-                what_a_restored_store_deletes_is_told_whether_it_was_sent_or_not, random_grants_converge, why_an_object_does_not_arrive,
+                what_is_deleted_is_told_whether_it_was_sent_or_not, random_grants_converge, why_an_object_does_not_arrive,
                 each_contact_has_a_quota, a_crash_forgets_what_was_sent_and_both_converge;
             collecting: what_was_deleted_loses_its_bytes_and_stays_deleted, what_somebody_brings_back_is_here_again,
                 what_nobody_holds_is_collected_and_nothing_else, what_a_contact_brought_is_kept_for_so_many_days,
                 what_a_rule_or_an_index_names_is_held;
             groups: a_group_is_written_by_its_owner_and_his_admins, members_come_and_go_and_so_do_objects,
                 a_later_version_of_a_rule_takes_back, a_rule_for_a_channel_brings_its_entries,
-                what_the_author_did_not_write_is_not_his_to_grant;
+                what_the_author_did_not_write_is_not_his_to_grant, what_is_put_here_too_is_not_its_bringers_to_grant,
+                rules_of_ours_are_ours_whoever_brings_them;
             channels: the_order_does_not_depend_on_arrival, an_entry_that_is_not_after_what_it_names_does_not_count,
                 only_members_write, a_forged_entry_is_not_in_the_channel,
                 an_entry_waits_for_its_channel_and_its_author, channel_pages_join,

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_chum::{Cursor, Lanes, Positions};
+use lama_chum::{Acked, Cursor, Lanes, NO_EPOCH, Positions};
 use lama_core::Seed;
 use lama_identity::ContactState;
 use lama_invite::{StateTag, TokenRecord, TokenState, Use};
@@ -155,7 +155,10 @@ pub fn the_epoch_lives_until_a_crash_or_a_restore<P: Place>() {
     world.befriend(&a);
     let first = world.s().epoch();
     assert_ne!(first, lama_chum::NO_EPOCH);
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(first, 3) }]);
+    world.commit(vec![Write::Acked {
+        instance: a.instance_id(),
+        acked: Acked { cursor: Cursor::all(first, 3), life: NO_EPOCH },
+    }]);
     world.again();
     assert_eq!(world.s().epoch(), first);
     assert_eq!(world.head(&a).unwrap().acked, Positions::all(3));
@@ -164,7 +167,10 @@ pub fn the_epoch_lives_until_a_crash_or_a_restore<P: Place>() {
     assert_ne!(second, first);
     // What was acknowledged speaks of the life before.
     assert_eq!(world.head(&a).unwrap().acked, Positions::all(0));
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(first, 3) }]);
+    world.commit(vec![Write::Acked {
+        instance: a.instance_id(),
+        acked: Acked { cursor: Cursor::all(first, 3), life: NO_EPOCH },
+    }]);
     assert_eq!(world.head(&a).unwrap().acked, Positions::all(0));
     let engine = world.store.take().unwrap().close().unwrap();
     world.place.keep(engine);

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use lama_chum::{Cursor, Lanes, Positions};
+use lama_chum::{Acked, Cursor, Lanes, NO_EPOCH, Positions};
 use lama_identity::{Cid, InstanceId};
 
 use super::Place;
@@ -196,7 +196,10 @@ pub fn acknowledgements_may_wait<P: Place>() {
     let a = person("a");
     world.befriend(&a);
     let epoch = world.s().epoch();
-    let acked = |upto| Write::Acked { instance: a.instance_id(), cursor: Cursor::all(epoch, upto) };
+    let acked = |upto| Write::Acked {
+        instance: a.instance_id(),
+        acked: Acked { cursor: Cursor::all(epoch, upto), life: NO_EPOCH },
+    };
     world.commit(vec![acked(4)]);
     assert_eq!(world.head(&a).unwrap().acked, Positions::all(4));
     // A commit that fails takes its own along, and no other.
@@ -206,7 +209,10 @@ pub fn acknowledgements_may_wait<P: Place>() {
     world.again();
     assert_eq!(world.head(&a).unwrap().acked, Positions::all(4));
     assert_eq!(
-        world.fails(vec![Write::Acked { instance: InstanceId([1; 32]), cursor: Cursor::all(epoch, 1) }]),
+        world.fails(vec![Write::Acked {
+            instance: InstanceId([1; 32]),
+            acked: Acked { cursor: Cursor::all(epoch, 1), life: NO_EPOCH }
+        }]),
         StoreError::UnknownPeer(InstanceId([1; 32]))
     );
 }

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use lama_chum::recon::Sketch;
-use lama_chum::{Cursor, PairKey};
+use lama_chum::{Acked, Cursor, NO_EPOCH, PairKey};
 use lama_identity::LocalIdentity;
 
 use super::Place;
@@ -174,6 +174,9 @@ pub fn what_was_agreed_on_outlives_the_life_in_which_it_was<P: Place>() {
     assert!(!head.seen, "nobody has heard of the new epoch");
     assert_eq!(head.agreed, Some((count, fingerprint)));
     let epoch = world.s().epoch();
-    world.commit(vec![Write::Acked { instance: a.instance_id(), cursor: Cursor::all(epoch, 1) }]);
+    world.commit(vec![Write::Acked {
+        instance: a.instance_id(),
+        acked: Acked { cursor: Cursor::all(epoch, 1), life: NO_EPOCH },
+    }]);
     assert!(world.head(&a).unwrap().seen);
 }

@@ -276,7 +276,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// An object is here, or a rule that speaks of it: whoever may see it now gets it.
-    pub(super) fn apply_rules_for(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
+    pub(crate) fn apply_rules_for(&mut self, id: &Cid, report: &mut Committed) -> Result<(), StoreError> {
         for (key, policy) in self.policies_over(id)? {
             let row_key = key.key(kind::ACCESS, &id_bytes(id));
             let Some(row) = self.meta_get(&row_key)? else { continue };
@@ -330,7 +330,7 @@ impl<E: Engine> Store<E> {
         let author = self.author_of(id)?;
         for (key, _) in keys {
             let Some(policy) = self.policy(key)? else { continue };
-            if works(key, &policy, author) {
+            if self.works(key, &policy, author) {
                 found.push((key, policy));
             }
         }
@@ -338,8 +338,16 @@ impl<E: Engine> Store<E> {
         Ok(found)
     }
 
+    /// Whether a policy speaks of what somebody answers for: a rule of ours of what was put here, one of a contact's of what
+    /// is his. A rule of ours is so too if a contact brought it back, after a restore. `author`: who answers; `None`: this
+    /// instance's own person.
+    fn works(&self, key: PolicyKey, policy: &Policy, author: Option<PersonId>) -> bool {
+        let is_owner = || self.owner.as_ref().is_some_and(|owner| owner.person_id() == key.author);
+        author.map_or_else(|| policy.own || is_owner(), |author| author == key.author)
+    }
+
     /// Takes back what rules do not let these persons see any more.
-    pub(super) fn withdraw(
+    pub(crate) fn withdraw(
         &mut self,
         targets: &BTreeSet<Cid>,
         persons: &BTreeSet<PersonId>,
@@ -395,7 +403,7 @@ impl<E: Engine> Store<E> {
                 if let Some(policy) = self.policy(key)?
                     && !rows.iter().any(|row: &AccessRow| row.author == key.author)
                 {
-                    let in_effect = works(key, &policy, self.author_of(object)?);
+                    let in_effect = self.works(key, &policy, self.author_of(object)?);
                     rows.push(access_row(key, &policy, object, identity, in_effect));
                 }
                 Ok(true)
@@ -420,12 +428,6 @@ impl<E: Engine> Store<E> {
         })?;
         Ok(rows)
     }
-}
-
-/// A rule of ours speaks of what was put here, one of a contact's of what he answers for. `author`: who does; `None`:
-/// this instance's own person.
-fn works(key: PolicyKey, policy: &Policy, author: Option<PersonId>) -> bool {
-    if policy.own { author.is_none_or(|author| author == key.author) } else { author == Some(key.author) }
 }
 
 fn access_row(key: PolicyKey, policy: &Policy, object: &Cid, rule: Cid, in_effect: bool) -> AccessRow {
