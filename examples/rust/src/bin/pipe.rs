@@ -90,12 +90,15 @@ impl Host {
         }
     }
 
-    /// Frames for the other side; a write waits while the wire is full.
+    /// Frames for the other side; a write waits while the wire is full. Where nobody reads any more, the end of the frames that
+    /// come from there says so.
     fn send(&mut self) -> Result<(), Failure> {
         let mut frame = BytesMut::new();
         while self.node.poll_frame(LINK, &mut frame) {
-            self.wire.write_all(&u16::try_from(frame.len())?.to_be_bytes())?;
-            self.wire.write_all(&frame)?;
+            let length = u16::try_from(frame.len())?.to_be_bytes();
+            if self.wire.write_all(&length).and_then(|()| self.wire.write_all(&frame)).is_err() {
+                break;
+            }
             frame.clear();
         }
         Ok(())
@@ -121,7 +124,9 @@ impl Host {
             Output::Dial { ticket, .. } => self.link_up(Origin::Dialled(ticket)),
             Output::CloseLink { .. } => {
                 self.send()?;
-                Ok(self.wire.shutdown(Shutdown::Both)?)
+                // It may be gone already.
+                let _ = self.wire.shutdown(Shutdown::Both);
+                Ok(())
             }
             Output::Reply { result: Err(error), .. } => Err(error.into()),
             Output::Reply { .. } | Output::Event(_) => Ok(()),
