@@ -267,7 +267,10 @@ class Round:
                 self._read_cells(number, message[3:])
             case "list", k if k == MARKS and number == self._next:
                 part = self._in_range(number)
-                self._marked += [short for at, short in enumerate(part) if message[3 + at // 8] >> 7 - at % 8 & 1]
+                bits = message[3:]
+                if bits and len(bits) != -(-len(part) // 8):
+                    raise ProtocolError("marks of more or fewer ids than were listed")
+                self._marked += [short for at, short in enumerate(part) if not bits or bits[at // 8] >> 7 - at % 8 & 1]
                 self._next += 1
                 if self._next == 1 << self._ranges:
                     self._pick(self._marked)
@@ -315,9 +318,11 @@ class Round:
         listed = read_list(message[5:], scale(number << 64 - self._ranges, n), struct.unpack(">H", message[3:5])[0])
         ours, theirs = {scale(short, n) for short in part}, set(listed)
         self._unlisted += [short for short in part if scale(short, n) not in theirs]
-        bits = bytearray(-(-len(listed) // 8))
-        for at, scaled in enumerate(listed):
-            bits[at // 8] |= (scaled not in ours) << 7 - at % 8
+        bits = bytearray()
+        if any(scaled in ours for scaled in listed):
+            bits = bytearray(-(-len(listed) // 8))
+            for at, scaled in enumerate(listed):
+                bits[at // 8] |= (scaled not in ours) << 7 - at % 8
         self.out.append(struct.pack(">BH", MARKS, number) + bytes(bits))
         self._next += 1
         if self._next == 1 << self._ranges:

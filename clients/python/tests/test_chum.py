@@ -80,6 +80,21 @@ class Chum(unittest.TestCase):
         self.assertEqual(a.picks, list(range(1001, 1301)))
         self.assertEqual(b.picks, list(range(1001, 1302)))
 
+    def test_a_list_of_what_is_all_wanted_is_answered_without_bits(self):
+        key = recon.ShortKey(PAIR_KEY, 0, chum.siphash13_64)
+        ids = lambda name, count: [objects.cid(b"%s %d" % (name, n), RAW) for n in range(count)]
+        for common, bits in ((0, 0), (100, 50)):
+            both = ids(b"both", common)
+            a, b = recon.Round(key, 0, both + ids(b"ours", 300)), recon.Round(key, 0, both + ids(b"theirs", 301))
+            with mock.patch.object(recon, "plan", lambda d, smaller: ("list", 0)):
+                a.begin(b.out.pop(0)), b.begin(a.out.pop(0))
+                b.handle(a.out.pop(0))
+                marks = b.out.pop(0)
+                a.handle(marks)
+            self.assertEqual((marks[0], len(marks)), (recon.MARKS, 3 + bits))
+            self.assertEqual(a.picks, list(range(common + 1, common + 301)))
+            self.assertEqual(b.picks, list(range(common + 1, common + 302)))
+
     def test_reconciliation_vectors(self):
         vector = json.loads((VECTORS / "reconciliation.json").read_text())
         keys = [recon.ShortKey(bytes.fromhex(vector["pair_key"]), salt, chum.siphash13_64) for salt in (0, 1)]

@@ -232,11 +232,12 @@ impl Listing {
             return Err(ChumError::ReconOutOfTurn { kind: MARKS });
         }
         let part = in_range(table, range, self.ranges);
-        if bits.len() != part.len().div_ceil(8) {
+        if !bits.is_empty() && bits.len() != part.len().div_ceil(8) {
             return Err(ReconError::Length.into());
         }
-        let bits = bits.iter().flat_map(|byte| (0..8).rev().map(move |shift| byte >> shift & 1 == 1));
-        let wanted = part.iter().zip(bits).filter(|(_, wanted)| *wanted).map(|(item, _)| u64::from(item.seq));
+        let is_wanted = |at: usize| bits.get(at / 8).is_none_or(|byte| byte >> (7 - at % 8) & 1 == 1);
+        let wanted = part.iter().enumerate().filter(|(at, _)| is_wanted(*at));
+        let wanted = wanted.map(|(_, item)| u64::from(item.seq));
         let wanted: Vec<u64> = wanted.filter(|seq| *seq > 0).collect();
         self.wanted.extend(&wanted);
         self.next = self.next.saturating_add(1);
@@ -294,6 +295,9 @@ impl Marking {
         let byte = |bits: &[bool]| {
             bits.iter().zip(0..8_u32).fold(0, |byte, (wanted, at)| byte | u8::from(*wanted) << (7 - at))
         };
-        Ok(Marked { bits: wanted.chunks(8).map(byte).collect(), unlisted, done })
+        // Where nothing is common, that is all there is to say.
+        let all = wanted.iter().all(|wanted| *wanted);
+        let bits = if all { Vec::new() } else { wanted.chunks(8).map(byte).collect() };
+        Ok(Marked { bits, unlisted, done })
     }
 }

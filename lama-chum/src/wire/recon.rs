@@ -16,7 +16,8 @@ pub const CELLS: u8 = 0x21;
 pub const LIST: u8 = 0x22;
 /// Type of WANT: type 1, flags 1 ([`WantFlags`]), then short ids of 8 bytes each.
 pub const WANT: u8 = 0x23;
-/// Type of MARKS: type 1, range 2, then one bit per id of that range's list, most significant first: 1 for wanted.
+/// Type of MARKS: type 1, range 2, then one bit per id of that range's list, most significant first: 1 for wanted. No
+/// bits: all are.
 pub const MARKS: u8 = 0x24;
 /// Type of MORE: type 1, range 2.
 pub const MORE: u8 = 0x25;

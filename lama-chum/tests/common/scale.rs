@@ -83,6 +83,10 @@ impl View {
 
     fn answer(&mut self, job: Output) -> Option<Input> {
         match job {
+            // Everything is in one lane.
+            Output::Scan { ticket, lanes, .. } if !lanes.contains(lama_chum::Lane::Objects) => {
+                Some(Input::Page { ticket, entries: Vec::new(), next: self.head.seq, head: self.head })
+            }
             Output::Scan { ticket, after, lanes: _, max_bytes, whole } => {
                 let next = self.head.seq.min(after + max_bytes as u64 / 12);
                 let seqs = (after + 1..=next).filter(|seq| whole || !self.log[*seq as usize - 1].2);
