@@ -42,6 +42,14 @@ pub(crate) fn relay(words: &[&str]) -> Result<(), Failure> {
     run::cargo(&args)
 }
 
+/// What connections cost a node that listens: sessions a second, idle ones, latency under load and under strangers.
+pub(crate) fn connections(words: &[&str]) -> Result<(), Failure> {
+    let mut args =
+        vec!["run", "--release", "--locked", "--package", "lama-net", "--example", "connections", "--"];
+    args.extend(words);
+    run::cargo(&args)
+}
+
 /// What it costs to find out who lacks what, as a table; up to `most` ids if that is said.
 pub(crate) fn sync(most: &[&str]) -> Result<(), Failure> {
     let mut args = vec!["bench", "--package", "lama-chum", "--bench", "sync", "--", "run"];

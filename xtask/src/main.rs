@@ -32,6 +32,8 @@ usage: cargo xtask COMMAND
   bench [FILTER]      the criterion benches, then one table of ratios
   bench relay [PART [AMOUNT]]
                       splice (bytes), idle (routes), calls (how many), hostile (calls)
+  bench connections [PART [AMOUNT]]
+                      accept (sessions), idle (sessions), latency (pings), strangers (pings)
   bench sync-e2e [PART [AMOUNT]]
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         ["bench", "icount", "--update"] => icount::run(true),
         ["bench", "sync-e2e", words @ ..] => bench::end_to_end(words),
         ["bench", "relay", words @ ..] => bench::relay(words),
+        ["bench", "connections", words @ ..] => bench::connections(words),
         ["bench", "sync", most @ ..] => bench::sync(most),
         ["bench", filter @ ..] => bench::run(filter),
         ["autobahn"] => autobahn::run(),
