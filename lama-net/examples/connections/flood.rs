@@ -1,7 +1,7 @@
 //! Strangers that cost what they can.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -42,21 +42,22 @@ pub(crate) struct Count {
     pub(crate) inside: AtomicU64,
 }
 
-/// Runs for ever, on a thread of its own. `link` is an invitation of the listener.
-pub(crate) fn start(port: u16, link: &str) -> Arc<[Count; 5]> {
+/// Runs until `stop` says so, on a thread of its own. `link` is an invitation of the listener.
+pub(crate) fn start(port: u16, link: &str, stop: &Arc<AtomicBool>) -> Arc<[Count; 5]> {
     let invitation = lama_invite::parse_unchecked(link).unwrap();
     let person = PinnedPerson { id: invitation.r_person_id(), pin: invitation.r_person_pin() };
     let target = Target { instance: *invitation.r_static(), person };
     let counts = Arc::<[Count; 5]>::default();
-    let shared = Arc::clone(&counts);
+    let (shared, stop) = (Arc::clone(&counts), Arc::clone(stop));
     std::thread::spawn(move || {
         block_on(async {
+            let mut tasks = Vec::new();
             for kind in 0..KINDS.len() {
                 for _ in 0..EACH {
-                    let counts = Arc::clone(&shared);
-                    tokio::spawn(async move {
+                    let (counts, stop) = (Arc::clone(&shared), Arc::clone(&stop));
+                    tasks.push(tokio::spawn(async move {
                         let runtime = Tokio::new();
-                        loop {
+                        while !stop.load(Ordering::Relaxed) {
                             counts[kind].tried.fetch_add(1, Ordering::Relaxed);
                             let seed = runtime.entropy().unwrap();
                             if once(kind, port, &target, seed).await.is_ok() {
@@ -64,10 +65,12 @@ pub(crate) fn start(port: u16, link: &str) -> Arc<[Count; 5]> {
                             }
                             tokio::time::sleep(PAUSE).await;
                         }
-                    });
+                    }));
                 }
             }
-            std::future::pending::<()>().await;
+            for task in tasks {
+                task.await.unwrap();
+            }
         });
     });
     counts

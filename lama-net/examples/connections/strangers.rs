@@ -76,7 +76,8 @@ fn on(runtime: &str, count: u64) {
     let alone = Times::of(watcher.pings(count));
     let came_alone = Times::of(comer.try_iter().collect());
     let before = listener.resident();
-    let counts = flood::start(listener.port, &link);
+    let stop = Arc::<AtomicBool>::default();
+    let counts = flood::start(listener.port, &link, &stop);
     std::thread::sleep(Duration::from_secs(5));
     let read = |of: fn(&flood::Count) -> &AtomicU64| -> Vec<u64> {
         counts.iter().map(|count| of(count).load(Ordering::Relaxed)).collect()
@@ -84,7 +85,6 @@ fn on(runtime: &str, count: u64) {
     let (tried, inside) = (read(|count| &count.tried), read(|count| &count.inside));
     let (busy, _) = (listener.processor(), comer.try_iter().count());
     let began = Instant::now();
-    let stop = Arc::<AtomicBool>::default();
     let memory = listener.watch_resident(&stop);
     let flooded = Times::of(watcher.pings(count));
     let took = began.elapsed().as_secs_f64();
