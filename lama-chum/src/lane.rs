@@ -135,14 +135,6 @@ impl Positions {
         further
     }
 
-    /// The nearer of two places in each lane.
-    #[must_use]
-    pub fn min(self, other: Self) -> Self {
-        let mut nearer = self;
-        nearer.0.iter_mut().zip(other.0).for_each(|(ours, theirs)| *ours = theirs.min(*ours));
-        nearer
-    }
-
     /// Whether no lane is behind the other place.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {

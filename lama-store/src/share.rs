@@ -19,10 +19,10 @@ struct Step {
     id: Cid,
     slot: Slot,
     links: Vec<Cid>,
-    /// Those of them that are deleted.
-    gone: Vec<Cid>,
     /// What was known of their targets when this step began.
     slots: Vec<Option<Slot>>,
+    /// Targets that are deleted.
+    gone: Vec<Cid>,
     done: usize,
     /// Number of the person who must see what is linked; 0: our own object, everything may be followed.
     author: u32,
