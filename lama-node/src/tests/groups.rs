@@ -14,8 +14,8 @@ use crate::{
     MAX_GROUP_MESSAGE, MESSAGE_COST, NodeError, Reply, Status,
 };
 
-const ADA: &str = "ws://localhost:1";
-const BOB: &str = "ws://localhost:2";
+pub(super) const ADA: &str = "ws://localhost:1";
+pub(super) const BOB: &str = "ws://localhost:2";
 
 pub(super) fn two() -> (World, usize, usize) {
     let mut world = World::new();
@@ -25,7 +25,7 @@ pub(super) fn two() -> (World, usize, usize) {
     (world, ada, bob)
 }
 
-fn status(world: &mut World, actor: usize) -> Status {
+pub(super) fn status(world: &mut World, actor: usize) -> Status {
     match world.ask(actor, Command::Status) {
         Ok(Reply::Status(status)) => *status,
         other => panic!("{other:?}"),

@@ -3,29 +3,12 @@
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
+use super::groups::{ADA, BOB, status, two};
 use super::{World, ms, secs};
 use crate::{
     Command, EndReason, Event, HealthItem, NodeError, PeerState, RefuseReason, Reply, RouteInfo, RouteScope,
-    Severity, Status,
+    Severity,
 };
-
-const ADA: &str = "ws://localhost:1";
-const BOB: &str = "ws://localhost:2";
-
-fn two() -> (World, usize, usize) {
-    let mut world = World::new();
-    let (ada, bob) = (world.add("ada@lama.test", Some(ADA)), world.add("bob@lama.test", Some(BOB)));
-    world.pair(ada, bob);
-    world.run(secs(5));
-    (world, ada, bob)
-}
-
-fn status(world: &mut World, actor: usize) -> Status {
-    match world.ask(actor, Command::Status) {
-        Ok(Reply::Status(status)) => *status,
-        other => panic!("{other:?}"),
-    }
-}
 
 fn state(world: &mut World, actor: usize) -> PeerState {
     status(world, actor).peers[0].state

@@ -6,29 +6,11 @@ use std::vec::Vec;
 
 use lama_identity::PersonPin;
 
+use super::rotating::{BOB, DESK, WAYS, alarms, two};
 use super::{World, secs};
 use crate::{Command, Event, NodeError, Reply};
 
-const DESK: &str = "ws://localhost:1";
-const BOB: &str = "ws://localhost:2";
 const PHONE: &str = "ws://localhost:3";
-
-/// Whichever side can dial, and both ways.
-const WAYS: [(Option<&str>, Option<&str>); 3] =
-    [(Some(DESK), Some(BOB)), (Some(DESK), None), (None, Some(BOB))];
-
-fn two(desk: Option<&str>, bob: Option<&str>) -> (World, usize, usize) {
-    let mut world = World::new();
-    let ada = world.add("ada@lama.test", desk);
-    let bob = world.add("bob@lama.test", bob);
-    if desk.is_some() {
-        world.pair(ada, bob)
-    } else {
-        world.pair(bob, ada)
-    }
-    world.run(secs(5));
-    (world, ada, bob)
-}
 
 /// By which key an actor knows another one's person, and how many of that one's instances it is connected with.
 fn known(world: &mut World, actor: usize, other: usize) -> (PersonPin, usize) {
@@ -44,20 +26,6 @@ fn pin(world: &World, actor: usize) -> PersonPin {
 
 fn count(world: &World, actor: usize, of: fn(&Event) -> bool) -> usize {
     world.actors[actor].events.iter().filter(|event| of(event)).count()
-}
-
-fn alarms(world: &World) -> usize {
-    let alarm = |event: &Event| {
-        matches!(
-            event,
-            Event::LogAlarm { .. }
-                | Event::KeyChanged { .. }
-                | Event::InstanceCloned { .. }
-                | Event::InstanceRevoked { .. }
-                | Event::RevokedHere
-        )
-    };
-    (0..world.actors.len()).map(|actor| count(world, actor, alarm)).sum()
 }
 
 fn they_talk(world: &mut World, a: usize, b: usize, about: &str) {

@@ -10,8 +10,8 @@ use lama_invite::Policy;
 use super::{World, secs};
 use crate::{Command, Event, InvitationState, NodeError, OwnInstances, Reply};
 
-const DESK: &str = "ws://localhost:1";
-const BOB: &str = "ws://localhost:2";
+pub(super) const DESK: &str = "ws://localhost:1";
+pub(super) const BOB: &str = "ws://localhost:2";
 
 fn instances(world: &mut World, actor: usize) -> OwnInstances {
     match world.ask(actor, Command::Instances) {
@@ -37,7 +37,8 @@ fn rotated(world: &World, actor: usize) -> usize {
     events.filter(|event| matches!(event, Event::InstanceRotated { .. })).count()
 }
 
-fn alarms(world: &World) -> usize {
+/// What frightens people, at all actors.
+pub(super) fn alarms(world: &World) -> usize {
     let alarm = |event: &&Event| {
         matches!(
             event,
@@ -52,7 +53,7 @@ fn alarms(world: &World) -> usize {
 }
 
 /// Ada at a desk, and Bob.
-fn two(desk: Option<&str>, bob: Option<&str>) -> (World, usize, usize) {
+pub(super) fn two(desk: Option<&str>, bob: Option<&str>) -> (World, usize, usize) {
     let mut world = World::new();
     let ada = world.add("ada@lama.test", desk);
     let bob = world.add("bob@lama.test", bob);
@@ -66,7 +67,7 @@ fn two(desk: Option<&str>, bob: Option<&str>) -> (World, usize, usize) {
 }
 
 /// Whichever side can dial, and both ways.
-const WAYS: [(Option<&str>, Option<&str>); 3] =
+pub(super) const WAYS: [(Option<&str>, Option<&str>); 3] =
     [(Some(DESK), Some(BOB)), (Some(DESK), None), (None, Some(BOB))];
 
 #[test]
