@@ -54,7 +54,7 @@ impl Backend {
                     let lock = lock?;
                     let keys = keys(&dir, &lock)?;
                     let (site, stop) = (Site::default(), Stop::on_signals());
-                    return Ok(Self::Local(start_with(keys, global, &dir, lock, network, None, site, stop)?));
+                    return Ok(Self::Local(start(keys, global, &dir, lock, network, None, site, stop)?));
                 }
             }
         }
@@ -111,23 +111,9 @@ pub(crate) fn lock(dir: &DataDir) -> Result<Lock, Failure> {
     Ok(dir.lock()?)
 }
 
-/// Starts the instance of `dir` in this process.
-pub(crate) fn start(
-    global: &Global,
-    dir: &DataDir,
-    lock: Lock,
-    reach: impl Into<Reach>,
-    relays: Option<&[RelayAddress]>,
-    site: Site,
-    stop: Stop,
-) -> Result<Running, Failure> {
-    let keys = identity::Keys::open(dir, &lock, global.passphrase_fd)?;
-    start_with(keys, global, dir, lock, reach, relays, site, stop)
-}
-
-/// The same with keys that are open.
+/// Starts the instance of `dir` in this process, with keys that are open.
 #[allow(clippy::too_many_arguments)] // What a start needs, each of a type of its own.
-pub(crate) fn start_with(
+pub(crate) fn start(
     keys: identity::Keys,
     global: &Global,
     dir: &DataDir,

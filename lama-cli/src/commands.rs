@@ -297,7 +297,7 @@ fn run(global: &Global, run: &Run, output: Output) -> Result<(), Failure> {
         // Each round ends by itself; the signals end all.
         let round = Stop::default();
         let reach = Reach { network, lan: run.lan };
-        let running = backend::start_with(keys, global, &dir, lock, reach, relays, site, round.clone())?;
+        let running = backend::start(keys, global, &dir, lock, reach, relays, site, round.clone())?;
         let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
         let served = serve(&running, run, &stop, &mut sleep, output);
         drop(server);

@@ -66,10 +66,12 @@ pub(crate) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
     say(&format!("{NODE} listens on {} (smol, process {})", node.urls.join(", "), node.process_id()));
     let dir = DataDir::open(&my_dir)?;
     let mine = Global { runtime: RuntimeName::Tokio, ..global.clone() };
+    let lock = backend::lock(&dir)?;
     let running = backend::start(
+        identity::Keys::open(&dir, &lock, mine.passphrase_fd)?,
         &mine,
         &dir,
-        backend::lock(&dir)?,
+        lock,
         Network::Online(Listen::Nowhere),
         None,
         Site::default(),

@@ -163,15 +163,37 @@ mod tests {
     use lama_node::{Command, OwnInstances, Reply};
 
     use super::*;
+    use crate::api::Id;
     use crate::args::{Cli, Global};
     use crate::backend;
     use crate::signal::Stop;
     use crate::start::{Network, Running};
 
+    /// A new instance of Ada's, which does not run. Its directory goes with it.
+    struct Fresh {
+        dir: DataDir,
+        global: Global,
+        id: Id,
+        _temp: tempfile::TempDir,
+    }
+
+    impl Fresh {
+        fn new() -> Self {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = DataDir::create(&temp.path().join("data")).unwrap();
+            let text = dir.path().display().to_string();
+            let global = Cli::try_parse_from(["lama", "--data", &text, "id"]).unwrap().global;
+            let email = "ada@lama.local".parse().unwrap();
+            let lock = dir.lock().unwrap();
+            let id = crate::identity::create(&dir, &lock, email, "desk", None, crate::wall()).unwrap();
+            Self { dir, global, id, _temp: temp }
+        }
+    }
+
     fn start(dir: &DataDir, global: &Global, lock: Lock) -> Running {
         let keys = Keys::unlock(dir, None).unwrap();
         let (site, stop) = (Site::default(), Stop::default());
-        backend::start_with(keys, global, dir, lock, Network::Offline, None, site, stop).unwrap()
+        backend::start(keys, global, dir, lock, Network::Offline, None, site, stop).unwrap()
     }
 
     fn instances(running: &Running) -> OwnInstances {
@@ -192,14 +214,8 @@ mod tests {
     #[test]
     fn an_instance_works_whatever_step_of_a_rotation_was_the_last() {
         for steps in 1..=3 {
-            let temp = tempfile::tempdir().unwrap();
-            let dir = DataDir::create(&temp.path().join("data")).unwrap();
-            let text = dir.path().display().to_string();
-            let global = Cli::try_parse_from(["lama", "--data", &text, "id"]).unwrap().global;
-            let lock = dir.lock().unwrap();
-            let email = "ada@lama.local".parse().unwrap();
-            let old = crate::identity::create(&dir, &lock, email, "desk", None, crate::wall()).unwrap();
-            let running = start(&dir, &global, lock);
+            let Fresh { dir, global, id: old, _temp } = Fresh::new();
+            let running = start(&dir, &global, dir.lock().unwrap());
             let mut keys = Keys::unlock(&dir, None).unwrap();
             let request = keys.set_aside(&file(&running, Command::OfferInstance), crate::wall()).unwrap();
             keys.write(&dir).unwrap();
@@ -240,14 +256,8 @@ mod tests {
     #[test]
     fn a_person_has_the_key_that_the_log_names_whatever_step_was_the_last() {
         for steps in 1..=3 {
-            let temp = tempfile::tempdir().unwrap();
-            let dir = DataDir::create(&temp.path().join("data")).unwrap();
-            let text = dir.path().display().to_string();
-            let global = Cli::try_parse_from(["lama", "--data", &text, "id"]).unwrap().global;
-            let lock = dir.lock().unwrap();
-            let email = "ada@lama.local".parse().unwrap();
-            let old = crate::identity::create(&dir, &lock, email, "desk", None, crate::wall()).unwrap();
-            let running = start(&dir, &global, lock);
+            let Fresh { dir, global, id: old, _temp } = Fresh::new();
+            let running = start(&dir, &global, dir.lock().unwrap());
             let mut keys = Keys::unlock(&dir, None).unwrap();
             let offer = file(&running, Command::OfferInstance);
             let entries = keys.set_person_aside(&offer, crate::wall()).unwrap();
@@ -280,14 +290,7 @@ mod tests {
 
     #[test]
     fn no_more_former_keys_are_kept_than_are_answered_to() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = DataDir::create(&temp.path().join("data")).unwrap();
-        let text = dir.path().display().to_string();
-        let global = Cli::try_parse_from(["lama", "--data", &text, "id"]).unwrap().global;
-        let lock = dir.lock().unwrap();
-        let email = "ada@lama.local".parse().unwrap();
-        crate::identity::create(&dir, &lock, email, "desk", None, crate::wall()).unwrap();
-        drop(lock);
+        let Fresh { dir, global, _temp, .. } = Fresh::new();
         let mut last = Vec::new();
         for _ in 0..MAX_FORMER + 2 {
             let running = start(&dir, &global, dir.lock().unwrap());

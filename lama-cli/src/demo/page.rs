@@ -15,6 +15,7 @@ use crate::args::{Demo, Global, Web};
 use crate::backend;
 use crate::commands::ask_live;
 use crate::failure::Failure;
+use crate::identity;
 use crate::live::{Live, Served, event_row};
 use crate::output::Output;
 use crate::page;
@@ -43,7 +44,9 @@ pub(super) fn run(global: &Global, args: &Demo, output: Output) -> Result<(), Fa
     });
     let dir = DataDir::open(&dir)?;
     let network = Network::Online(Listen::Prefer(PORT));
-    let running = backend::start(global, &dir, backend::lock(&dir)?, network, None, site, stop.clone())?;
+    let lock = backend::lock(&dir)?;
+    let keys = identity::Keys::open(&dir, &lock, global.passphrase_fd)?;
+    let running = backend::start(keys, global, &dir, lock, network, None, site, stop.clone())?;
     let server = Server::start(&dir, Arc::new(Served(Arc::clone(&running.live))))?;
     let outcome = Scene { running: &running, stop, output }.play(args.once, &shared);
     drop(server);
