@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { Program } from "./program.mjs";
 
 const PATIENCE = 120_000;
@@ -66,20 +66,7 @@ before(async () => {
   await bob.start(started, "run", "--port", "0");
   bob.askWith({ LAMA_INVITATION: ada.ask("invite").link }, "join");
   url = await inspect.start((line) => line.url, "inspect");
-  browser = await chromium.launch({
-    executablePath: process.env.LAMA_CHROMIUM,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
-    ],
-  });
+  browser = await launch(`--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`);
   page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => wrongs.push(error.message));

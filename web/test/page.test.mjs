@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { Program } from "./program.mjs";
 
 const NODE = "node-demo@lama.local";
@@ -56,19 +56,7 @@ before(async () => {
   mkdirSync(join(place, "folder"));
   writeFileSync(join(place, "folder", "hello.txt"), "hello from the folder\n");
   if (shots !== undefined) mkdirSync(shots, { recursive: true });
-  browser = await chromium.launch({
-    executablePath: process.env.LAMA_CHROMIUM,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  browser = await launch();
   context = await profile();
   page = await context.newPage();
   page.on("pageerror", (error) => assert.fail(`the page failed: ${error.message}`));
