@@ -19,7 +19,10 @@ if ! cmp --silent "$here/requirements.txt" "$venv/requirements.txt"; then
     cp "$here/requirements.txt" "$venv/requirements.txt"
 fi
 
-cargo build --manifest-path "$root/Cargo.toml" --locked --quiet --package lama-cli
+if [ -z "${LAMA_BIN:-}" ]; then
+    cargo build --manifest-path "$root/Cargo.toml" --locked --quiet --package lama-cli
+    export LAMA_BIN="$target/debug/lama"
+fi
 cd "$here"
 export PYTHONDONTWRITEBYTECODE=1
-LAMA_BIN="$target/debug/lama" "$python" -m unittest
+"$python" -m unittest

@@ -38,14 +38,13 @@ fn build() -> Result<(), Failure> {
 /// program.
 pub(crate) fn test_js() -> Result<(), Failure> {
     web::chromium()?;
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
+    let program = run::program()?;
     prepare()?;
     let package = package();
     let suites = package.join("test/module");
     pack(&module("debug", &["--features", "conformance"])?, &suites)?;
     build()?;
     let vectors = run::root().join("vectors");
-    let program = run::target_dir().join("debug/lama");
     let known = [("LAMA_PROGRAM", text(&program)?), ("LAMA_VECTORS", text(&vectors)?)];
     let tests = tests(&package.join("test"))?;
     let mut args = vec!["--test"];
@@ -73,7 +72,7 @@ fn prepare() -> Result<(), Failure> {
 
 /// Writes the JavaScript around a module.
 fn pack(module: &Path, to: &Path) -> Result<(), Failure> {
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-wasm-pack"])?;
+    run::build(&["--bin", "lama-wasm-pack"])?;
     let pack = run::target_dir().join("debug/lama-wasm-pack");
     run::run(text(&pack)?, &[text(module)?, text(to)?])
 }

@@ -12,7 +12,7 @@ const RUST: &[&str] = &["tokio", "smol", "pipe"];
 
 /// Builds and runs all of them; the packages of the bindings are built where they are missing.
 pub(crate) fn run() -> Result<(), Failure> {
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-examples", "--package", "lama-cli"])?;
+    run::build(&RUST.iter().flat_map(|name| ["--bin", name]).collect::<Vec<_>>())?;
     for name in RUST {
         let program = run::target_dir().join("debug").join(name);
         says(text(&program)?, &[], &[], "Bob says")?;
@@ -49,7 +49,7 @@ fn javascript() -> Result<(), Failure> {
     link(&package, &work.join("node_modules/@lama"))?;
     let pair = work.join("node/pair.mjs");
     says("node", &[text(&pair)?], &[], "see you at eight")?;
-    let program = run::target_dir().join("debug/lama");
+    let program = run::program()?;
     let known = [
         ("LAMA_PROGRAM", text(&program)?),
         ("LAMA_CHROMIUM", chromium),

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use crate::bindings::{self, text};
 use crate::run::{self, Failure};
 
-/// The library of the tests makes the test vectors, too.
-const TESTED: &[&str] = &["--features", "conformance"];
-
 /// Written from one library.
 const LANGUAGES: [&str; 3] = ["python", "kotlin", "swift"];
 
@@ -37,10 +34,10 @@ fn check_of(library: &Path) -> Result<(), Failure> {
 
 /// The tests of the package, in an environment of their own, some of them against the program; and the other languages.
 pub(crate) fn test_python() -> Result<(), Failure> {
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
-    check_of(&library(TESTED)?)?;
+    let program = run::program()?;
+    check_of(&tested_library()?)?;
     let (python, packages) = ready()?;
-    let (program, js) = (run::target_dir().join("debug/lama"), bindings::package());
+    let js = bindings::package();
     if !js.join("node.js").exists() {
         bindings::js()?;
     }
@@ -60,14 +57,14 @@ pub(crate) fn test_python() -> Result<(), Failure> {
 
 /// The library, and the Kotlin sources for it.
 pub(crate) fn kotlin() -> Result<(PathBuf, PathBuf), Failure> {
-    let (library, to) = (library(TESTED)?, place("kotlin"));
+    let (library, to) = (tested_library()?, place("kotlin"));
     write(&library, "kotlin", &to)?;
     Ok((library, to.join("uniffi/lama_ffi/lama_ffi.kt")))
 }
 
 /// A Python that has what the host needs, and the directory with the package.
 pub(crate) fn ready() -> Result<(PathBuf, PathBuf), Failure> {
-    package(&library(TESTED)?)?;
+    package(&tested_library()?)?;
     Ok((environment()?, place("python")))
 }
 
@@ -80,7 +77,17 @@ fn library(options: &[&str]) -> Result<PathBuf, Failure> {
     let mut args = vec!["build", "--quiet", "--locked", "--package", "lama-ffi"];
     args.extend(options);
     run::cargo(&args)?;
-    let profile = run::target_dir().join(if options.contains(&"--release") { "release" } else { "debug" });
+    built(if options.contains(&"--release") { "release" } else { "debug" })
+}
+
+/// The library that the tests load makes the test vectors, too.
+fn tested_library() -> Result<PathBuf, Failure> {
+    run::build(&["--lib", "--bin", "uniffi-bindgen"])?;
+    built("debug")
+}
+
+fn built(profile: &str) -> Result<PathBuf, Failure> {
+    let profile = run::target_dir().join(profile);
     let names = ["liblama_ffi.so", "liblama_ffi.dylib", "lama_ffi.dll"];
     let built = names.iter().map(|name| profile.join(name)).find(|path| path.exists());
     built.ok_or_else(|| format!("cargo built lama-ffi, but no shared library lies in {}", profile.display()))

@@ -54,6 +54,24 @@ pub(crate) fn cargo_with(variables: &[(&str, &str)], args: &[&str]) -> Result<()
     run_with(variables, "cargo", args)
 }
 
+/// The packages that cargo is to work on, and with which features: always all of them, and those that only tests ask for.
+/// A package by itself would want its dependencies with other features, and so compiled once more.
+pub(crate) const WHOLE: [&str; 4] =
+    ["--locked", "--workspace", "--features", "lama-ffi/conformance,lama-wasm/conformance"];
+
+/// Builds parts of the workspace, as they are for the tests: what was compiled for those is not compiled again.
+pub(crate) fn build(parts: &[&str]) -> Result<(), Failure> {
+    // An example is what makes cargo take the features of what only tests depend on, too.
+    let tested = ["--example", "lama-relay-vectors"];
+    cargo(&[&["build", "--quiet"], &WHOLE[..], &tested, parts].concat())
+}
+
+/// Builds the `lama` program; gives where it is.
+pub(crate) fn program() -> Result<PathBuf, Failure> {
+    build(&["--bin", "lama"])?;
+    Ok(target_dir().join("debug/lama"))
+}
+
 /// Runs a program quietly and gives what it wrote to standard output.
 pub(crate) fn read(program: &str, args: &[&str]) -> Result<String, Failure> {
     read_with(&[], program, args)

@@ -53,21 +53,19 @@ fn format() -> Result<(), Failure> {
 
 fn lints() -> Result<(), Failure> {
     run::need_component("clippy", "clippy")?;
-    run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])?;
-    // What only the bindings' own tests switch on: the makers of the vectors, inside the library.
-    let with = ["clippy", "--package", "lama-bindings", "--features", "conformance", "--locked", "--quiet"];
-    run::cargo(&[&with[..], &["--", "-D", "warnings"]].concat())
+    let (command, lints) = (["clippy", "--all-targets", "--quiet"], ["--", "-D", "warnings"]);
+    run::cargo(&[&command[..], &run::WHOLE, &lints].concat())
 }
 
 fn tests() -> Result<(), Failure> {
     if run::works("cargo", &["nextest", "--version"]) {
-        return run::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        return run::cargo(&[&["nextest", "run", "--no-fail-fast"], &run::WHOLE[..]].concat());
     }
-    run::cargo(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    run::cargo(&[&["test", "--lib", "--bins", "--tests", "--no-fail-fast"], &run::WHOLE[..]].concat())
 }
 
 fn doctests() -> Result<(), Failure> {
-    run::cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])
+    run::cargo(&[&["test", "--doc", "--quiet"], &run::WHOLE[..]].concat())
 }
 
 /// The program brings the faster implementation of the record cipher into the whole workspace; alone, the crate is
@@ -93,7 +91,8 @@ fn python_client() -> Result<(), Failure> {
         println!("no clients/python/ci.sh yet");
         return Ok(());
     }
-    run::run("bash", &[text(&script)?])
+    let program = run::program()?;
+    run::run_with(&[("LAMA_BIN", text(&program)?)], "bash", &[text(&script)?])
 }
 
 /// The promise of the README: two processes, one on each runtime, pair, sync and agree.

@@ -62,14 +62,14 @@ pub(crate) fn build() -> Result<(), Failure> {
 pub(crate) fn test() -> Result<(), Failure> {
     let chromium = chromium()?;
     build()?;
-    run::cargo(&["build", "--quiet", "--locked", "--package", "lama-cli"])?;
+    let program = run::program()?;
     let (from, work) = (run::root().join("web/test"), run::target_dir().join("web-test"));
     fs::create_dir_all(&work).map_err(|error| failed("make", &work, &error))?;
     for file in list(&from)? {
         copy(&file, &work)?;
     }
     bindings::install(&work)?;
-    let (program, shots) = (run::target_dir().join("debug/lama"), run::target_dir().join("screenshots"));
+    let shots = run::target_dir().join("screenshots");
     let variables = [
         ("LAMA_PROGRAM", bindings::text(&program)?),
         ("LAMA_CHROMIUM", chromium),
