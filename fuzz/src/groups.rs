@@ -99,10 +99,12 @@ pub fn peer_seeds() -> Vec<(&'static str, Bytes)> {
     };
     let group = || GroupName::new("chess2").unwrap();
     let open = says(&Frame::Open { number: 0, credit: MIN_CREDIT, group: group() });
-    let refused = says(&Frame::Open { number: 0, credit: MIN_CREDIT, group: GroupName::new("chess").unwrap() });
+    let refused =
+        says(&Frame::Open { number: 0, credit: MIN_CREDIT, group: GroupName::new("chess").unwrap() });
     let message = says(&Frame::Message { number: 0, message: Bytes::from_static(b"hello") });
     let accept = says(&Frame::Accept { number: 0, credit: MIN_CREDIT });
-    let (credit, close) = (says(&Frame::Credit { number: 0, credit: 100 }), says(&Frame::Close { number: 0 }));
+    let (credit, close) =
+        (says(&Frame::Credit { number: 0, credit: 100 }), says(&Frame::Close { number: 0 }));
     let run = |steps: &[&[u8]]| Bytes::from(steps.concat());
     vec![
         ("theirs", run(&[&[1], &refused, &[128], &open])),

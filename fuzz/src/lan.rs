@@ -38,8 +38,12 @@ pub fn packets(data: &[u8]) {
     let mut answers = 0;
     while let Some(output) = lan.poll() {
         match output {
-            LanOutput::Found { .. } => assert!(data == answer().as_slice() || proved(data), "found by {data:?}"),
-            LanOutput::Send { packet, .. } => answers += usize::from(packet.get(2).is_some_and(|byte| byte & 0x80 != 0)),
+            LanOutput::Found { .. } => {
+                assert!(data == answer().as_slice() || proved(data), "found by {data:?}")
+            }
+            LanOutput::Send { packet, .. } => {
+                answers += usize::from(packet.get(2).is_some_and(|byte| byte & 0x80 != 0))
+            }
         }
     }
     assert!(answers <= 1);

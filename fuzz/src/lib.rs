@@ -1,5 +1,5 @@
 //! The bodies of the fuzz targets, apart from the fuzzer: `tests/replay.rs` runs the committed corpus through them on
-//! the stable compiler, and `fuzz_targets/` hands them to the fuzzer.
+//! the stable compiler (here, and as a test of `lama-sim`), and `fuzz_targets/` hands them to the fuzzer.
 //!
 //! To add a target `x`: write its body in a module here, name it in [`TARGETS`], add `fuzz_targets/x.rs` (copy one) and its
 //! `[[bin]]` in `Cargo.toml`, give it seeds in [`seeds`], and run `cargo run --example seeds`. Then
@@ -22,6 +22,9 @@ pub mod relay;
 #[path = "../../lama-relay/tests/support/mod.rs"]
 mod relay_support;
 pub mod seeds;
+
+/// The directory of this crate: the corpus lies in it.
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What is run on an input. It panics where a promise is broken.
 pub type Body = fn(&[u8]);

@@ -301,7 +301,13 @@ pub fn wire_seeds() -> Vec<(&'static str, Bytes)> {
         (
             "gone",
             message(|out| {
-                wire::write_gone(wire::Label::default(), 5, 9, objects("gone", 3, 0).into_iter().map(|object| object.0), out);
+                wire::write_gone(
+                    wire::Label::default(),
+                    5,
+                    9,
+                    objects("gone", 3, 0).into_iter().map(|object| object.0),
+                    out,
+                );
             }),
         ),
     ]

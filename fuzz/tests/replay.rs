@@ -6,7 +6,7 @@ use std::path::Path;
 
 #[test]
 fn every_input_of_every_corpus() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let corpus = Path::new(lama_fuzz::ROOT).join("corpus");
     for (target, body) in lama_fuzz::TARGETS {
         let dir = corpus.join(target);
         let mut inputs: Vec<_> = fs::read_dir(&dir)
@@ -24,7 +24,7 @@ fn every_input_of_every_corpus() {
 
 #[test]
 fn every_seed_is_in_its_corpus_and_every_target_has_a_fuzzer() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(lama_fuzz::ROOT);
     for (target, name, _) in lama_fuzz::seeds::all() {
         assert!(lama_fuzz::TARGETS.iter().any(|(known, _)| *known == target), "{target}");
         assert!(root.join("corpus").join(target).exists(), "{target}/{name}: cargo run --example seeds");
