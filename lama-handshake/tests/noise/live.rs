@@ -1,5 +1,4 @@
 //! Live exchanges with `snow`, in both roles and both patterns, through rekey.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use bytes::BytesMut;
 use lama_core::Seed;

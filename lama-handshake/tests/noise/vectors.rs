@@ -1,5 +1,4 @@
 //! The Noise vectors of cacophony and snow for our suite, every message byte for byte, both sides.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use bytes::BytesMut;
 use lama_core::Seed;
@@ -110,12 +109,12 @@ fn run_file(text: &str, count: usize) {
 
 #[test]
 fn cacophony() {
-    let text = include_str!("../../vectors/noise/cacophony.txt");
+    let text = include_str!("../../../vectors/noise/cacophony.txt");
     assert!(text.contains("Noise_XK_25519") && text.contains("Noise_XKpsk3_25519"));
     run_file(text, 59);
 }
 
 #[test]
 fn snow() {
-    run_file(include_str!("../../vectors/noise/snow.txt"), 51);
+    run_file(include_str!("../../../vectors/noise/snow.txt"), 51);
 }

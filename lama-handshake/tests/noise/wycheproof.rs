@@ -1,5 +1,4 @@
 //! Wycheproof, on the cipher as this crate wraps it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use lama_handshake::noise::Aead;
 use wycheproof::TestResult;
