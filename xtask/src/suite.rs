@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use crate::run::{self, Failure};
@@ -58,9 +59,12 @@ fn lints() -> Result<(), Failure> {
     run::cargo(&[&command[..], &run::WHOLE, &lints].concat())
 }
 
+/// Half of the time the tests wait: for timers, the disk, and the other side. So twice as many run as there are cores.
 fn tests() -> Result<(), Failure> {
     if run::works("cargo", &["nextest", "--version"]) {
-        return run::cargo(&[&["nextest", "run", "--no-fail-fast"], &run::WHOLE[..]].concat());
+        let at_once = (2 * thread::available_parallelism().map_or(1, usize::from)).to_string();
+        let run = ["nextest", "run", "--no-fail-fast", "--test-threads", &at_once];
+        return run::cargo(&[&run[..], &run::WHOLE].concat());
     }
     run::cargo(&[&["test", "--lib", "--bins", "--tests", "--no-fail-fast"], &run::WHOLE[..]].concat())
 }
