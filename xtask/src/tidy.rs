@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     files::check(&mut findings)?;
     docs::check(&mut findings)?;
     manifest::check_dependency_notes(&workspace, &mut findings)?;
+    manifest::check_untested(&workspace, &mut findings)?;
     trees::check(&mut findings)?;
     for finding in &findings {
         eprintln!("tidy: {finding}");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ pub(super) struct Dependency {
 pub(super) struct Workspace {
     /// By name of the member.
     pub(super) members: BTreeMap<String, Vec<Dependency>>,
+    /// Where the sources of those libraries and programs lie whose manifest says `test = false`.
+    untested: BTreeSet<PathBuf>,
 }
 
 impl Workspace {
@@ -29,7 +32,7 @@ impl Workspace {
         let text =
             run::read("cargo", &["metadata", "--format-version", "1", "--no-deps", "--locked", "--quiet"])?;
         let json: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
-        let mut members = BTreeMap::new();
+        let (mut members, mut untested) = (BTreeMap::new(), BTreeSet::new());
         for package in list(&json, "packages") {
             let dependencies = list(package, "dependencies").map(|dependency| Dependency {
                 name: text_of(dependency, "name"),
@@ -37,9 +40,21 @@ impl Workspace {
                 foreign: dependency.get("source").is_some_and(|source| !source.is_null()),
             });
             members.insert(text_of(package, "name"), dependencies.collect());
+            let off = list(package, "targets").filter(|target| is_source(target) && !is_tested(target));
+            let places = off.map(|target| PathBuf::from(text_of(target, "src_path")));
+            untested.extend(places.filter_map(|path| path.parent().map(Path::to_path_buf)));
         }
-        Ok(Self { members })
+        Ok(Self { members, untested })
     }
+}
+
+/// A library or a program, and not an example, a bench or a build script.
+fn is_source(target: &Value) -> bool {
+    list(target, "kind").filter_map(Value::as_str).any(|kind| kind == "bin" || kind.ends_with("lib"))
+}
+
+fn is_tested(target: &Value) -> bool {
+    target.get("test").and_then(Value::as_bool).unwrap_or(true)
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -48,6 +63,25 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 
 fn text_of(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Where a manifest says that there are no tests inside, and so no program for them is built, there are none.
+pub(super) fn check_untested(workspace: &Workspace, findings: &mut Vec<String>) -> Result<(), Failure> {
+    let mut open: Vec<PathBuf> = workspace.untested.iter().cloned().collect();
+    while let Some(path) = open.pop() {
+        let error = |error| format!("cannot read {}: {error}", path.display());
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).map_err(error)?.flatten().map(|entry| entry.path()));
+        } else if path.extension().is_some_and(|end| end == "rs")
+            && fs::read_to_string(&path).map_err(error)?.contains("#[test]")
+        {
+            findings.push(format!(
+                "{} has a test that never runs: its manifest says `test = false`",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 const NOTES: &str = "docs/dependencies.md";
