@@ -144,22 +144,40 @@ fn module(directory: &str, options: &[&str]) -> Result<PathBuf, Failure> {
     Ok(run::target_dir().join(TARGET).join(directory).join("lama_wasm.wasm"))
 }
 
-/// Binaryen from npm: what distributions ship is too old for what the compiler writes.
+/// What binaryen does, and may use: what every browser of the last years and Node 20 know.
+const OPTIONS: [&str; 7] = [
+    "-Os",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Binaryen from npm: what distributions ship is too old for what the compiler writes. It takes longer than all the rest
+/// here, so what it last made, and of what and how, is kept for the next build of the same.
 fn optimise(package: &Path, module: &Path) -> Result<(), Failure> {
-    let tool = package.join("node_modules/.bin/wasm-opt");
-    let (tool, module) = (text(&tool)?, text(module)?);
-    let features = [
-        "--enable-bulk-memory",
-        "--enable-nontrapping-float-to-int",
-        "--enable-sign-ext",
-        "--enable-mutable-globals",
-        "--enable-reference-types",
-        "--enable-multivalue",
-    ];
-    let mut args = vec!["-Os"];
-    args.extend(features);
-    args.extend([module, "-o", module]);
-    run::run(tool, &args)
+    let kept = run::target_dir().join("bindings/optimised");
+    let [before, after, by] = ["before.wasm", "after.wasm", "how"].map(|name| kept.join(name));
+    let failed = |error| format!("cannot keep the module in {}: {error}", kept.display());
+    let input = fs::read(module).map_err(failed)?;
+    // The lock names the version of the tool.
+    let lock = fs::read_to_string(package.join("package-lock.json")).map_err(failed)?;
+    let how = format!("{}\n{lock}", OPTIONS.join(" "));
+    if fs::read_to_string(&by).is_ok_and(|last| last == how)
+        && fs::read(&before).is_ok_and(|last| last == input)
+    {
+        println!("the module is the one that was optimised last");
+        return fs::copy(&after, module).map(drop).map_err(failed);
+    }
+    let _ = fs::remove_dir_all(&kept);
+    let (tool, path) = (package.join("node_modules/.bin/wasm-opt"), text(module)?);
+    run::run(text(&tool)?, &[&OPTIONS[..], &[path, "-o", path]].concat())?;
+    fs::create_dir_all(&kept).map_err(failed)?;
+    fs::write(&before, input).map_err(failed)?;
+    fs::copy(module, &after).map_err(failed)?;
+    fs::write(&by, how).map_err(failed)
 }
 
 fn weigh(module: &Path) -> Result<(), Failure> {
