@@ -13,6 +13,13 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// anew for each type.
 const BUDGET: u64 = 1200 * 1024;
 
+/// How the module that is shipped is built.
+pub(crate) const SHIPPED: &[&str] =
+    &["build", "--locked", "--package", "lama-wasm", "--target", TARGET, "--profile", "wasm"];
+/// And the one that only tests load.
+const TESTED: &[&str] =
+    &["build", "--locked", "--package", "lama-wasm", "--target", TARGET, "--features", "conformance"];
+
 /// Where the package is put together.
 pub(crate) fn package() -> PathBuf {
     run::target_dir().join("bindings/js")
@@ -27,7 +34,7 @@ pub(crate) fn js() -> Result<(), Failure> {
 /// The rest of it, where everything is prepared.
 fn build() -> Result<(), Failure> {
     let package = package();
-    pack(&module("wasm", &["--profile", "wasm"])?, &package)?;
+    pack(&module("wasm", SHIPPED)?, &package)?;
     let packed = package.join("lama_bg.wasm");
     optimise(&package, &packed)?;
     compile(&package)?;
@@ -42,7 +49,7 @@ pub(crate) fn test_js() -> Result<(), Failure> {
     prepare()?;
     let package = package();
     let suites = package.join("test/module");
-    pack(&module("debug", &["--features", "conformance"])?, &suites)?;
+    pack(&module("debug", TESTED)?, &suites)?;
     build()?;
     let vectors = run::root().join("vectors");
     let known = [("LAMA_PROGRAM", text(&program)?), ("LAMA_VECTORS", text(&vectors)?)];
@@ -137,10 +144,8 @@ pub(crate) fn install(package: &Path) -> Result<(), Failure> {
 }
 
 /// Builds the module; it lies in that directory below the target's.
-fn module(directory: &str, options: &[&str]) -> Result<PathBuf, Failure> {
-    let mut args = vec!["build", "--locked", "--package", "lama-wasm", "--target", TARGET];
-    args.extend(options);
-    run::cargo(&args)?;
+fn module(directory: &str, build: &[&str]) -> Result<PathBuf, Failure> {
+    run::cargo(build)?;
     Ok(run::target_dir().join(TARGET).join(directory).join("lama_wasm.wasm"))
 }
 

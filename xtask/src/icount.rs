@@ -12,6 +12,10 @@ use crate::run::{self, Failure};
 /// How far above its budget a path may be: compilers and allocators move a little.
 const TOLERANCE: f64 = 1.05;
 
+/// How the program of the paths is built.
+pub(crate) const BUILD: &[&str] =
+    &["bench", "--package", "lama-sim", "--bench", "icount", "--no-run", "--locked"];
+
 /// The function between whose entry and exit instructions are counted.
 const REGION: &str = "--toggle-collect=icount::measured";
 
@@ -92,20 +96,7 @@ fn need_valgrind() -> Result<(), Failure> {
 
 /// Builds the program of the paths; gives where it is.
 fn build() -> Result<String, Failure> {
-    let messages = run::read(
-        "cargo",
-        &[
-            "bench",
-            "--package",
-            "lama-sim",
-            "--bench",
-            "icount",
-            "--no-run",
-            "--locked",
-            "--message-format",
-            "json",
-        ],
-    )?;
+    let messages = run::read("cargo", &[BUILD, &["--message-format", "json"]].concat())?;
     let executable = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let named = message.get("target")?.get("name")?.as_str()? == "icount";

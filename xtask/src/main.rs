@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod autobahn;
 mod bench;
 mod bindings;

@@ -17,7 +17,7 @@ pub(crate) fn target_dir() -> PathBuf {
 }
 
 /// The cargo that started us.
-fn cargo_path() -> String {
+pub(crate) fn cargo_path() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 

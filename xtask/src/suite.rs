@@ -5,12 +5,24 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::ahead::Ahead;
 use crate::run::{self, Failure};
 use crate::{bindings, examples, foreign, icount, kotlin, tidy, vectors, web};
 
+/// How the program is built that the demo starts: as a user builds it.
+pub(crate) const RELEASE: &[&str] = &["build", "--release", "--locked"];
+
+const TESTS: &str = "tests";
+
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
-const QUICK: &[Step] = &[("tidy", tidy::run), ("format", format), ("lints", lints), ("tests", tests)];
+const QUICK: &[Step] = &[
+    ("tidy", tidy::run),
+    ("format", format),
+    ("lints", lints),
+    ("tests, compiled", compile),
+    (TESTS, tests),
+];
 const REST: &[Step] = &[
     ("doctests", doctests),
     ("the portable cipher", portable),
@@ -21,8 +33,9 @@ const REST: &[Step] = &[
     ("Python bindings", foreign::test_python),
     ("Kotlin bindings", kotlin::test),
     ("examples", examples::run),
-    ("the page in a browser", web::test),
+    // Before the page, which is part of the program from then on.
     ("demo", demo),
+    ("the page in a browser", web::test),
     ("instructions", icount::gate),
 ];
 
@@ -30,12 +43,17 @@ const REST: &[Step] = &[
 pub(crate) fn run(quick: bool) -> Result<(), Failure> {
     let steps: Vec<&Step> = if quick { QUICK.iter().collect() } else { QUICK.iter().chain(REST).collect() };
     let mut took: Vec<(&str, Duration)> = Vec::new();
+    let mut ahead = None;
     for (name, step) in &steps {
+        if !quick && *name == TESTS {
+            ahead = Some(Ahead::start());
+        }
         println!("=== {name}");
         let begin = clock();
         step().map_err(|failure| format!("{name}: {failure}"))?;
         took.push((name, begin.elapsed()));
     }
+    drop(ahead);
     println!("\nall {} steps passed:", took.len());
     for (name, time) in took {
         println!("  {name:<36} {:>6.1} s", time.as_secs_f64());
@@ -59,9 +77,20 @@ fn lints() -> Result<(), Failure> {
     run::cargo(&[&command[..], &run::WHOLE, &lints].concat())
 }
 
+fn has_nextest() -> bool {
+    run::works("cargo", &["nextest", "--version"])
+}
+
+fn compile() -> Result<(), Failure> {
+    if has_nextest() {
+        return run::cargo(&[&["nextest", "run", "--no-run"], &run::WHOLE[..]].concat());
+    }
+    run::cargo(&[&["test", "--lib", "--bins", "--tests", "--no-run"], &run::WHOLE[..]].concat())
+}
+
 /// Half of the time the tests wait: for timers, the disk, and the other side. So twice as many run as there are cores.
 fn tests() -> Result<(), Failure> {
-    if run::works("cargo", &["nextest", "--version"]) {
+    if has_nextest() {
         let at_once = (2 * thread::available_parallelism().map_or(1, usize::from)).to_string();
         let run = ["nextest", "run", "--no-fail-fast", "--test-threads", &at_once];
         return run::cargo(&[&run[..], &run::WHOLE].concat());
