@@ -80,6 +80,7 @@ fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(|turned| Value::Integer((-1 - i128::from(turned)).try_into().unwrap())),
         (0_u64..300).prop_map(Value::from),
         any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::Float),
         any::<bool>().prop_map(Value::Bool),
@@ -224,6 +225,7 @@ proptest! {
         let summary = cbor::scan(&bytes, &mut |id| links.push(id)).unwrap();
         prop_assert_eq!(summary.links as usize, links.len());
         let again: Value = cbor::decode(&bytes).unwrap();
+        prop_assert_eq!(&again, &ciborium::from_reader::<Value, _>(&bytes[..]).unwrap());
         let mut expected_links = Vec::new();
         links_of(&again, &mut expected_links);
         prop_assert_eq!(links, expected_links);

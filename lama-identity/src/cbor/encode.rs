@@ -1,6 +1,6 @@
 //! The canonical encoder behind [`super::encode`]: a serde serializer that sorts map keys, writes 64-bit floats and
-//! refuses what DAG-CBOR does not have. Tags come in the way ciborium's serde support spells them, so a type that
-//! reads with ciborium writes with this.
+//! refuses what DAG-CBOR does not have. Tags come in the way ciborium's serde support spells them, so the types of
+//! either are the other's too.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,16 +8,9 @@ use core::ops::Range;
 
 use serde::{Serialize, ser};
 
+use super::input::{ARRAY, BYTES, MAP, NEGATIVE, TAG, TEXT, UNSIGNED};
 use super::{MAX_DEPTH, MAX_OBJECT};
 use crate::EncodingError;
-
-const UNSIGNED: u8 = 0;
-const NEGATIVE: u8 = 1;
-pub(super) const BYTES: u8 = 2;
-pub(super) const TEXT: u8 = 3;
-pub(super) const ARRAY: u8 = 4;
-pub(super) const MAP: u8 = 5;
-const TAG: u8 = 6;
 
 /// Encodes without a look at the total size (containers are still bounded while they grow).
 pub(super) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodingError> {

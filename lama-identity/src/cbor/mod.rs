@@ -12,7 +12,9 @@
 //!   refused, so a typed view of an object never hides a part of it.
 
 mod check;
+mod decode;
 mod encode;
+mod input;
 
 use alloc::vec::Vec;
 
@@ -57,7 +59,7 @@ pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Encodi
 
 /// [`decode`] for bytes that [`check`] has passed.
 pub(crate) fn read_checked<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, EncodingError> {
-    let value: T = ciborium::from_reader(bytes).map_err(|_| EncodingError::Shape)?;
+    let value: T = decode::from_slice(bytes)?;
     if encode::to_vec(&value)? == bytes { Ok(value) } else { Err(EncodingError::NotFaithful) }
 }
 
@@ -78,7 +80,7 @@ pub fn without(bytes: &[u8], keys: &[&str]) -> Result<Vec<u8>, EncodingError> {
         }
     }
     let mut out = Vec::with_capacity(kept.len() + 9);
-    encode::head(&mut out, encode::MAP, entries);
+    encode::head(&mut out, input::MAP, entries);
     out.extend_from_slice(&kept);
     Ok(out)
 }
@@ -87,7 +89,7 @@ pub fn without(bytes: &[u8], keys: &[&str]) -> Result<Vec<u8>, EncodingError> {
 fn entries_of(
     bytes: &[u8],
 ) -> Result<impl Iterator<Item = Result<(&str, &[u8]), EncodingError>>, EncodingError> {
-    if bytes.first().is_none_or(|first| first >> 5 != encode::MAP) {
+    if bytes.first().is_none_or(|first| first >> 5 != input::MAP) {
         return Err(EncodingError::Shape);
     }
     let (_, mut rest) = split_head(bytes)?;
@@ -130,19 +132,19 @@ pub(crate) enum Plain<'a> {
 /// error to handle. For the ids of identity objects, which exist whatever their fields are.
 pub(crate) fn hash_map(fields: &[(&str, Plain<'_>)]) -> [u8; 32] {
     let mut out = Vec::with_capacity(128);
-    encode::head(&mut out, encode::MAP, fields.len() as u64);
+    encode::head(&mut out, input::MAP, fields.len() as u64);
     let string = |out: &mut Vec<u8>, major, bytes: &[u8]| {
         encode::head(out, major, bytes.len() as u64);
         out.extend_from_slice(bytes);
     };
     for (key, value) in fields {
-        string(&mut out, encode::TEXT, key.as_bytes());
+        string(&mut out, input::TEXT, key.as_bytes());
         match value {
-            Plain::Text(text) => string(&mut out, encode::TEXT, text.as_bytes()),
-            Plain::Bytes(bytes) => string(&mut out, encode::BYTES, bytes),
+            Plain::Text(text) => string(&mut out, input::TEXT, text.as_bytes()),
+            Plain::Bytes(bytes) => string(&mut out, input::BYTES, bytes),
             Plain::List(list) => {
-                encode::head(&mut out, encode::ARRAY, list.len() as u64);
-                list.iter().for_each(|bytes| string(&mut out, encode::BYTES, bytes));
+                encode::head(&mut out, input::ARRAY, list.len() as u64);
+                list.iter().for_each(|bytes| string(&mut out, input::BYTES, bytes));
             }
         }
     }
