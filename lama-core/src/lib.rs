@@ -1,4 +1,5 @@
-//! The leaf vocabulary of the LAMA connection stack: [`Now`], [`Seed`], [`Ticket`] and the [`Machine`] contract.
+//! The leaf vocabulary of the LAMA connection stack: [`Now`], [`Seed`], [`Ticket`], the [`Machine`] contract and
+//! [ordered maps](sorted).
 //!
 //! This crate decides how time, entropy and effects enter and leave the pure crates. It refuses to know any
 //! protocol: nothing here names a message, a key or a peer.
@@ -45,12 +46,14 @@ extern crate alloc;
 
 mod machine;
 mod seed;
+pub mod sorted;
 mod ticket;
 mod time;
 mod timers;
 
 pub use machine::Machine;
 pub use seed::Seed;
+pub use sorted::{SortedMap, SortedSet};
 pub use ticket::{Ticket, Tickets};
 pub use time::{Clock, Instant, Now, WallTime};
 pub use timers::Timers;

@@ -1,19 +1,17 @@
 //! When what is due. One deadline for each key, the earliest found at once.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
-use crate::Instant;
+use crate::{Instant, SortedMap, SortedSet};
 
 /// All deadlines of a machine, each under a key of its own.
 #[derive(Debug)]
 pub struct Timers<K> {
-    by_key: BTreeMap<K, Instant>,
-    by_time: BTreeSet<(Instant, K)>,
+    by_key: SortedMap<K, Instant>,
+    by_time: SortedSet<(Instant, K)>,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
+        Self { by_key: SortedMap::new(), by_time: SortedSet::new() }
     }
 }
 

@@ -7,12 +7,11 @@
 //! Cost: `n` versions take `n²/8` bytes while they are merged, and a set of `e` elements `n·e` steps; both are bounded
 //! by [`MergeConfig`].
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use lama_core::WallTime;
+use lama_core::{SortedMap, SortedSet, WallTime};
 
 use crate::version::VersionData;
 use crate::{
@@ -77,7 +76,7 @@ pub fn merge<T: Merge>(
     config: &MergeConfig,
 ) -> Result<Merged<T>, IdentityError> {
     let mut left_out = Vec::new();
-    let mut known: BTreeMap<Cid, &Versioned<T>> = BTreeMap::new();
+    let mut known: SortedMap<Cid, &Versioned<T>> = SortedMap::new();
     for version in versions {
         if version.value().of == *of {
             known.insert(version.cid(), version.value());
@@ -144,9 +143,9 @@ pub struct History<'a, T: VersionData> {
 }
 
 /// Parents before children. What names itself by a detour cannot be, since ids are hashes; it would be left out.
-fn sort<'a, T: VersionData>(known: &BTreeMap<Cid, &'a Versioned<T>>) -> Vec<Node<'a, T>> {
-    let mut children: BTreeMap<Cid, Vec<Cid>> = BTreeMap::new();
-    let mut missing: BTreeMap<Cid, usize> = BTreeMap::new();
+fn sort<'a, T: VersionData>(known: &SortedMap<Cid, &'a Versioned<T>>) -> Vec<Node<'a, T>> {
+    let mut children: SortedMap<Cid, Vec<Cid>> = SortedMap::new();
+    let mut missing: SortedMap<Cid, usize> = SortedMap::new();
     for (id, version) in known {
         let here = version.parents.iter().filter(|parent| known.contains_key(&parent.0));
         let mut count = 0;
@@ -156,9 +155,9 @@ fn sort<'a, T: VersionData>(known: &BTreeMap<Cid, &'a Versioned<T>>) -> Vec<Node
         }
         missing.insert(*id, count);
     }
-    let mut ready: BTreeSet<Cid> =
+    let mut ready: SortedSet<Cid> =
         missing.iter().filter(|(_, left)| **left == 0).map(|(id, _)| *id).collect();
-    let mut places: BTreeMap<Cid, usize> = BTreeMap::new();
+    let mut places: SortedMap<Cid, usize> = SortedMap::new();
     let mut nodes: Vec<Node<'a, T>> = Vec::with_capacity(known.len());
     while let Some(id) = ready.pop_first() {
         let Some(version) = known.get(&id) else { continue };
@@ -242,14 +241,14 @@ impl<T: VersionData> History<'_, T> {
         counts: impl Fn(&Node<'_, T>) -> bool,
         field: impl Fn(&T) -> &[E],
     ) -> Result<Vec<E>, IdentityError> {
-        let mut all = BTreeSet::new();
+        let mut all = SortedSet::new();
         for node in self.nodes.iter().filter(|node| counts(node)) {
             all.extend(field(&node.version.data).iter().copied());
             if all.len() > self.config.max_elements {
                 return Err(IdentityError::TooLong { field: "set", limit: self.config.max_elements });
             }
         }
-        let named: BTreeSet<usize> =
+        let named: SortedSet<usize> =
             self.nodes.iter().flat_map(|node| node.parents.iter().copied()).collect();
         let ends: Vec<usize> = (0..self.nodes.len()).filter(|at| !named.contains(at)).collect();
         let is_in = |element: &E| {
@@ -295,7 +294,7 @@ impl<T: Merge> History<'_, T> {
     /// Marks the versions that count: the owner's, and those of whom he let write, as far as he had not taken it back.
     fn authorise(&mut self) {
         let owner = self.owner;
-        let others: BTreeSet<PersonId> =
+        let others: SortedSet<PersonId> =
             self.nodes.iter().map(|node| node.version.author).filter(|author| *author != owner).collect();
         let mut counting: Vec<bool> = self.nodes.iter().map(|node| node.version.author == owner).collect();
         for other in others {

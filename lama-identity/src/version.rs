@@ -1,9 +1,9 @@
 //! Versioned objects: immutable signed versions of a thing that changes, and the rule by which they merge.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lama_core::SortedSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ fn set<T: Ord>(field: &'static str, list: &[T]) -> Result<(), IdentityError> {
 /// The heads among versions of one thing: those that no other one names as its parent, by id.
 #[must_use]
 pub fn heads<T: VersionData>(versions: &[Signed<Versioned<T>>]) -> Vec<&Signed<Versioned<T>>> {
-    let replaced: BTreeSet<Cid> =
+    let replaced: SortedSet<Cid> =
         versions.iter().flat_map(|version| version.value().parents.iter().map(|parent| parent.0)).collect();
     let mut heads: Vec<_> = versions.iter().filter(|version| !replaced.contains(&version.cid())).collect();
     heads.sort_by_key(|version| version.cid());

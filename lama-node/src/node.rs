@@ -1,11 +1,11 @@
 //! The node: what it holds, and how inputs, time and outputs pass through it.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
-use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets};
+use lama_core::{Clock, Instant, Now, Seed, SortedMap, SortedSet, Ticket, Tickets};
 use lama_handshake::{BootId, Via};
 use lama_identity::{ChannelId, Hlc, InstanceId, PersonId};
 use lama_invite::{Ledger, Locator};
@@ -45,39 +45,39 @@ pub struct Node {
     pub(crate) phase: Phase,
     pub(crate) backlog: VecDeque<Input>,
     pub(crate) tickets: Tickets,
-    pub(crate) effects: BTreeMap<Ticket, Effect>,
+    pub(crate) effects: SortedMap<Ticket, Effect>,
     /// Effects of which it was told already what can be seen.
-    pub(crate) staged: BTreeSet<Ticket>,
+    pub(crate) staged: SortedSet<Ticket>,
     pub(crate) out: VecDeque<Output>,
     pub(crate) timers: Timers,
     pub(crate) limits: Limits,
     pub(crate) book: Book,
-    pub(crate) denied: BTreeMap<[u8; 32], Denied>,
+    pub(crate) denied: SortedMap<[u8; 32], Denied>,
     /// Persons who get no session.
-    pub(crate) blocked: BTreeSet<PersonId>,
+    pub(crate) blocked: SortedSet<PersonId>,
     pub(crate) routes_off: RoutesOff,
     /// What must not be missed, since the start.
-    pub(crate) alarms: BTreeMap<(&'static str, Option<PersonId>), HealthItem>,
+    pub(crate) alarms: SortedMap<(&'static str, Option<PersonId>), HealthItem>,
     pub(crate) logs: Logs,
     /// An entry of our own log is on its way into the store.
     pub(crate) issuing: bool,
     /// What our person's other instances are called, as far as it was told here.
-    pub(crate) names: BTreeMap<InstanceId, String>,
-    pub(crate) activating: BTreeSet<PersonId>,
+    pub(crate) names: SortedMap<InstanceId, String>,
+    pub(crate) activating: SortedSet<PersonId>,
     pub(crate) ledger: Ledger,
-    pub(crate) joins: BTreeMap<Locator, Join>,
-    pub(crate) peers: BTreeMap<InstanceId, Peer>,
-    pub(crate) dials: BTreeMap<Ticket, Dial>,
+    pub(crate) joins: SortedMap<Locator, Join>,
+    pub(crate) peers: SortedMap<InstanceId, Peer>,
+    pub(crate) dials: SortedMap<Ticket, Dial>,
     pub(crate) probes: Probes,
-    pub(crate) links: BTreeMap<LinkId, Link>,
-    pub(crate) ready: BTreeSet<LinkId>,
+    pub(crate) links: SortedMap<LinkId, Link>,
+    pub(crate) ready: SortedSet<LinkId>,
     pub(crate) sessions: u64,
     pub(crate) listening: Vec<String>,
     pub(crate) endpoint: Option<lama_identity::Cid>,
     pub(crate) endpoint_url: Option<String>,
     pub(crate) endpoint_busy: bool,
     pub(crate) epoch: lama_chum::Epoch,
-    pub(crate) posting: BTreeMap<ChannelId, Posting>,
+    pub(crate) posting: SortedMap<ChannelId, Posting>,
     pub(crate) groups: Groups,
     pub(crate) shutdown: Shutdown,
 }
@@ -109,34 +109,34 @@ impl Node {
             phase: Phase::Loading,
             backlog: VecDeque::new(),
             tickets: Tickets::default(),
-            effects: BTreeMap::new(),
-            staged: BTreeSet::new(),
+            effects: SortedMap::new(),
+            staged: SortedSet::new(),
             out: VecDeque::new(),
             timers: Timers::default(),
             limits: Limits::default(),
             book: Book::default(),
-            denied: BTreeMap::new(),
-            blocked: BTreeSet::new(),
+            denied: SortedMap::new(),
+            blocked: SortedSet::new(),
             routes_off: RoutesOff::default(),
-            alarms: BTreeMap::new(),
+            alarms: SortedMap::new(),
             logs: Logs::default(),
             issuing: false,
-            names: BTreeMap::new(),
-            activating: BTreeSet::new(),
+            names: SortedMap::new(),
+            activating: SortedSet::new(),
             ledger,
-            joins: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            dials: BTreeMap::new(),
+            joins: SortedMap::new(),
+            peers: SortedMap::new(),
+            dials: SortedMap::new(),
             probes: Probes::new(),
-            links: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            links: SortedMap::new(),
+            ready: SortedSet::new(),
             sessions: 0,
             listening: Vec::new(),
             endpoint: None,
             endpoint_url: None,
             endpoint_busy: false,
             epoch: lama_chum::NO_EPOCH,
-            posting: BTreeMap::new(),
+            posting: SortedMap::new(),
             groups: Groups::default(),
             shutdown: Shutdown::default(),
         };

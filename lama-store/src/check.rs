@@ -1,8 +1,8 @@
 //! The integrity walk: everything is read, hashed and counted, and each index is held against what it indexes.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use lama_core::{SortedMap, SortedSet};
 use lama_identity::{Cid, Codec};
 
 use crate::codec::Reader;
@@ -153,8 +153,8 @@ impl<E: Engine> Store<E> {
         Ok(checked)
     }
 
-    fn check_log(&self, checked: &mut Checked) -> Result<BTreeSet<u64>, StoreError> {
-        let mut places = BTreeSet::new();
+    fn check_log(&self, checked: &mut Checked) -> Result<SortedSet<u64>, StoreError> {
+        let mut places = SortedSet::new();
         let Some(mut records) = Records::new(self)? else { return Ok(places) };
         while let Some(Found { place, source, id, bytes }) = records.next()? {
             checked.records += 1;
@@ -189,8 +189,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// Checks that each slot names a record, and counts the members of each view.
-    fn check_index(&self, places: &BTreeSet<u64>) -> Result<BTreeMap<u32, u64>, StoreError> {
-        let mut members: BTreeMap<u32, u64> = BTreeMap::new();
+    fn check_index(&self, places: &SortedSet<u64>) -> Result<SortedMap<u32, u64>, StoreError> {
+        let mut members: SortedMap<u32, u64> = SortedMap::new();
         let mut look = |key: IndexKey, slot: Slot| {
             if key.view != 0 && slot.has(Slot::LEFT) {
                 return Ok(());
@@ -215,7 +215,7 @@ impl<E: Engine> Store<E> {
         Ok(members)
     }
 
-    fn check_views(&self, members: &BTreeMap<u32, u64>, checked: &mut Checked) -> Result<(), StoreError> {
+    fn check_views(&self, members: &SortedMap<u32, u64>, checked: &mut Checked) -> Result<(), StoreError> {
         for (number, view) in &self.hot.views {
             let peers: Vec<_> = self.hot.peers.values().filter(|peer| peer.view == *number).collect();
             let mut rebuilt: Vec<_> = peers.iter().map(|_| Sums::empty()).collect();

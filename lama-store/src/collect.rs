@@ -6,9 +6,9 @@
 //! everybody, or was brought by somebody who is no contact any longer. It becomes a tombstone that nobody is told of; its
 //! bytes go with the next compaction. What was deleted is gone already, and takes no part in this.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use lama_core::{SortedMap, SortedSet};
 use lama_identity::{Cid, Codec};
 
 use crate::api::Committed;
@@ -59,10 +59,10 @@ impl<E: Engine> Store<E> {
     }
 
     /// What nobody holds, with its length.
-    fn unheld(&self, keep: &[Cid]) -> Result<BTreeMap<Cid, u64>, StoreError> {
-        let keep: BTreeSet<Cid> = keep.iter().copied().collect();
+    fn unheld(&self, keep: &[Cid]) -> Result<SortedMap<Cid, u64>, StoreError> {
+        let keep: SortedSet<Cid> = keep.iter().copied().collect();
         let taken_back = self.taken_back()?;
-        let mut found = BTreeMap::new();
+        let mut found = SortedMap::new();
         let mut walk = Records::new(self)?;
         while let Some(record) = walk.as_mut().map_or(Ok(None), Records::next)? {
             let slot = self.object(&record.id)?.filter(|slot| slot.place == record.place);
@@ -101,8 +101,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// What was granted, and is not any more: to one person at least.
-    fn taken_back(&self) -> Result<BTreeSet<Cid>, StoreError> {
-        let mut ids = BTreeSet::new();
+    fn taken_back(&self) -> Result<SortedSet<Cid>, StoreError> {
+        let mut ids = SortedSet::new();
         for view in self.hot.views.keys() {
             let served = self.is_contact(*view);
             self.each_entry(*view, 0, &mut |entry| {

@@ -4,7 +4,6 @@
 //! What is not given any more keeps its tombstone (the slot of the index, the entries of the views, a row for repairs) and
 //! loses its bytes. Nothing changes in the store that is read: if the copy ends early it is thrown away.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::check::Records;
@@ -17,6 +16,7 @@ use crate::opening::put_epoch;
 use crate::revoke::tomb_row;
 use crate::view::{View, moved};
 use crate::{Store, StoreError};
+use lama_core::SortedMap;
 
 /// What a compaction left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Compacted {
 }
 
 /// From the old place of each record to its new one.
-type Places = BTreeMap<u64, u64>;
+type Places = SortedMap<u64, u64>;
 
 impl<E: Engine> Store<E> {
     /// Closes the store, and writes all that it says into an empty engine. The copy goes on in the same life, with the
@@ -118,10 +118,10 @@ impl<E: Engine> Store<E> {
         &self,
         to: &mut impl Engine,
         places: &Places,
-    ) -> Result<BTreeMap<u32, View>, StoreError> {
-        let last: BTreeMap<Vec<u8>, u32> =
+    ) -> Result<SortedMap<u32, View>, StoreError> {
+        let last: SortedMap<Vec<u8>, u32> =
             self.hot.views.iter().map(|(number, view)| (page_key(*number, view.page), *number)).collect();
-        let mut tails = BTreeMap::new();
+        let mut tails = SortedMap::new();
         copy_table(&self.engine, to, Table::Views, &mut |key, page| {
             let mut fresh = moved(crate::access::first_of(key)?, page, |place| {
                 places.get(&place).copied().unwrap_or(Slot::NOWHERE)

@@ -1,9 +1,9 @@
 //! Why an object does not reach a person.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use lama_chum::{Lane, Refusal};
+use lama_core::SortedSet;
 use lama_identity::{Cid, ContactState, PersonId};
 
 use crate::api::{Explanation, QuotaRow, Standing};
@@ -79,7 +79,7 @@ impl<E: Engine> Store<E> {
     ) -> Result<(), StoreError> {
         let mut at = (0, Lane::default());
         let (mut came, mut direct) = (state & Slot::CAME != 0, false);
-        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+        self.entries_at(view, &SortedSet::from([slot.place]), &mut |entry| {
             if entry.id == told.object && !entry.has(VOID) {
                 at = (entry.seq, entry.lane);
                 came |= entry.source != 0 && !entry.has(GONE);

@@ -1,10 +1,10 @@
 //! What the store keeps in memory: heads, cursors, contacts and the numbers of persons and instances. All of it
 //! is read back from the engine when the store is opened, or when a commit failed half-way.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use lama_chum::{Epoch, NO_EPOCH, Positions};
+use lama_core::{SortedMap, SortedSet};
 use lama_identity::{Codec, Contact, InstanceId, PersonId};
 
 use crate::StoreError;
@@ -77,26 +77,26 @@ impl Pack {
 pub(crate) struct Hot {
     pub(crate) epoch: Epoch,
     pub(crate) counts: Counts,
-    pub(crate) persons: BTreeMap<PersonId, u32>,
+    pub(crate) persons: SortedMap<PersonId, u32>,
     pub(crate) person_rows: Vec<PersonId>,
-    pub(crate) instances: BTreeMap<InstanceId, u32>,
+    pub(crate) instances: SortedMap<InstanceId, u32>,
     pub(crate) instance_rows: Vec<(InstanceId, u32)>,
-    pub(crate) views: BTreeMap<u32, View>,
-    pub(crate) peers: BTreeMap<u32, Peer>,
+    pub(crate) views: SortedMap<u32, View>,
+    pub(crate) peers: SortedMap<u32, Peer>,
     /// Numbers of the instances with a peer record, by the number of their person.
-    pub(crate) peers_of: BTreeMap<u32, BTreeSet<u32>>,
-    pub(crate) contacts: BTreeMap<PersonId, Contact>,
+    pub(crate) peers_of: SortedMap<u32, SortedSet<u32>>,
+    pub(crate) contacts: SortedMap<PersonId, Contact>,
     /// Limits of single contacts.
-    pub(crate) quotas: BTreeMap<PersonId, Quota>,
+    pub(crate) quotas: SortedMap<PersonId, Quota>,
     pub(crate) pack: Pack,
     /// Where places stand in the views of which something was taken back.
-    pub(crate) spans: BTreeMap<u32, Spans>,
-    pub(crate) dirty_views: BTreeSet<u32>,
-    pub(crate) dirty_peers: BTreeSet<u32>,
+    pub(crate) spans: SortedMap<u32, Spans>,
+    pub(crate) dirty_views: SortedSet<u32>,
+    pub(crate) dirty_peers: SortedSet<u32>,
     /// Cursors that changed and may wait for a commit.
-    pub(crate) lazy_peers: BTreeSet<u32>,
+    pub(crate) lazy_peers: SortedSet<u32>,
     /// Views of which only what was sent has changed: may wait for a commit, too.
-    pub(crate) lazy_views: BTreeSet<u32>,
+    pub(crate) lazy_views: SortedSet<u32>,
     pub(crate) dirty_counts: bool,
 }
 
@@ -212,7 +212,7 @@ impl Hot {
     }
 
     /// Forgets all peers of a person and tells their numbers.
-    pub(crate) fn remove_peers(&mut self, view: u32) -> BTreeSet<u32> {
+    pub(crate) fn remove_peers(&mut self, view: u32) -> SortedSet<u32> {
         let numbers = self.peers_of.remove(&view).unwrap_or_default();
         for number in &numbers {
             self.peers.remove(number);

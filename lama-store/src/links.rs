@@ -8,10 +8,10 @@
 //! object are few. The bounds of the pages are read once in the life of a store, when first something is taken back,
 //! and kept in memory (24 bytes for some 1,800 entries).
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::SortedSet;
 use lama_identity::{Cid, Codec};
 
 use crate::check::Records;
@@ -219,7 +219,7 @@ impl<E: Engine> Store<E> {
     pub(crate) fn entries_at(
         &self,
         view: u32,
-        places: &BTreeSet<u64>,
+        places: &SortedSet<u64>,
         visit: &mut dyn FnMut(ViewEntry) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let known = self.hot.spans.get(&view).filter(|_| !places.contains(&Slot::NOWHERE));

@@ -5,11 +5,11 @@
 //! did when it came (channels, endpoints, rules) is left as it is, but for the number of entries of a channel. Contacts,
 //! tokens and peers are nowhere else: where they are damaged only a backup helps.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use lama_chum::{Cursor, NO_EPOCH};
-use lama_core::Seed;
+use lama_core::{Seed, SortedMap, SortedSet};
 use lama_identity::{Cid, Codec};
 
 use crate::check::{Found, Records};
@@ -57,9 +57,9 @@ struct Known {
     links: Vec<Cid>,
 }
 
-type Objects = BTreeMap<Cid, Known>;
+type Objects = SortedMap<Cid, Known>;
 type Index = BTreeMap<IndexKey, Slot>;
-type Tombs = BTreeMap<Cid, bool>;
+type Tombs = SortedMap<Cid, bool>;
 
 impl<E: Engine> Store<E> {
     /// Mends what can be mended: the engine's own structures, then all that follows from the logs. Reads the whole
@@ -113,7 +113,7 @@ impl<E: Engine> Store<E> {
 
     /// Every object whose bytes are those of its id, as far as that can be told, and the stretches between them.
     fn whole_log(&self, old: &Index) -> Result<(Objects, Vec<(u64, u64)>), StoreError> {
-        let places: BTreeMap<u64, IndexKey> = old
+        let places: SortedMap<u64, IndexKey> = old
             .iter()
             .filter(|(key, slot)| key.view == 0 && slot.place != Slot::NOWHERE)
             .map(|(key, slot)| (slot.place, *key))
@@ -183,9 +183,9 @@ impl<E: Engine> Store<E> {
         old: &Index,
         index: &mut Index,
         done: &mut Repaired,
-    ) -> Result<BTreeSet<u32>, StoreError> {
-        let mut lossy = BTreeSet::new();
-        let mut lost = BTreeSet::new();
+    ) -> Result<SortedSet<u32>, StoreError> {
+        let mut lossy = SortedSet::new();
+        let mut lost = SortedSet::new();
         for view in self.hot.views.keys() {
             self.each_entry(*view, 0, &mut |entry| {
                 if entry.has(VOID) {
@@ -252,7 +252,7 @@ impl<E: Engine> Store<E> {
     fn mend_views(
         &mut self,
         index: &Index,
-        lossy: &BTreeSet<u32>,
+        lossy: &SortedSet<u32>,
         done: &mut Repaired,
     ) -> Result<(), StoreError> {
         let numbers: Vec<u32> = self.hot.views.keys().copied().collect();

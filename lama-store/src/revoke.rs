@@ -4,10 +4,10 @@
 //! not got it yet is told that it is gone. What is looked at is what is taken back, what links to that, and the pages of
 //! the view on which these stand (`links.rs`): not the view.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use lama_chum::Positions;
+use lama_core::{SortedMap, SortedSet};
 use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Revoked};
@@ -22,9 +22,9 @@ use crate::{Store, StoreError};
 #[derive(Default)]
 struct Standing {
     /// Entries of ours by id.
-    entries: BTreeMap<Cid, Vec<ViewEntry>>,
+    entries: SortedMap<Cid, Vec<ViewEntry>>,
     /// Ids that stay granted.
-    kept: BTreeSet<Cid>,
+    kept: SortedSet<Cid>,
 }
 
 /// Who hears that an object is gone.
@@ -44,7 +44,7 @@ pub(crate) fn tomb_row(id: &Cid, slot: Slot) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Objects with what they link to, and the places of their records.
-type Around = (BTreeMap<Cid, Vec<Cid>>, BTreeSet<u64>);
+type Around = (SortedMap<Cid, Vec<Cid>>, SortedSet<u64>);
 
 impl<E: Engine> Store<E> {
     /// Ends direct grants.
@@ -82,7 +82,7 @@ impl<E: Engine> Store<E> {
         let ended: &[Cid] = if direct { roots } else { &[] };
         let standing = self.standing(view, &person, &below, ended)?;
         let sent = self.hot.views.get(&view).map_or(Positions::all(0), |log| log.sent);
-        let mut changes = BTreeMap::new();
+        let mut changes = SortedMap::new();
         let mut left = Vec::new();
         let mut revoked = Revoked { person, taken_back: 0, stays: 0 };
         for (id, entries) in &standing.entries {
@@ -120,8 +120,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// What a view holds of `roots` and of what their content links reach.
-    fn below(&self, view: u32, roots: &[Cid]) -> Result<BTreeSet<Cid>, StoreError> {
-        let mut found = BTreeSet::new();
+    fn below(&self, view: u32, roots: &[Cid]) -> Result<SortedSet<Cid>, StoreError> {
+        let mut found = SortedSet::new();
         let mut open = roots.to_vec();
         while let Some(id) = open.pop() {
             if found.contains(&id) {
@@ -157,7 +157,7 @@ impl<E: Engine> Store<E> {
         &mut self,
         view: u32,
         person: &PersonId,
-        below: &BTreeSet<Cid>,
+        below: &SortedSet<Cid>,
         ended: &[Cid],
     ) -> Result<Standing, StoreError> {
         if !self.links_known()? {
@@ -203,8 +203,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// What else a view's person sees that links to `below`, with what it links to there; and the places of all of them.
-    fn around(&self, view: u32, below: &BTreeSet<Cid>) -> Result<Around, StoreError> {
-        let (mut parents, mut places) = (BTreeMap::<Cid, Vec<Cid>>::new(), BTreeSet::new());
+    fn around(&self, view: u32, below: &SortedSet<Cid>) -> Result<Around, StoreError> {
+        let (mut parents, mut places) = (SortedMap::<Cid, Vec<Cid>>::new(), SortedSet::new());
         for id in below {
             places.extend(self.object(id)?.map(|slot| slot.place));
             for parent in self.linked_from(id)? {
@@ -281,7 +281,7 @@ impl<E: Engine> Store<E> {
         let acked = self.hot.peers.get(&instance).map_or(0, |peer| self.hot.acked(&peer.progress).whole());
         let mut found = false;
         self.index_pages(view)?;
-        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+        self.entries_at(view, &SortedSet::from([slot.place]), &mut |entry| {
             let again = entry.has(AGAIN) && !entry.has(GONE) && !entry.has(VOID);
             found |= entry.id == *id && entry.source == 0 && again && entry.seq > acked;
             Ok(!found)
@@ -292,9 +292,9 @@ impl<E: Engine> Store<E> {
     /// What was granted is not sent any more, also where it was under way when a session was cut: of what is read again
     /// the id alone is told.
     fn hush(&mut self, view: u32, id: &Cid, slot: Slot) -> Result<(), StoreError> {
-        let mut changes = BTreeMap::new();
+        let mut changes = SortedMap::new();
         self.index_pages(view)?;
-        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+        self.entries_at(view, &SortedSet::from([slot.place]), &mut |entry| {
             if entry.id == *id && entry.source == 0 && !entry.has(VOID) && !entry.has(GONE) {
                 changes.insert(entry.seq, (GONE, ROOT));
             }
@@ -310,7 +310,7 @@ impl<E: Engine> Store<E> {
         told: Told,
         report: &mut Committed,
     ) -> Result<(), StoreError> {
-        let mut first_views = BTreeMap::new();
+        let mut first_views = SortedMap::new();
         for id in ids {
             let Some(mut slot) = self.object(id)?.filter(|slot| slot.is_visible()) else { continue };
             let record = self.record(slot.place)?;
@@ -328,7 +328,7 @@ impl<E: Engine> Store<E> {
             first_views.insert(*id, slot);
         }
         for (view, person) in (1..).zip(self.hot.person_rows.clone()) {
-            let mut here = BTreeSet::new();
+            let mut here = SortedSet::new();
             for (id, slot) in first_views.iter().filter(|_| told != Told::AllBut(view)) {
                 if self.may_see(id, *slot, view)? {
                     here.insert(*id);
@@ -342,8 +342,8 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    fn entomb_in(&mut self, view: u32, ids: &BTreeSet<Cid>, tell: bool) -> Result<(), StoreError> {
-        let (mut changes, mut told, mut places) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    fn entomb_in(&mut self, view: u32, ids: &SortedSet<Cid>, tell: bool) -> Result<(), StoreError> {
+        let (mut changes, mut told, mut places) = (SortedMap::new(), SortedSet::new(), SortedSet::new());
         for id in ids {
             places.extend(self.object(id)?.map(|slot| slot.place));
         }

@@ -1,10 +1,10 @@
 //! Who may see what: granting an object puts it, and before it all that it links to, into views.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use lama_chum::Lane;
+use lama_core::SortedMap;
 use lama_identity::{Cid, PersonId};
 
 use crate::api::{Committed, Withheld, WithheldReason};
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// What became of the ids below one root.
-type Visited = BTreeMap<Cid, Option<(Cid, WithheldReason)>>;
+type Visited = SortedMap<Cid, Option<(Cid, WithheldReason)>>;
 
 impl<E: Engine> Store<E> {
     /// Grants `ids` to `persons`: directly, or by a rule.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use lama_chum::{Cursor, Epoch, Lane, Positions};
-use lama_core::{Seed, WallTime};
+use lama_core::{Seed, SortedMap, WallTime};
 use lama_identity::{PublicIdentity, SignPublic};
 
 use crate::api::{Committed, Read, Reply, Request, Write};
@@ -51,14 +51,14 @@ pub struct Store<E> {
     /// Signing keys that this instance had before.
     pub(crate) former_keys: Vec<SignPublic>,
     /// Cursors that were answered for and wait for the next durable commit.
-    waiting: BTreeMap<u32, Progress>,
+    waiting: SortedMap<u32, Progress>,
     /// Up to where views were given to be sent, where that is not durable yet.
-    given: BTreeMap<u32, Positions>,
+    given: SortedMap<u32, Positions>,
     /// What the wall clock showed last.
     pub(crate) now: WallTime,
     mended: bool,
     /// The life before this one, and where each view ended when this one began: up to there both have the same log.
-    pub(crate) before: (Epoch, BTreeMap<u32, u64>),
+    pub(crate) before: (Epoch, SortedMap<u32, u64>),
     /// Set when memory and engine may differ and could not be brought together again.
     broken: Option<StoreError>,
     /// What [`Store::stage`] has answered for is not durable yet.
@@ -104,8 +104,8 @@ impl<E: Engine> Store<E> {
             ruled: None,
             owner: None,
             former_keys: Vec::new(),
-            waiting: BTreeMap::new(),
-            given: BTreeMap::new(),
+            waiting: SortedMap::new(),
+            given: SortedMap::new(),
             now: WallTime(0),
             mended: false,
             broken: None,

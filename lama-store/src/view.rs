@@ -8,10 +8,10 @@
 //!
 //! The ids stand in the log itself, so that rebuilding a fingerprint or sketch is one sequential scan.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use lama_chum::{Lane, Positions};
+use lama_core::SortedMap;
 use lama_identity::{Cid, Codec};
 
 use crate::StoreError;
@@ -69,7 +69,7 @@ impl ViewEntry {
 pub(crate) fn remark(
     first: u64,
     page: &mut [u8],
-    changes: &BTreeMap<u64, (u8, u8)>,
+    changes: &SortedMap<u64, (u8, u8)>,
 ) -> Result<(), StoreError> {
     let mut places = Vec::new();
     let mut reader = PageReader::new(first, page);
@@ -334,7 +334,7 @@ mod tests {
             .collect();
         assert_eq!(read, Ok(expected.clone()));
         let mut page = view.open.clone().unwrap();
-        remark(42, &mut page, &BTreeMap::from([(43, (VOID, 0)), (42, (GONE, ROOT)), (99, (GONE, 0))]))
+        remark(42, &mut page, &SortedMap::from([(43, (VOID, 0)), (42, (GONE, ROOT)), (99, (GONE, 0))]))
             .unwrap();
         let read: Vec<_> = PageReader::new(42, &page).map(Result::unwrap).collect();
         assert_eq!((read[0].marks, read[1].marks), (GONE, VOID));

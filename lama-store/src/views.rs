@@ -4,9 +4,8 @@
 //! that a head (number, count, fingerprint) names one set only. What may have been sent stays in the set; if its
 //! object is not to be given any more, the entry becomes a tombstone.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
 use lama_chum::{Lane, Positions};
+use lama_core::{SortedMap, SortedSet};
 use lama_identity::Cid;
 
 use crate::access::open_page;
@@ -87,7 +86,7 @@ impl<E: Engine> Store<E> {
     fn last_lane(&mut self, view: u32, id: &Cid, slot: Slot) -> Result<Lane, StoreError> {
         let mut last = Lane::Interactive;
         self.index_pages(view)?;
-        self.entries_at(view, &BTreeSet::from([slot.place]), &mut |entry| {
+        self.entries_at(view, &SortedSet::from([slot.place]), &mut |entry| {
             if entry.id == *id && entry.source == 0 && !entry.has(VOID) {
                 last = last.max(entry.lane);
             }
@@ -182,7 +181,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Changes the marks of entries: by sequence number, the marks to set and those to clear.
-    pub(crate) fn remark(&mut self, view: u32, changes: &BTreeMap<u64, (u8, u8)>) -> Result<(), StoreError> {
+    pub(crate) fn remark(&mut self, view: u32, changes: &SortedMap<u64, (u8, u8)>) -> Result<(), StoreError> {
         let mut next = changes.keys().next().copied();
         while let Some(seq) = next {
             let first = self.page_of(view, seq)?;

@@ -1,10 +1,8 @@
 //! Behind relays: where nobody can dial, as in a browser, the instance is registered at some of a list of relays and is
 //! rung there. The client machine of `lama-relay` decides; here its links and dials are told apart from the node's.
 
-use std::collections::BTreeMap;
-
 use bytes::{Bytes, BytesMut};
-use lama_core::{Now, Seed, Ticket};
+use lama_core::{Now, Seed, SortedMap, Ticket};
 use lama_identity::SignSecret;
 use lama_invite::Source;
 use lama_node::{Input, LinkId, NodeError, Origin};
@@ -36,10 +34,10 @@ pub(crate) struct Behind {
     homes: Vec<Home>,
     /// Another list takes the place of this one once its links are gone.
     next: Option<(Vec<Home>, Seed)>,
-    dials: BTreeMap<u64, Ticket>,
+    dials: SortedMap<u64, Ticket>,
     dialled: u64,
     /// For the handshake that follows where somebody rings.
-    seeds: BTreeMap<LinkId, Seed>,
+    seeds: SortedMap<LinkId, Seed>,
 }
 
 const fn relay_link(link: LinkId) -> RelayLink {

@@ -1,9 +1,8 @@
 //! Files in and out of the store, in pieces: the objects are those that the `lama` program makes and takes.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use lama_chum::blob::{BlobConfig, Chunker, File, FolderBuilder, items, range};
+use lama_core::SortedMap;
 use lama_identity::{Cid, Object as _};
 use lama_node::Command as Node;
 use lama_store::Engine;
@@ -69,7 +68,7 @@ pub struct Tree {
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     next: u64,
-    open: BTreeMap<u64, Upload>,
+    open: SortedMap<u64, Upload>,
 }
 
 #[derive(Debug)]

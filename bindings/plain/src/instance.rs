@@ -1,12 +1,12 @@
 //! One instance: node, store and keys, fed and asked by a host.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use lama_core::{Instant, Now, Seed, Ticket, Tickets, WallTime};
+use lama_core::{Instant, Now, Seed, SortedMap, SortedSet, Ticket, Tickets, WallTime};
 use lama_identity::{PersonId, SignSecret};
 use lama_invite::{HostClass, Source};
 use lama_node::{Command as NodeCommand, Output as NodeOutput, Reply as NodeReply};
@@ -163,15 +163,15 @@ pub struct Instance<E: Engine> {
     pub(crate) now: Now,
     pub(crate) out: VecDeque<Output>,
     tickets: Tickets,
-    asked: BTreeMap<Ticket, Asker>,
-    inside: BTreeMap<Ticket, Result<NodeReply, NodeError>>,
+    asked: SortedMap<Ticket, Asker>,
+    inside: SortedMap<Ticket, Result<NodeReply, NodeError>>,
     calls: Calls,
     pub(crate) behind: Behind,
     /// Where the host itself listens.
     listening: Vec<String>,
     /// What was last said of both.
     advertised: Option<Vec<String>>,
-    ready: BTreeSet<LinkId>,
+    ready: SortedSet<LinkId>,
     pub(crate) uploads: Uploads,
 }
 
@@ -209,13 +209,13 @@ impl<E: Engine> Instance<E> {
             now,
             out: VecDeque::new(),
             tickets: Tickets::default(),
-            asked: BTreeMap::new(),
-            inside: BTreeMap::new(),
+            asked: SortedMap::new(),
+            inside: SortedMap::new(),
             calls: Calls::default(),
             behind: Behind::default(),
             listening: Vec::new(),
             advertised: None,
-            ready: BTreeSet::new(),
+            ready: SortedSet::new(),
             uploads: Uploads::default(),
         };
         instance.drive();

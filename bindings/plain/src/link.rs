@@ -1,8 +1,6 @@
 //! Calls through a relay: until the other side has accepted, a link speaks the relay's three frames.
 
-use std::collections::BTreeMap;
-
-use lama_core::{Instant, Seed, Ticket};
+use lama_core::{Instant, Seed, SortedMap, Ticket};
 use lama_invite::Via;
 use lama_node::LinkId;
 use lama_relay::{Called, Caller, RelayError};
@@ -24,8 +22,8 @@ struct Call {
 /// All calls that are being set up, and the dials that will become some.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    vias: BTreeMap<Ticket, Via>,
-    calls: BTreeMap<LinkId, Call>,
+    vias: SortedMap<Ticket, Via>,
+    calls: SortedMap<LinkId, Call>,
 }
 
 /// What came of a frame.

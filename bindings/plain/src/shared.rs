@@ -1,9 +1,8 @@
 //! What is shared, by name: of everything the newest version.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use lama_chum::blob::{File, Folder};
+use lama_core::SortedMap;
 use lama_identity::{Access, Cid, Hlc, Object as _, PersonId, Versioned};
 use lama_node::SharedInfo;
 use lama_store::{Engine, Read, Reply};
@@ -14,7 +13,7 @@ use crate::{Instance, Problem};
 impl<E: Engine> Instance<E> {
     /// The newest version of everything that is shared, by person and name.
     pub(crate) fn shared(&mut self, rules: Vec<SharedInfo>) -> Result<Vec<SharedItem>, Problem> {
-        let mut newest: BTreeMap<(String, PersonId), (Hlc, Cid, SharedItem)> = BTreeMap::new();
+        let mut newest: SortedMap<(String, PersonId), (Hlc, Cid, SharedItem)> = SortedMap::new();
         for info in rules {
             let Some(object) = self.fetch(info.root)? else { continue };
             let (name, kind, bytes) = if let Ok(file) = File::read(&object) {

@@ -1,11 +1,10 @@
 //! Files and folders: names and links, children first.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry as Slot;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::SortedMap;
 use lama_identity::{Cid, Codec, IdentityError, Object, TypeName, TypeTag};
 use serde::{Deserialize, Serialize};
 
@@ -142,13 +141,13 @@ impl Folder {
 #[derive(Debug)]
 pub struct FolderBuilder {
     name: String,
-    root: BTreeMap<String, Node>,
+    root: SortedMap<String, Node>,
 }
 
 #[derive(Debug)]
 enum Node {
     File(EntryKind, u64, Cid),
-    Folder(BTreeMap<String, Node>),
+    Folder(SortedMap<String, Node>),
 }
 
 /// A folder with all folders in it.
@@ -169,7 +168,7 @@ impl FolderBuilder {
     /// [`BlobError::Name`].
     pub fn new(name: &str) -> Result<Self, BlobError> {
         check_name(name)?;
-        Ok(Self { name: name.to_string(), root: BTreeMap::new() })
+        Ok(Self { name: name.to_string(), root: SortedMap::new() })
     }
 
     /// Adds a file: its path below the folder with `/` between the parts, its size in bytes, whether it is a
@@ -183,16 +182,16 @@ impl FolderBuilder {
             path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
         let mut at = &mut self.root;
         for folder in folders.into_iter().flat_map(|folders| folders.split('/')) {
-            match at.entry(folder.to_string()).or_insert_with(|| Node::Folder(BTreeMap::new())) {
+            match at.entry(folder.to_string()).or_insert_with(|| Node::Folder(SortedMap::new())) {
                 Node::Folder(inside) => at = inside,
                 Node::File(..) => return Err(BlobError::Twice),
             }
         }
         let kind = if executable { EntryKind::Program } else { EntryKind::File };
-        match at.entry(name.to_string()) {
-            Slot::Vacant(slot) => slot.insert(Node::File(kind, size, blob)),
-            Slot::Occupied(_) => return Err(BlobError::Twice),
-        };
+        if at.contains_key(name) {
+            return Err(BlobError::Twice);
+        }
+        at.insert(name.to_string(), Node::File(kind, size, blob));
         Ok(())
     }
 
@@ -210,7 +209,7 @@ impl FolderBuilder {
 /// Encodes a folder after those in it; as deep as [`super::MAX_DEPTH`] at most.
 fn build(
     name: String,
-    nodes: BTreeMap<String, Node>,
+    nodes: SortedMap<String, Node>,
     objects: &mut Vec<(Cid, Bytes)>,
 ) -> Result<(Cid, u64), BlobError> {
     let mut entries = Vec::with_capacity(nodes.len());
@@ -235,6 +234,8 @@ fn build(
 #[cfg(test)]
 mod tests {
     use alloc::format;
+
+    use alloc::collections::BTreeMap;
 
     use super::*;
     use crate::blob::NameError;

@@ -1,10 +1,10 @@
 //! The connections of one session: who may send what, and what waits to be sent.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
-use lama_core::Ticket;
+use lama_core::{SortedMap, Ticket};
 
 use super::{
     Frame, GroupError, GroupName, MAX_CONNECTIONS, MAX_CREDIT, MAX_GROUP_MESSAGE, MESSAGE_COST, MIN_CREDIT,
@@ -147,7 +147,7 @@ pub struct Connections {
     limits: ConnectionLimits,
     /// The number of the next connection that this side opens, and of the next one of the peer's.
     next: [Option<u32>; 2],
-    all: BTreeMap<u32, Connection>,
+    all: SortedMap<u32, Connection>,
     /// Where the next turn begins.
     turn: u32,
 }
@@ -161,7 +161,7 @@ impl Connections {
             Role::Initiator => [Some(0), Some(1)],
             Role::Responder => [Some(1), Some(0)],
         };
-        Self { limits: ConnectionLimits { credit, ..limits }, next, all: BTreeMap::new(), turn: 0 }
+        Self { limits: ConnectionLimits { credit, ..limits }, next, all: SortedMap::new(), turn: 0 }
     }
 
     /// Asks for a connection; its number. `None`: there are as many as there may be.

@@ -11,10 +11,10 @@ mod settle;
 mod slot;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use lama_core::{Clock, Instant, Now, Ticket, Tickets, WallTime};
+use lama_core::{Clock, Instant, Now, SortedMap, Ticket, Tickets, WallTime};
 use lama_identity::{NoisePublic, PersonId};
 
 use crate::config::Config;
@@ -146,8 +146,8 @@ pub struct Ledger {
     clock: Clock,
     highest: WallTime,
     behind: bool,
-    slots: BTreeMap<Locator, Slot>,
-    pending: BTreeMap<Ticket, Pending>,
+    slots: SortedMap<Locator, Slot>,
+    pending: SortedMap<Ticket, Pending>,
     tickets: Tickets,
     sources: Sources,
     out: VecDeque<Output>,
@@ -164,7 +164,7 @@ impl Ledger {
         highest: Option<WallTime>,
         now: Now,
     ) -> Self {
-        let mut slots = BTreeMap::new();
+        let mut slots = SortedMap::new();
         let mut known = highest.unwrap_or_default();
         for record in records {
             if record.state.tag() == StateTag::Issued {
@@ -178,7 +178,7 @@ impl Ledger {
             highest: known,
             behind: false,
             slots,
-            pending: BTreeMap::new(),
+            pending: SortedMap::new(),
             tickets: Tickets::default(),
             sources: Sources::default(),
             out: VecDeque::new(),

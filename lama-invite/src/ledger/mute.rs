@@ -1,9 +1,8 @@
 //! Counting wrong secrets, per invitation and per source.
 
-use alloc::collections::BTreeMap;
 use core::net::IpAddr;
 
-use lama_core::Instant;
+use lama_core::{Instant, SortedMap};
 
 use crate::config::Config;
 
@@ -47,7 +46,7 @@ struct Window {
 
 /// All sources that sent a wrong secret lately, bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(BTreeMap<Source, Window>);
+pub(crate) struct Sources(SortedMap<Source, Window>);
 
 impl Sources {
     /// Counts one wrong secret; `true` if the source has had more than it may.

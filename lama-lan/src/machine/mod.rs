@@ -3,14 +3,14 @@
 mod answering;
 mod asking;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use bytes::Bytes;
-use lama_core::{Clock, Instant, Now, Seed, Timers};
+use lama_core::{Clock, Instant, Now, Seed, SortedMap, SortedSet, Timers};
 use lama_identity::InstanceId;
 
 use crate::key::{LanKey, Side, slot_at};
@@ -112,20 +112,20 @@ pub struct Lan {
     drawn: u64,
     clock: Clock,
     slot: u64,
-    peers: BTreeMap<InstanceId, Known>,
+    peers: SortedMap<InstanceId, Known>,
     interfaces: Vec<Interface>,
     listening: Option<u16>,
     /// What others may ask for: by whom, and in which slot.
-    answerable: BTreeMap<Tag, (InstanceId, u64)>,
+    answerable: SortedMap<Tag, (InstanceId, u64)>,
     /// What we may have asked for.
-    asked: BTreeMap<Tag, (InstanceId, u64)>,
+    asked: SortedMap<Tag, (InstanceId, u64)>,
     /// How often it was asked since there was reason to.
     round: u32,
     last_round: Option<Instant>,
     /// How many of those who are sought have had their turn.
     turn: usize,
-    owed: BTreeMap<Ipv4Addr, BTreeSet<Tag>>,
-    answered: BTreeMap<(Ipv4Addr, Tag), Instant>,
+    owed: SortedMap<Ipv4Addr, SortedSet<Tag>>,
+    answered: SortedMap<(Ipv4Addr, Tag), Instant>,
     timers: Timers<Timer>,
     out: VecDeque<LanOutput>,
 }
@@ -143,16 +143,16 @@ impl Lan {
             drawn: 0,
             clock,
             slot: slot_at(now.wall),
-            peers: BTreeMap::new(),
+            peers: SortedMap::new(),
             interfaces: Vec::new(),
             listening: None,
-            answerable: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            answerable: SortedMap::new(),
+            asked: SortedMap::new(),
             round: 0,
             last_round: None,
             turn: 0,
-            owed: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            owed: SortedMap::new(),
+            answered: SortedMap::new(),
             timers: Timers::default(),
             out: VecDeque::new(),
         }

@@ -1,12 +1,12 @@
 //! Connections of groups as applications see them: what they ask, what they are told.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
+use lama_core::SortedSet;
 use lama_handshake::groups::GroupName;
 use lama_identity::{InstanceId, LogHead, PersonId};
 
@@ -23,7 +23,7 @@ pub enum Admits {
     /// Every active contact.
     Contacts,
     /// These of them.
-    Persons(BTreeSet<PersonId>),
+    Persons(SortedSet<PersonId>),
 }
 
 impl Admits {

@@ -3,9 +3,7 @@
 mod commands;
 mod frames;
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
-use lama_core::{Now, Ticket};
+use lama_core::{Now, SortedMap, SortedSet, Ticket};
 use lama_handshake::groups::GroupName;
 use lama_identity::PersonId;
 
@@ -40,11 +38,11 @@ pub(crate) struct Held {
 /// All groups and connections.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    pub(crate) served: BTreeMap<GroupName, Admits>,
-    pub(crate) open: BTreeMap<ConnectionId, Held>,
+    pub(crate) served: SortedMap<GroupName, Admits>,
+    pub(crate) open: SortedMap<ConnectionId, Held>,
     last: u64,
     /// Who may ask how this side sees a session.
-    pub(crate) debug_allowed: BTreeSet<PersonId>,
+    pub(crate) debug_allowed: SortedSet<PersonId>,
 }
 
 impl Groups {

@@ -1,10 +1,10 @@
 //! Who is known: contacts in memory, found by person and by what an instance proves.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::SortedMap;
 use lama_identity::{Contact, ContactState, InstanceId, NoisePublic, PersonId, cbor};
 use lama_invite::Locator;
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ impl Known {
 /// All contacts, pending ones too.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    persons: BTreeMap<PersonId, Known>,
-    by_noise: BTreeMap<[u8; 32], (PersonId, InstanceId)>,
+    persons: SortedMap<PersonId, Known>,
+    by_noise: SortedMap<[u8; 32], (PersonId, InstanceId)>,
 }
 
 impl Book {

@@ -1,9 +1,8 @@
 //! What strangers may cost: links, first messages and failed authentications (`security.md` 9).
 
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-use lama_core::Instant;
+use lama_core::{Instant, SortedMap};
 use lama_invite::Source;
 
 use crate::Config;
@@ -56,10 +55,10 @@ struct Failed {
 /// Counts what has not proved anything.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    sources: BTreeMap<Source, PerSource>,
+    sources: SortedMap<Source, PerSource>,
     links: usize,
     msg1: Option<Bucket>,
-    failed: BTreeMap<[u8; 32], Failed>,
+    failed: SortedMap<[u8; 32], Failed>,
 }
 
 impl Limits {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use lama_core::WallTime;
+use lama_core::{SortedMap, WallTime};
 use lama_handshake::PairKey;
 use lama_identity::{ChannelId, Cid, IdentityError, InstanceId, Object as _, cbor};
 use lama_invite::{Ledger, Locator};
@@ -68,7 +68,7 @@ impl Node {
         }
         let now = self.clock.latest();
         let mut highest = None;
-        let mut notes = alloc::collections::BTreeMap::new();
+        let mut notes = SortedMap::new();
         for (key, value) in settings {
             if let Some(person) = setting_id::<32>(NOTES, &key) {
                 notes.extend(Note::from_bytes(&value).map(|note| (person, note)));

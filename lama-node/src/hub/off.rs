@@ -3,12 +3,11 @@
 //! A blocked person gets no session, whoever dials, and is told nothing: to him it looks as if nobody knew him. A route
 //! that is off is not dialled; whoever is reached by it may still dial this side.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_core::Ticket;
+use lama_core::{SortedSet, Ticket};
 use lama_handshake::CloseCode;
 use lama_identity::{InstanceId, PersonId, cbor};
 use lama_store::Write;
@@ -31,9 +30,33 @@ pub(crate) const ROUTES_OFF: &str = "node/routes-off";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoutesOff {
-    persons: BTreeSet<PersonId>,
-    instances: BTreeSet<InstanceId>,
-    routes: BTreeSet<String>,
+    #[serde(with = "set")]
+    persons: SortedSet<PersonId>,
+    #[serde(with = "set")]
+    instances: SortedSet<InstanceId>,
+    #[serde(with = "set")]
+    routes: SortedSet<String>,
+}
+
+/// A set as an array.
+mod set {
+    use alloc::vec::Vec;
+
+    use lama_core::SortedSet;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        set: &SortedSet<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(set)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de> + Ord, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SortedSet<T>, D::Error> {
+        Vec::deserialize(deserializer).map(|members: Vec<T>| members.into_iter().collect())
+    }
 }
 
 impl RoutesOff {
@@ -163,7 +186,7 @@ impl Node {
             self.end_session(link, Some(CloseCode::Shutdown), EndReason::RouteOff);
         }
         if on {
-            let persons: BTreeSet<PersonId> = self.peers.values().map(|peer| peer.person).collect();
+            let persons: SortedSet<PersonId> = self.peers.values().map(|peer| peer.person).collect();
             for person in persons {
                 self.dial_afresh(&person);
             }
@@ -195,7 +218,7 @@ impl Node {
         for link in live {
             self.probe(link);
         }
-        let persons: BTreeSet<PersonId> = self.peers.values().map(|peer| peer.person).collect();
+        let persons: SortedSet<PersonId> = self.peers.values().map(|peer| peer.person).collect();
         for person in persons {
             self.dial_afresh(&person);
         }

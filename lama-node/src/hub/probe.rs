@@ -4,12 +4,11 @@
 //! is one, and message 2, which only the holder of the instance's key can make. A listener that is another program's, or
 //! that accepts and does nothing, does not pass.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
 use bytes::BytesMut;
-use lama_core::{Instant, Ticket};
+use lama_core::{Instant, SortedMap, Ticket};
 use lama_handshake::{Initiator, PinnedPerson};
 use lama_identity::{InstanceId, NoisePublic, NoiseSecret};
 
@@ -29,7 +28,7 @@ pub(crate) struct Probe {
 }
 
 /// By the tickets of the commands that wait.
-pub(crate) type Probes = BTreeMap<Ticket, Probe>;
+pub(crate) type Probes = SortedMap<Ticket, Probe>;
 
 impl Node {
     /// [`crate::Command::Probe`]; without an instance it is this one.

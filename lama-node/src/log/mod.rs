@@ -5,10 +5,10 @@ mod rotate;
 mod spread;
 mod take;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::SortedMap;
 use lama_identity::{Contact, IdentityError, LogChain, LogHead, NoisePublic, PersonId, cbor};
 use lama_store::Write;
 
@@ -30,11 +30,11 @@ pub(crate) const NAMES: &str = "own/";
 /// Every log that is known, and every key that was revoked.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
-    chains: BTreeMap<PersonId, LogChain>,
+    chains: SortedMap<PersonId, LogChain>,
     /// Keys that are revoked, and whose they were. Apart from the logs: a contact may be removed, its revoked keys stay.
-    gone: BTreeMap<[u8; 32], PersonId>,
+    gone: SortedMap<[u8; 32], PersonId>,
     /// What is read from the store before it is verified.
-    raw: BTreeMap<PersonId, BTreeMap<u64, Bytes>>,
+    raw: SortedMap<PersonId, SortedMap<u64, Bytes>>,
 }
 
 impl Logs {

@@ -3,13 +3,13 @@
 mod homes;
 mod spare;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use lama_core::{Clock, Instant, Now, Seed, Ticket, Tickets, Timers};
+use lama_core::{Clock, Instant, Now, Seed, SortedMap, SortedSet, Ticket, Tickets, Timers};
 use lama_identity::{SignPublic, Signature};
 
 use crate::wire::{FromClient, FromRelay, HELLO_LEN};
@@ -143,11 +143,11 @@ pub struct Client {
     drawn: u64,
     clock: Clock,
     tickets: Tickets,
-    dials: BTreeMap<Ticket, usize>,
-    signing: BTreeMap<Ticket, LinkId>,
-    links: BTreeMap<LinkId, Spare>,
+    dials: SortedMap<Ticket, usize>,
+    signing: SortedMap<Ticket, LinkId>,
+    links: SortedMap<LinkId, Spare>,
     timers: Timers<Timer>,
-    ready: BTreeSet<LinkId>,
+    ready: SortedSet<LinkId>,
     out: VecDeque<ClientOutput>,
     stopping: bool,
     stopped: bool,
@@ -166,11 +166,11 @@ impl Client {
             drawn: 0,
             clock: Clock::default(),
             tickets: Tickets::default(),
-            dials: BTreeMap::new(),
-            signing: BTreeMap::new(),
-            links: BTreeMap::new(),
+            dials: SortedMap::new(),
+            signing: SortedMap::new(),
+            links: SortedMap::new(),
             timers: Timers::default(),
-            ready: BTreeSet::new(),
+            ready: SortedSet::new(),
             out: VecDeque::new(),
             stopping: false,
             stopped: false,

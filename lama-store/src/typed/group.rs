@@ -1,9 +1,9 @@
 //! Groups: who is in them, as their owner and the admins that he signed say.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use lama_core::SortedSet;
 use lama_identity::{Cid, Group, GroupId, GroupMembers, PersonId, Profile, Versioned};
 
 use super::{Lacks, typed_object};
@@ -68,7 +68,7 @@ impl<E: Engine> Store<E> {
             return Ok(Ok(()));
         }
         self.meta_put(meta(kind::GROUP, &[&group.0]), row_bytes(&new));
-        let gone: BTreeSet<PersonId> =
+        let gone: SortedSet<PersonId> =
             old.members.iter().copied().filter(|member| !new.members.contains(member)).collect();
         if new.members != old.members {
             self.group_changed(&group, &gone, report)?;

@@ -4,11 +4,10 @@
 //! a later version that names less takes back. A policy speaks of objects, and of identity objects with all that
 //! belongs to them; of persons, and of groups as their members are known here.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use lama_core::WallTime;
+use lama_core::{SortedSet, WallTime};
 use lama_identity::{
     Access, Cid, GroupId, Merge, MergeConfig, Merged, PersonId, Reference, Signable, Signed, Versioned, merge,
 };
@@ -106,7 +105,7 @@ impl<E: Engine> Store<E> {
         }
         if new.data != old.data {
             let before = self.targets(policy, &old.data)?;
-            let mut persons: BTreeSet<PersonId> = old.data.persons.iter().copied().collect();
+            let mut persons: SortedSet<PersonId> = old.data.persons.iter().copied().collect();
             for group in &old.data.groups {
                 persons.extend(self.group_row(group)?.into_iter().flat_map(|group| group.members));
             }
@@ -262,8 +261,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// What a policy speaks of, as far as it is known here.
-    fn targets(&self, key: PolicyKey, data: &Access) -> Result<BTreeSet<Cid>, StoreError> {
-        let mut targets: BTreeSet<Cid> = data.objects.iter().map(|object| object.0).collect();
+    fn targets(&self, key: PolicyKey, data: &Access) -> Result<SortedSet<Cid>, StoreError> {
+        let mut targets: SortedSet<Cid> = data.objects.iter().map(|object| object.0).collect();
         for id in &data.ids {
             targets.insert(id.0);
             targets.extend(self.versions_of(&id_bytes(&id.0), Some(&key.author))?);
@@ -294,8 +293,8 @@ impl<E: Engine> Store<E> {
     }
 
     /// Whom rules let see an object.
-    pub(crate) fn entitled(&self, id: &Cid) -> Result<BTreeSet<PersonId>, StoreError> {
-        let mut persons = BTreeSet::new();
+    pub(crate) fn entitled(&self, id: &Cid) -> Result<SortedSet<PersonId>, StoreError> {
+        let mut persons = SortedSet::new();
         for (_, policy) in self.policies_over(id)? {
             persons.extend(policy.data.persons);
             for group in &policy.data.groups {
@@ -307,7 +306,7 @@ impl<E: Engine> Store<E> {
 
     /// The policies that are in effect over an object: it is here, and their author authored it.
     fn policies_over(&self, id: &Cid) -> Result<Vec<(PolicyKey, Policy)>, StoreError> {
-        let mut keys = BTreeSet::new();
+        let mut keys = SortedSet::new();
         let bytes = id_bytes(id);
         if self.hot.counts.rules > 0 {
             self.each_meta(&meta(kind::ACCESS, &[&bytes]), &mut |key, _| {
@@ -349,8 +348,8 @@ impl<E: Engine> Store<E> {
     /// Takes back what rules do not let these persons see any more.
     pub(crate) fn withdraw(
         &mut self,
-        targets: &BTreeSet<Cid>,
-        persons: &BTreeSet<PersonId>,
+        targets: &SortedSet<Cid>,
+        persons: &SortedSet<PersonId>,
         report: &mut Committed,
     ) -> Result<(), StoreError> {
         for person in persons {
@@ -371,7 +370,7 @@ impl<E: Engine> Store<E> {
     pub(super) fn group_changed(
         &mut self,
         group: &GroupId,
-        gone: &BTreeSet<PersonId>,
+        gone: &SortedSet<PersonId>,
         report: &mut Committed,
     ) -> Result<(), StoreError> {
         let mut keys = Vec::new();
