@@ -28,7 +28,8 @@ fn pack(module: &str, directory: &str) -> Result<(), String> {
         .input_path(module)
         .out_name("lama")
         .typescript(true)
-        .remove_name_section(true)
+        // The optimiser sorts by it, and takes it away.
+        .remove_name_section(false)
         .remove_producers_section(true)
         // The module lies beside the script, unless somebody says otherwise.
         .omit_default_module_path(false)
