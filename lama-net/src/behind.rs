@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
@@ -21,8 +22,12 @@ use crate::link::Link;
 use crate::runtime::{Alarm as _, Runtime};
 use crate::upgrade::RELAY_SUBPROTOCOL;
 
-/// Strangers that one route lets in at a time (`security.md` 9): they all come from the relay's address.
-const STRANGERS: usize = 64;
+/// Strangers that one route lets in at a time: they all come from the relay, which bounds how many ring (`security.md` 9).
+const STRANGERS: usize = 32;
+/// Strangers through all relays: with those at the door no more than a node takes.
+const ALL_STRANGERS: usize = 64;
+/// A step of a call takes two ways through the relay.
+const TENURE: Duration = Duration::from_secs(1);
 
 /// A connection to a relay that is not part of a call.
 struct Spare<R: Runtime> {
@@ -85,7 +90,15 @@ impl<R: Runtime> BehindRelays<R> {
         let seed = runtime.entropy().ok()?;
         let client = Client::new(ClientConfig::default(), list, seed, runtime.now());
         let (dials, dialled) = mpsc::unbounded();
-        let gate = GateConfig { per_source: STRANGERS, total: 4 * STRANGERS, ..options.gate };
+        // A relay's callers all have one source, so none of them is more familiar than the others.
+        let gate = GateConfig {
+            per_source: STRANGERS,
+            total: ALL_STRANGERS,
+            reserved: 0,
+            familiar: 0,
+            tenure: TENURE,
+            ..options.gate
+        };
         Some(Self {
             runtime: runtime.clone(),
             client,

@@ -156,6 +156,7 @@ pub fn prepare<R: Runtime>(
         upgrade_deadline: options.upgrade_deadline,
         site: parts.site,
         browsers: Site::gate(),
+        counters: Arc::clone(&counters),
     };
     let event_loop = EventLoop {
         runtime,
@@ -222,6 +223,7 @@ impl<R: Runtime> Future for EventLoop<R> {
             let mut busy = this.outputs();
             busy |= this.timers();
             busy |= this.answers(cx);
+            busy |= this.woken();
             busy |= this.arrivals(cx);
             busy |= this.calls(cx);
             busy |= this.noted(cx);
@@ -328,6 +330,11 @@ impl<R: Runtime> EventLoop<R> {
     }
 
     fn publish(&mut self, event: Event) {
+        if let Event::SessionStarted { link, .. } = &event
+            && let Some(peer) = self.links.get_mut(link)
+        {
+            peer.authenticated(self.runtime.now().mono);
+        }
         self.traces.note(&event);
         let event = match event {
             Event::Group(event) => match self.switch.bring(event) {
@@ -451,7 +458,7 @@ impl<R: Runtime> EventLoop<R> {
     }
 
     fn link_up(&mut self, link: Link<R>, origin: Origin, permit: Option<Permit>) {
-        if self.stopped.is_some() {
+        if self.stopped.is_some() || permit.as_ref().is_some_and(Permit::is_put_out) {
             return;
         }
         let Ok(seed) = self.runtime.entropy() else { return self.stop(Err(NetError::NoEntropy)) };
@@ -590,15 +597,27 @@ impl<R: Runtime> EventLoop<R> {
         });
     }
 
-    /// Serves the links on which something happened, each for a bounded time, in turn.
-    fn serve(&mut self) -> bool {
-        self.woken.take(&mut self.woken_now);
-        for link in self.woken_now.drain(..) {
-            if let Some(peer) = self.links.get_mut(&link) {
-                peer.woken();
+    /// Links on which something happened. Strangers who have lost their place go at once: those who have it come next.
+    fn woken(&mut self) -> bool {
+        let mut woken = std::mem::take(&mut self.woken_now);
+        self.woken.take(&mut woken);
+        let any = !woken.is_empty();
+        for link in woken.drain(..) {
+            let Some(peer) = self.links.get_mut(&link) else { continue };
+            peer.woken();
+            if peer.is_put_out() {
+                self.counters.lock().unwrap_or_else(PoisonError::into_inner).put_out();
+                self.drop_link(link, LinkCause::PutOut);
+            } else {
                 peer.queue(&mut self.turn);
             }
         }
+        self.woken_now = woken;
+        any
+    }
+
+    /// Serves the links on which something happened, each for a bounded time, in turn.
+    fn serve(&mut self) -> bool {
         while let Some(link) = self.node.next_ready_link() {
             if let Some(peer) = self.links.get_mut(&link) {
                 peer.queue(&mut self.turn);

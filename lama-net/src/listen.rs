@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_channel::{mpsc, oneshot};
@@ -14,7 +16,8 @@ use crate::NetError;
 use crate::event_loop::Arrival;
 use crate::gate::Gate;
 use crate::link::Link;
-use crate::runtime::{Runtime, within};
+use crate::metrics::Counters;
+use crate::runtime::{Runtime, give_way, within};
 use crate::site::{self, Site};
 use crate::upgrade::{self, Asked};
 
@@ -22,6 +25,8 @@ use crate::upgrade::{self, Asked};
 const FREE_PORT_TRIES: usize = 16;
 /// How long accepting pauses when the operating system has no socket left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections accepted before the sessions that are up have a turn.
+const ACCEPTS: usize = 16;
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +134,7 @@ pub(crate) struct Door<R: Runtime> {
     pub(crate) site: Site,
     /// Counts browsers that fetch files.
     pub(crate) browsers: Gate,
+    pub(crate) counters: Arc<Mutex<Counters>>,
 }
 
 impl<R: Runtime> Clone for Door<R> {
@@ -140,6 +146,7 @@ impl<R: Runtime> Clone for Door<R> {
             upgrade_deadline: self.upgrade_deadline,
             site: self.site.clone(),
             browsers: self.browsers.clone(),
+            counters: Arc::clone(&self.counters),
         }
     }
 }
@@ -155,8 +162,11 @@ impl<R: Runtime> Door<R> {
                 return;
             }
         };
-        loop {
-            let accept = std::pin::pin!(self.runtime.accept(&listener));
+        for accepted in 1_usize.. {
+            if accepted.is_multiple_of(ACCEPTS) {
+                give_way().await;
+            }
+            let accept = pin!(self.runtime.accept(&listener));
             let accepted = match select(accept, &mut stop).await {
                 Either::Left((accepted, _)) => accepted,
                 Either::Right(_) => return,
@@ -172,6 +182,10 @@ impl<R: Runtime> Door<R> {
         }
     }
 
+    fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn admit(&self, mut wire: R::Wire, from: SocketAddr, port: u16) {
         if !matches!(classify_ip(from.ip()), HostClass::Loopback | HostClass::Private) {
             tracing::debug!("refused a connection from beyond the local network");
@@ -183,6 +197,7 @@ impl<R: Runtime> Door<R> {
             Ok(permit) => permit,
             Err(full) => {
                 tracing::debug!(?full, "refused a connection at the door");
+                self.count(|counters| counters.refused_at_door(full));
                 return;
             }
         };
@@ -190,8 +205,16 @@ impl<R: Runtime> Door<R> {
         self.runtime.spawn(async move {
             let place = door.site.at(port);
             let deadline = now + door.upgrade_deadline;
-            match within(&door.runtime, deadline, upgrade::receive(&mut wire, &place)).await {
+            let received = {
+                let receive = pin!(within(&door.runtime, deadline, upgrade::receive(&mut wire, &place)));
+                match select(receive, pin!(permit.put_out())).await {
+                    Either::Left((received, _)) => received,
+                    Either::Right(_) => return door.count(Counters::put_out),
+                }
+            };
+            match received {
                 Some(Ok(Asked::WebSocket { .. })) => {
+                    permit.opened(door.runtime.now().mono);
                     let link = Link::new(wire, Role::Server);
                     let _ = door.arrivals.unbounded_send(Arrival::Accepted { link, permit });
                 }

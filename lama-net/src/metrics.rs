@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use lama_node::{Event, HealthItem, PeerState, Severity, Status, Traffic};
 
+use crate::gate::Full;
+
 /// By a stable word.
 type Words = BTreeMap<&'static str, u64>;
 
@@ -17,6 +19,8 @@ pub struct Counters {
     sessions_started: u64,
     sessions_ended: Words,
     links_refused: Words,
+    door_refused: Words,
+    put_out: u64,
     dials_failed: Words,
     pairings: Words,
     alarms: Words,
@@ -35,6 +39,16 @@ fn one(words: &mut Words, word: &'static str) {
 }
 
 impl Counters {
+    /// A connection was not even accepted as a link.
+    pub(crate) fn refused_at_door(&mut self, full: Full) {
+        one(&mut self.door_refused, full.code());
+    }
+
+    /// Somebody who had proved nothing lost his place at the door to somebody newer.
+    pub(crate) fn put_out(&mut self) {
+        self.put_out = self.put_out.saturating_add(1);
+    }
+
     /// Counts an event.
     pub fn note(&mut self, event: &Event) {
         match event {
@@ -75,6 +89,18 @@ impl Counters {
             "reason",
             "Links that did not become sessions.",
             &self.links_refused,
+        );
+        out.words(
+            "lama_door_refused_total",
+            "limit",
+            "Connections dropped at the door, by the limit.",
+            &self.door_refused,
+        );
+        out.number(
+            "lama_door_put_out_total",
+            "counter",
+            "Strangers who lost their place to somebody newer.",
+            self.put_out,
         );
         out.words("lama_dials_failed_total", "cause", "Dials that reached nobody.", &self.dials_failed);
         out.words("lama_pairings_total", "result", "Pairings decided.", &self.pairings);

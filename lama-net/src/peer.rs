@@ -8,13 +8,15 @@ use bytes::BytesMut;
 use lama_core::Instant;
 use lama_node::{Input, LinkCause, LinkId, Node, NodeError};
 
-use crate::gate::Permit;
+use crate::gate::{Permit, Step};
 use crate::link::{Link, MAX_MESSAGE};
 use crate::runtime::Runtime;
 use crate::wake::LinkWaker;
 
 /// Frames out, and frames in, in one turn.
 const FRAMES: usize = 16;
+/// The longest frame before a peer has proved a key.
+const HANDSHAKE: usize = 256;
 
 /// How a turn ended.
 pub(crate) enum Turn {
@@ -59,13 +61,35 @@ pub(crate) struct Peer<R: Runtime> {
     flag: Arc<LinkWaker>,
     queued: bool,
     stage: Stage,
-    /// Until both persons are authenticated.
+    /// Of a stranger; until both persons are authenticated.
     permit: Option<Permit>,
 }
 
 impl<R: Runtime> Peer<R> {
     pub(crate) fn new(link: Link<R>, (waker, flag): (Waker, Arc<LinkWaker>), permit: Option<Permit>) -> Self {
+        if let Some(permit) = &permit {
+            permit.watch(&waker);
+        }
         Self { link, waker, flag, queued: false, stage: Stage::Open, permit }
+    }
+
+    /// Whether its place at the door went to somebody newer.
+    pub(crate) fn is_put_out(&self) -> bool {
+        self.permit.as_ref().is_some_and(Permit::is_put_out)
+    }
+
+    /// Both persons are authenticated: no limit for strangers counts it any more.
+    pub(crate) fn authenticated(&mut self, now: Instant) {
+        if let Some(permit) = self.permit.take() {
+            permit.authenticated(now);
+        }
+    }
+
+    /// What there is to be seen of how far a stranger has come.
+    fn came(&mut self, step: Step, now: Instant) {
+        if let Some(permit) = &mut self.permit {
+            permit.came(step, now);
+        }
     }
 
     /// Gives the link a turn, if it has none yet.
@@ -106,7 +130,7 @@ impl<R: Runtime> Peer<R> {
         let cx = &mut Context::from_waker(&waker);
         let result = match self.stage {
             Stage::Open => self.work(cx, id, node, runtime, frame),
-            Stage::Sending { until } => self.say_goodbye(cx, id, node, frame, until),
+            Stage::Sending { until } => self.say_goodbye(cx, id, node, runtime, frame, until),
             Stage::Lingering { .. } => Ok(self.linger(cx)),
         };
         result.unwrap_or_else(Turn::Down)
@@ -120,7 +144,7 @@ impl<R: Runtime> Peer<R> {
         runtime: &R,
         frame: &mut BytesMut,
     ) -> Result<Turn, LinkCause> {
-        let more_out = matches!(self.send(cx, id, node, frame)?, Sent::More);
+        let more_out = matches!(self.send(cx, id, node, runtime, frame)?, Sent::More);
         let mut turn = if more_out { Turn::Again } else { Turn::Waits };
         for taken in 0.. {
             if taken == FRAMES {
@@ -133,8 +157,8 @@ impl<R: Runtime> Peer<R> {
                 break;
             }
             let limit = node.frame_limit(id);
-            if limit >= MAX_MESSAGE {
-                self.permit = None;
+            if limit > HANDSHAKE && limit < MAX_MESSAGE {
+                self.came(Step::Proved, runtime.now().mono);
             }
             match self.link.poll_recv(cx, limit) {
                 Poll::Ready(Ok(frame)) => {
@@ -160,6 +184,7 @@ impl<R: Runtime> Peer<R> {
         cx: &mut Context<'_>,
         id: LinkId,
         node: &mut Node,
+        runtime: &R,
         frame: &mut BytesMut,
     ) -> Result<Sent, LinkCause> {
         for _ in 0..FRAMES {
@@ -177,6 +202,10 @@ impl<R: Runtime> Peer<R> {
                 };
             }
             self.link.send(frame.split().freeze())?;
+            if self.permit.is_some() {
+                // Nothing is said to a stranger before his first message was right.
+                self.came(Step::Answered, runtime.now().mono);
+            }
         }
         Ok(Sent::More)
     }
@@ -186,10 +215,11 @@ impl<R: Runtime> Peer<R> {
         cx: &mut Context<'_>,
         id: LinkId,
         node: &mut Node,
+        runtime: &R,
         frame: &mut BytesMut,
         until: Instant,
     ) -> Result<Turn, LinkCause> {
-        match self.send(cx, id, node, frame)? {
+        match self.send(cx, id, node, runtime, frame)? {
             Sent::More => return Ok(Turn::Again),
             Sent::Blocked => return Ok(Turn::Waits),
             Sent::All => {}

@@ -66,6 +66,7 @@ impl RelayParts {
             burst: 128,
             interval: Duration::from_millis(50),
             sources: 16_384,
+            ..GateConfig::refusing()
         };
         let (upgrade_deadline, linger) = (Duration::from_secs(5), Duration::from_secs(2));
         let config = Config::default();

@@ -118,6 +118,19 @@ pub trait Alarm: Send + Unpin + 'static {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
+/// Lets the runtime do something else first.
+pub(crate) async fn give_way() {
+    let mut given = false;
+    std::future::poll_fn(move |cx| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Waits for `task`, until `deadline` at the latest: `None`.
 pub(crate) async fn within<R: Runtime, T>(
     runtime: &R,

@@ -49,6 +49,7 @@ impl Site {
             burst: 1024,
             interval: Duration::from_millis(5),
             sources: 256,
+            ..GateConfig::refusing()
         })
     }
 

@@ -14,7 +14,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use lama_net::{GateConfig, Listen, Options, Site, SiteFile};
-use support::{Host, OnSmol, OnTokio, Raw, Running, port_of};
+use lama_node::Event;
+use support::relay::{invite, join};
+use support::{Disk, Host, OnSmol, OnTokio, Raw, Running, Who, port_of};
 
 /// What is long enough for the loop to hang up, and short against every deadline of the node.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -101,7 +103,7 @@ fn pings_are_answered_and_change_nothing<H: Host>() {
 }
 
 fn the_newest_stranger_is_refused<H: Host>() {
-    let gate = GateConfig { per_source: 3, ..GateConfig::default() };
+    let gate = GateConfig { per_source: 3, ..GateConfig::refusing() };
     let node = Running::<H>::new("a@lama.test", Options { gate, ..options() });
     let inside: Vec<Raw> = (0..3)
         .map(|_| {
@@ -119,6 +121,59 @@ fn the_newest_stranger_is_refused<H: Host>() {
     while Raw::connect(node.port()).upgrade(|request| request) != SWITCHING {
         assert!(Instant::now() < until, "no room was made");
     }
+}
+
+fn who_only_waits_makes_room<H: Host>() {
+    let gate = GateConfig { per_source: 2, ..GateConfig::default() };
+    let node = Running::<H>::new("a@lama.test", Options { gate, ..options() });
+    let open = || {
+        let until = Instant::now() + PROMPT;
+        loop {
+            let mut raw = Raw::connect(node.port());
+            if raw.upgrade(|request| request) == SWITCHING {
+                return raw;
+            }
+            assert!(Instant::now() < until, "nobody made room");
+        }
+    };
+    // One says nothing at all, one has a WebSocket, and those who come next get the places of both.
+    let (mut silent, mut opened) = (Raw::connect(node.port()), open());
+    let (_third, _fourth) = (open(), open());
+    assert_eq!(silent.rest(PROMPT), Some(Vec::new()));
+    assert_eq!(opened.rest(PROMPT), Some(Vec::new()));
+}
+
+/// Strangers have all the places that they can get, and keep them.
+#[cfg(target_os = "linux")] // Elsewhere a machine has one loopback address.
+fn a_known_peer_gets_in_while_strangers_hold_every_place<H: Host>() {
+    let gate = GateConfig { total: 6, reserved: 2, tenure: Duration::MAX, ..GateConfig::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, bob) = (Disk::file(dir.path(), "bob"), Who::new("bob@lama.test", "desk"));
+    let node = Running::<H>::new("a@lama.test", Options { gate, ..options() });
+    let peer = Running::<H>::start(&bob, &disk, Options::default());
+    join(&peer, &invite(&node));
+    peer.shutdown();
+    let stranger = || {
+        let mut raw = Raw::connect_from([127, 0, 9, 1], node.port());
+        (raw.upgrade(|request| request) == SWITCHING).then_some(raw)
+    };
+    for _ in 0..3 {
+        let mut inside = Vec::new();
+        while inside.len() < 4 {
+            inside.extend(stranger());
+        }
+        assert!(stranger().is_none());
+        let peer = Running::<H>::start(&bob, &disk, Options::default());
+        let came = |event: &Event| matches!(event, Event::SessionStarted { .. }).then_some(());
+        peer.until("a session", came);
+        let all_there = inside.iter_mut().all(|raw| raw.rest(Duration::from_millis(1)).is_none());
+        peer.shutdown();
+        // Unless this took so long that they lost their places by their deadlines.
+        if all_there {
+            return;
+        }
+    }
+    panic!("strangers did not keep their places");
 }
 
 fn connections_come_at_a_rate<H: Host>() {
@@ -264,6 +319,7 @@ on_both!(
     hostile_headers_end_the_link,
     pings_are_answered_and_change_nothing,
     the_newest_stranger_is_refused,
+    who_only_waits_makes_room,
     connections_come_at_a_rate,
     a_listener_moves_and_comes_back,
     a_shutdown_closes_sockets_and_store,
@@ -271,3 +327,19 @@ on_both!(
     a_foreign_site_gets_nothing,
     files_take_no_place_from_those_who_speak,
 );
+
+#[cfg(target_os = "linux")]
+mod from_other_addresses {
+    mod tokio {
+        #[test]
+        fn a_known_peer_gets_in_while_strangers_hold_every_place() {
+            crate::a_known_peer_gets_in_while_strangers_hold_every_place::<crate::OnTokio>();
+        }
+    }
+    mod smol {
+        #[test]
+        fn a_known_peer_gets_in_while_strangers_hold_every_place() {
+            crate::a_known_peer_gets_in_while_strangers_hold_every_place::<crate::OnSmol>();
+        }
+    }
+}

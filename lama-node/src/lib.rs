@@ -81,6 +81,7 @@ pub use api::{
 pub use app::last_url;
 pub use config::Config;
 pub use error::{Bucket, NodeError};
+pub use hub::Familiar;
 pub use lama_handshake::groups::{GroupName, MAX_GROUP_MESSAGE, MESSAGE_COST, RefuseCode};
 pub use lama_invite::Source;
 pub use lama_store::PageFrom;

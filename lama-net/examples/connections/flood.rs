@@ -1,5 +1,6 @@
 //! Strangers that cost what they can.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,10 +13,14 @@ use lama_net_tokio::Tokio;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::block_on;
-use crate::socket::Socket;
+use crate::socket::{Socket, source};
 
 /// Of each kind at the same time.
 const EACH: usize = 100;
+/// So many of them come from one address, all others from another one each time.
+const SHARED: usize = 5;
+/// That address.
+pub(crate) const SHARED_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
 /// Between two attempts of one.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -53,14 +58,15 @@ pub(crate) fn start(port: u16, link: &str, stop: &Arc<AtomicBool>) -> Arc<[Count
         block_on(async {
             let mut tasks = Vec::new();
             for kind in 0..KINDS.len() {
-                for _ in 0..EACH {
+                for number in 0..EACH {
                     let (counts, stop) = (Arc::clone(&shared), Arc::clone(&stop));
                     tasks.push(tokio::spawn(async move {
                         let runtime = Tokio::new();
                         while !stop.load(Ordering::Relaxed) {
                             counts[kind].tried.fetch_add(1, Ordering::Relaxed);
+                            let from = if number < SHARED { SHARED_FROM } else { source() };
                             let seed = runtime.entropy().unwrap();
-                            if once(kind, port, &target, seed).await.is_ok() {
+                            if once(kind, port, from, &target, seed).await.is_ok() {
                                 counts[kind].inside.fetch_add(1, Ordering::Relaxed);
                             }
                             tokio::time::sleep(PAUSE).await;
@@ -81,17 +87,17 @@ async fn wait(socket: &mut Socket) {
     while socket.pass().await.is_ok() {}
 }
 
-async fn once(kind: usize, port: u16, target: &Target, seed: Seed) -> std::io::Result<()> {
+async fn once(kind: usize, port: u16, from: Ipv4Addr, target: &Target, seed: Seed) -> std::io::Result<()> {
     if kind == 0 {
         // An octet at a time, for as long as that is suffered.
-        let mut stream = Socket::bare(port).await?;
+        let mut stream = Socket::bare(port, from).await?;
         for byte in b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: ".iter().chain([b'w'; 100].iter()) {
             stream.write_all(&[*byte]).await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         return Ok(());
     }
-    let mut socket = Socket::open(port).await?;
+    let mut socket = Socket::open(port, from).await?;
     match kind {
         1 => wait(&mut socket).await,
         2 => {

@@ -6,7 +6,7 @@
 //! | `accept` | sessions of known peers a second, from the TCP connection to the same set on both sides | 5,000 of them |
 //! | `idle` | memory and processor time of a process for each session that is idle | 5,000 of them |
 //! | `latency` | how long a sign of life and a command take, alone, while others reconnect, and while objects move | 500 pings |
-//! | `strangers` | the same, and memory, while strangers flood the listener | 1,000 pings |
+//! | `strangers` | the same, memory, and how soon known peers are back, while strangers flood the listener, and while they flood another one | 1,000 pings |
 //!
 //! The listener is a node as it is shipped, in a process of its own with its store on disk. Its peers are whole nodes, too,
 //! with their stores in memory, all of them in the measuring process; each connection comes from an address of its own.
@@ -14,6 +14,7 @@
 #![allow(clippy::disallowed_methods)] // It measures time.
 
 mod accept;
+mod comer;
 mod crowd;
 #[allow(dead_code)] // Blobs are not sent here.
 #[path = "../e2e/data.rs"]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +22,7 @@ use lama_node::{
 use lama_store::{Memory, Opening, StorageKey, Store};
 use zeroize::Zeroizing;
 
-use crate::socket::Socket;
+use crate::socket::{Socket, source};
 
 /// What may wait for room in the socket.
 const QUEUED: usize = 128 << 10;
@@ -53,6 +54,8 @@ pub(crate) struct Peer {
     runtime: Tokio,
     /// While this says no, every dial fails.
     may_dial: Arc<AtomicBool>,
+    /// Where it dials from; `None`: from another address each time.
+    from: Option<Ipv4Addr>,
     dialling: Option<Dialling>,
     link: Option<(LinkId, Socket)>,
     numbers: u64,
@@ -91,6 +94,7 @@ impl Peer {
             person,
             runtime,
             may_dial,
+            from: None,
             dialling: None,
             link: None,
             numbers: 0,
@@ -102,6 +106,11 @@ impl Peer {
     /// One that dials whenever it wants to.
     pub(crate) fn free() -> Self {
         Self::new(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// One that always dials from that address.
+    pub(crate) fn at(from: Ipv4Addr) -> Self {
+        Self { from: Some(from), ..Self::free() }
     }
 
     fn seed(&self) -> Seed {
@@ -223,7 +232,7 @@ impl Peer {
             return;
         }
         let port = url.rsplit(':').next().unwrap().parse().unwrap();
-        self.dialling = Some((ticket, Box::pin(Socket::open(port))));
+        self.dialling = Some((ticket, Box::pin(Socket::open(port, self.from.unwrap_or_else(source)))));
     }
 
     fn frames(&mut self) {

@@ -27,18 +27,18 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// A connection that says nothing.
-    pub(crate) async fn bare(port: u16) -> io::Result<TcpStream> {
+    /// A connection from that address, which says nothing.
+    pub(crate) async fn bare(port: u16, from: Ipv4Addr) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((source(), 0)))?;
+        socket.bind(SocketAddr::from((from, 0)))?;
         let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
     /// Up to the open WebSocket.
-    pub(crate) async fn open(port: u16) -> io::Result<Self> {
-        let mut stream = Self::bare(port).await?;
+    pub(crate) async fn open(port: u16, from: Ipv4Addr) -> io::Result<Self> {
+        let mut stream = Self::bare(port, from).await?;
         let request = format!(
             "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\

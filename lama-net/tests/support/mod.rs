@@ -140,6 +140,15 @@ impl Raw {
         Self(stream)
     }
 
+    /// From another address of this machine: to the limits it is somebody else.
+    pub fn connect_from(from: [u8; 4], port: u16) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self(socket.into())
+    }
+
     pub fn write(&mut self, bytes: &[u8]) {
         use io::Write as _;
         // A peer that has hung up already is a finding of the read that follows.

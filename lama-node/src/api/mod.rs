@@ -67,6 +67,8 @@ pub enum LinkCause {
     Violation,
     /// The host closed it: shutdown, or [`Output::CloseLink`].
     Local,
+    /// The host gave its place to somebody newer: it had not proved anything yet.
+    PutOut,
 }
 
 /// Why nobody was reached.

@@ -5,6 +5,7 @@ use core::time::Duration;
 use lama_core::{Instant, SortedMap};
 use lama_invite::Source;
 
+use super::Familiar;
 use crate::Config;
 use crate::api::RefuseReason;
 
@@ -20,7 +21,8 @@ impl Bucket {
         Self { tokens: burst, filled: now }
     }
 
-    fn take(&mut self, burst: u32, interval: Duration, now: Instant) -> bool {
+    /// Takes a token, if more than `rest` are left.
+    fn take(&mut self, burst: u32, interval: Duration, rest: u32, now: Instant) -> bool {
         let nanos = interval.as_nanos().max(1);
         let gained = now.since(self.filled).as_nanos() / nanos;
         if gained > 0 {
@@ -29,8 +31,10 @@ impl Bucket {
             self.filled =
                 if self.tokens == burst { now } else { self.filled + interval.saturating_mul(gained) };
         }
-        let Some(left) = self.tokens.checked_sub(1) else { return false };
-        self.tokens = left;
+        if self.tokens <= rest {
+            return false;
+        }
+        self.tokens = self.tokens.saturating_sub(1);
         true
     }
 
@@ -59,16 +63,23 @@ pub(crate) struct Limits {
     links: usize,
     msg1: Option<Bucket>,
     failed: SortedMap<[u8; 32], Failed>,
+    familiar: Option<Familiar>,
 }
 
 impl Limits {
     /// A new link from outside. Refuses the newest, never an older one.
-    pub(crate) fn link_up(&mut self, config: &Config, source: Source) -> Result<(), RefuseReason> {
+    pub(crate) fn link_up(
+        &mut self,
+        config: &Config,
+        source: Source,
+        now: Instant,
+    ) -> Result<(), RefuseReason> {
+        let places = if self.is_familiar(&source, now) { Familiar::PLACES } else { 1 };
         if self.links >= config.unauthenticated {
             return Err(RefuseReason::TooMany);
         }
         let from = self.sources.entry(source).or_default();
-        if from.links >= config.unauthenticated_per_source {
+        if from.links >= config.unauthenticated_per_source.saturating_mul(places) {
             return Err(RefuseReason::TooManyFromSource);
         }
         from.links = from.links.saturating_add(1);
@@ -89,16 +100,29 @@ impl Limits {
 
     /// A first message, before any key exchange is computed for it.
     pub(crate) fn msg1(&mut self, config: &Config, source: Source, now: Instant) -> Result<(), RefuseReason> {
+        let (interval, rest) = match self.is_familiar(&source, now) {
+            true => (config.msg1_interval / Familiar::RATE, 0),
+            false => (config.msg1_interval, config.msg1_total_burst / 4),
+        };
         let from = self.sources.entry(source).or_default();
         let bucket = from.msg1.get_or_insert(Bucket::full(config.msg1_burst, now));
-        if !bucket.take(config.msg1_burst, config.msg1_interval, now) {
+        if !bucket.take(config.msg1_burst, interval, 0, now) {
             return Err(RefuseReason::RateOfSource);
         }
         let bucket = self.msg1.get_or_insert(Bucket::full(config.msg1_total_burst, now));
-        if !bucket.take(config.msg1_total_burst, config.msg1_total_interval, now) {
+        if !bucket.take(config.msg1_total_burst, config.msg1_total_interval, rest, now) {
             return Err(RefuseReason::Rate);
         }
         Ok(())
+    }
+
+    fn is_familiar(&self, source: &Source, now: Instant) -> bool {
+        self.familiar.as_ref().is_some_and(|familiar| familiar.knows(source, now))
+    }
+
+    /// Somebody has authenticated from there: first messages from there come before those of strangers from now on.
+    pub(crate) fn authenticated(&mut self, config: &Config, source: Source, now: Instant) {
+        self.familiar.get_or_insert_with(|| Familiar::new(config.familiar_sources)).remember(source, now);
     }
 
     /// Whether this instance key has failed too often to be listened to.
@@ -156,13 +180,13 @@ mod tests {
         let config = Config { unauthenticated: 3, unauthenticated_per_source: 2, ..Config::default() };
         let (a, b) = (Source::new([1; 16]), Source::new([2; 16]));
         let mut limits = Limits::default();
-        assert_eq!(limits.link_up(&config, a), Ok(()));
-        assert_eq!(limits.link_up(&config, a), Ok(()));
-        assert_eq!(limits.link_up(&config, a), Err(RefuseReason::TooManyFromSource));
-        assert_eq!(limits.link_up(&config, b), Ok(()));
-        assert_eq!(limits.link_up(&config, b), Err(RefuseReason::TooMany));
+        assert_eq!(limits.link_up(&config, a, at(0)), Ok(()));
+        assert_eq!(limits.link_up(&config, a, at(0)), Ok(()));
+        assert_eq!(limits.link_up(&config, a, at(0)), Err(RefuseReason::TooManyFromSource));
+        assert_eq!(limits.link_up(&config, b, at(0)), Ok(()));
+        assert_eq!(limits.link_up(&config, b, at(0)), Err(RefuseReason::TooMany));
         limits.link_done(&config, a, at(0));
-        assert_eq!(limits.link_up(&config, b), Ok(()));
+        assert_eq!(limits.link_up(&config, b, at(0)), Ok(()));
     }
 
     #[test]
@@ -176,6 +200,33 @@ mod tests {
         assert!(limits.msg1(&config, source, at(200)).is_ok());
         assert_eq!(limits.msg1(&config, source, at(399)), Err(RefuseReason::RateOfSource));
         assert!(limits.msg1(&config, Source::new([2; 16]), at(399)).is_ok());
+    }
+
+    #[test]
+    fn strangers_leave_first_messages_for_those_who_were_here_before() {
+        let config = Config {
+            msg1_total_burst: 8,
+            msg1_total_interval: Duration::from_millis(1),
+            ..Config::default()
+        };
+        let familiar = Source::new([0xff; 16]);
+        let mut limits = Limits::default();
+        limits.authenticated(&config, familiar, at(0));
+        // Ten strangers in each millisecond, each from another address: as many get through as the rate says.
+        let (mut through, mut number) = (0, 0_u64);
+        for ms in 0..1_000 {
+            for _ in 0..10 {
+                number += 1;
+                let mut id = [0; 16];
+                id[..8].copy_from_slice(&number.to_be_bytes());
+                through += u32::from(limits.msg1(&config, Source::new(id), at(ms)).is_ok());
+            }
+            if ms % 25 == 0 {
+                assert_eq!(limits.msg1(&config, familiar, at(ms)), Ok(()), "after {ms} ms");
+            }
+        }
+        // 6 of the burst and 999 that came in time, without the 40 of those who were here before.
+        assert_eq!(through, 6 + 999 - 40);
     }
 
     #[test]

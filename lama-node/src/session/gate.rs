@@ -219,6 +219,7 @@ impl Node {
         let Some(link) = self.links.get_mut(&id) else { return };
         let (dialled, url) = (link.dialled(), link.url().cloned());
         link.stage = Stage::Live(Box::new(live));
+        self.authenticated_from(id);
         self.event(Event::SessionStarted { session, link: id, peer: info, group, dialled, url });
         self.learn(id);
         // A session by a former key is beside the one there is, and ends by itself.

@@ -225,12 +225,13 @@ impl Link {
 impl Node {
     /// A link from outside.
     pub(crate) fn accepted(&mut self, id: LinkId, source: Source, via: Via, seed: Seed) {
-        if let Err(reason) = self.limits.link_up(&self.config, source) {
+        let now = self.clock.latest().mono;
+        if let Err(reason) = self.limits.link_up(&self.config, source, now) {
             self.out.push_back(crate::api::Output::CloseLink { link: id });
             self.event(crate::api::Event::LinkRefused { link: id, reason });
             return;
         }
-        let deadlines = Deadlines::start(&self.config.session, self.clock.latest().mono);
+        let deadlines = Deadlines::start(&self.config.session, now);
         let link = Link::new(Way::Accepted { source, via }, Stage::Message1 { seed }, deadlines);
         self.timers.set(Timer::Link(id), Some(link.deadlines.due()));
         self.links.insert(id, link);
@@ -359,6 +360,14 @@ impl Node {
                     self.timers.set(Timer::Link(id), Some(due));
                 }
             }
+        }
+    }
+
+    /// Where it came from is familiar from now on. A relay's callers all have one source, so there it says nothing.
+    pub(crate) fn authenticated_from(&mut self, id: LinkId) {
+        let now = self.clock.latest().mono;
+        if let Some(Way::Accepted { source, via: Via::Direct }) = self.links.get(&id).map(|link| &link.way) {
+            self.limits.authenticated(&self.config, *source, now);
         }
     }
 
