@@ -54,7 +54,7 @@ pub fn start(parts: Parts, options: Options) -> Result<(Handle, Events), NetErro
     let (handle, events, event_loop) = lama_net::prepare(runtime, parts, options)?;
     let work = move || {
         // Its result is told through the handle.
-        let _ = smol::block_on(executor.run(event_loop));
+        let _ = run(&executor, event_loop);
     };
     std::thread::Builder::new().name("lama-net".to_owned()).spawn(work).map_err(failed)?;
     Ok((handle, events))
@@ -76,9 +76,25 @@ pub fn start_relay(parts: RelayParts) -> Result<(RelayHandle<Smol>, JoinHandle<(
     let executor = Arc::new(Executor::new());
     let runtime = Smol { executor: Some(Arc::clone(&executor)), ..Smol::new() };
     let (handle, relay) = lama_net::prepare_relay(runtime, parts);
-    let work = move || smol::block_on(executor.run(relay));
+    let work = move || run(&executor, relay);
     let thread = std::thread::Builder::new().name("lama-relay".to_owned()).spawn(work);
     Ok((handle, thread.map_err(|error| NetError::Thread { kind: error.kind() })?))
+}
+
+/// Tasks at the door that are polled between two turns of the loop, when there are so many: sockets are asked as often.
+const TASKS: usize = 16;
+
+/// Runs a loop on this thread, and the tasks of its executor. ([`Executor::run`] would give the loop a turn after 200 of them.)
+fn run<T>(executor: &Executor<'_>, work: impl Future<Output = T>) -> T {
+    let tasks = async {
+        loop {
+            for _ in 0..TASKS {
+                executor.tick().await;
+            }
+            smol::future::yield_now().await;
+        }
+    };
+    smol::block_on(smol::future::or(work, tasks))
 }
 
 /// The runtime, with the origin of its clock.

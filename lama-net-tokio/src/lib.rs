@@ -47,8 +47,7 @@ pub use lama_net::{
 /// As [`lama_net::prepare`].
 pub fn start(parts: Parts, options: Options) -> Result<(Handle, Events), NetError> {
     let failed = |error: io::Error| NetError::Thread { kind: error.kind() };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+    let runtime = runtime().map_err(failed)?;
     let (handle, events, event_loop) = prepare(parts, options)?;
     let work = move || {
         // Its result is told through the handle.
@@ -72,12 +71,19 @@ pub fn prepare(parts: Parts, options: Options) -> Result<(Handle, Events, EventL
 /// [`NetError::Thread`].
 pub fn start_relay(parts: RelayParts) -> Result<(RelayHandle<Tokio>, JoinHandle<()>), NetError> {
     let failed = |error: io::Error| NetError::Thread { kind: error.kind() };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+    let runtime = runtime().map_err(failed)?;
     let (handle, relay) = lama_net::prepare_relay(Tokio::new(), parts);
     let work = move || runtime.block_on(relay);
     let thread = std::thread::Builder::new().name("lama-relay".to_owned()).spawn(work).map_err(failed)?;
     Ok((handle, thread))
+}
+
+/// Tasks at the door that are polled between two turns of the loop, when there are so many: sockets are asked as often.
+const TASKS: u32 = 16;
+
+/// Of one thread.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(TASKS).build()
 }
 
 /// The runtime, with the origin of its clock.

@@ -25,6 +25,8 @@ use crate::upgrade::{self, Asked};
 const FREE_PORT_TRIES: usize = 16;
 /// How long accepting pauses when the operating system has no socket left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the operating system keeps until they are accepted: more would come again after a second.
+const BACKLOG: i32 = 1024;
 /// Connections accepted before the sessions that are up have a turn.
 const ACCEPTS: usize = 16;
 
@@ -120,6 +122,8 @@ fn url(port: u16) -> String {
 
 fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
     let socket = TcpListener::bind(address)?;
+    // Bound it listens with room for 128 already. To listen again changes that alone.
+    socket2::SockRef::from(&socket).listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let port = socket.local_addr()?.port();
     Ok((socket, port))
