@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn where_somebody_has_authenticated_there_is_room_for_three_times_as_many() {
+        let config = Config { unauthenticated_per_source: 2, ..Config::default() };
+        let (known, other) = (Source::new([1; 16]), Source::new([2; 16]));
+        let mut limits = Limits::default();
+        limits.authenticated(&config, known, at(0));
+        let mut links = |source| (0..10).filter(|_| limits.link_up(&config, source, at(1)).is_ok()).count();
+        assert_eq!((links(known), links(other)), (6, 2));
+    }
+
+    #[test]
     fn first_messages_come_in_bursts_and_then_at_the_rate() {
         let config = Config { msg1_burst: 2, msg1_interval: Duration::from_millis(200), ..Config::default() };
         let source = Source::new([1; 16]);
