@@ -272,3 +272,104 @@ impl fmt::Display for StoreFailure {
 }
 
 impl core::error::Error for StoreFailure {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::string::ToString;
+    use core::error::Error as _;
+
+    use super::*;
+
+    /// Every error, with its fault.
+    fn all() -> [(ChumError, Fault); 34] {
+        let of_the_peer = [
+            ChumError::EmptyMessage,
+            ChumError::MessageTooLong { len: 77 },
+            ChumError::UnknownMessage { kind: 0x7e },
+            ChumError::WrongLength { kind: 0x7e, len: 77 },
+            ChumError::HelloMissing,
+            ChumError::HelloTwice,
+            ChumError::UnknownVersion { version: 77 },
+            ChumError::CursorBeyondHead,
+            ChumError::CursorUnordered,
+            ChumError::NoObjects,
+            ChumError::ObjectsTruncated,
+            ChumError::ObjectsTrailing,
+            ChumError::LengthEncoding,
+            ChumError::ObjectEmpty,
+            ChumError::ObjectTooLong { len: 77 },
+            ChumError::NotCanonical(EncodingError::Trailing),
+            ChumError::SequenceWentBack,
+            ChumError::SequenceBeyondHead,
+            ChumError::HeadWentBack,
+            ChumError::CreditExceeded,
+            ChumError::AckWentBack,
+            ChumError::AckBeyondSent,
+            ChumError::RefusedUnsent,
+            ChumError::RefusedMalformed,
+            ChumError::GoneMalformed,
+            ChumError::Recon(ReconError::Count),
+            ChumError::ReconOutOfTurn { kind: 0x7e },
+            ChumError::WantBeyondSet,
+        ];
+        let ours = [
+            (ChumError::UnknownTicket(Ticket(7)), Fault::Caller),
+            (ChumError::PageOutOfOrder, Fault::Caller),
+            (ChumError::ObjectUnsendable, Fault::Caller),
+            (ChumError::EpochChanged, Fault::Caller),
+            (ChumError::ViewTooLong, Fault::Limit),
+            (ChumError::Store(StoreFailure::Full), Fault::Store),
+        ];
+        let mut all = of_the_peer.map(|error| (error, Fault::Peer)).into_iter().chain(ours);
+        core::array::from_fn(|_| all.next().unwrap())
+    }
+
+    #[test]
+    fn every_error_has_a_name_of_its_own_and_says_whose_fault_it_is_and_what_to_do() {
+        let names: BTreeSet<&str> = all().iter().map(|(error, _)| error.code()).collect();
+        let texts: BTreeSet<&str> = all().iter().map(|(error, _)| error.what()).collect();
+        assert_eq!((names.len(), texts.len()), (34, 34));
+        for (error, fault) in all() {
+            assert_eq!(error.fault(), fault, "{error}");
+            let advice = match fault {
+                Fault::Peer => "; its program is faulty or hostile",
+                Fault::Caller => "; this is a fault of this program",
+                Fault::Limit => "; share with another",
+                Fault::Store => "; see to the store",
+            };
+            let text = error.to_string();
+            assert!(error.code().starts_with("chum-") && text.starts_with(error.what()), "{error}");
+            assert!(text.contains(advice) && error.what().len() > 15, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_was_wrong_and_gives_its_cause() {
+        for (error, _) in all() {
+            let text = error.to_string();
+            let (length, kind, version, cause) = match &error {
+                ChumError::MessageTooLong { .. } | ChumError::ObjectTooLong { .. } => (true, false, false, None),
+                ChumError::UnknownMessage { .. } | ChumError::ReconOutOfTurn { .. } => (false, true, false, None),
+                ChumError::WrongLength { .. } => (true, true, false, None),
+                ChumError::UnknownVersion { .. } => (false, false, true, None),
+                ChumError::NotCanonical(cause) => (false, false, false, Some(cause.to_string())),
+                ChumError::Recon(cause) => (false, false, false, Some(cause.to_string())),
+                _ => (false, false, false, None),
+            };
+            assert_eq!(text.contains("77 bytes)"), length, "{text}");
+            assert_eq!(text.contains("(0x7e"), kind, "{text}");
+            assert_eq!(text.contains("(77)"), version, "{text}");
+            assert_eq!(error.source().map(ToString::to_string), cause, "{text}");
+            assert!(cause.is_none_or(|cause| text.contains(&cause)), "{text}");
+        }
+        let failures =
+            [StoreFailure::Full, StoreFailure::Unavailable, StoreFailure::Corrupt, StoreFailure::Hole];
+        let texts: BTreeSet<_> = failures.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), failures.len());
+        for failure in failures {
+            let text = failure.to_string();
+            assert!(text.len() > 10 && ChumError::Store(failure).to_string().contains(&text), "{text}");
+        }
+    }
+}

@@ -119,3 +119,19 @@ impl fmt::Debug for Fingerprint {
         write!(f, "Fingerprint({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed_and_fingerprints_are() {
+        let key = PairKey::new([7; 32]);
+        assert_eq!(format!("{key:?} {:?}", key.fingerprinter()), "PairKey(..) Fingerprinter(..)");
+        let fingerprint = Fingerprint([0x0a; 16]);
+        assert_eq!(format!("{fingerprint}"), "0a".repeat(16));
+        assert_eq!(format!("{fingerprint:?}"), format!("Fingerprint({fingerprint})"));
+    }
+}

@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn chunks_deletions_and_objects_without_links_are_leaves() {
+        let chunk = Bytes::from_static(b"not an object");
+        let id = Cid::of_chunk(&chunk);
+        let gone = Entry { gone: true, object: Bytes::new(), ..entry(1, true) };
+        let broken = Entry { object: chunk.clone(), ..entry(1, false) };
+        assert!(is_leaf(&entry(1, false)) && !is_leaf(&entry(1, true)));
+        assert!(is_leaf(&Entry { id, object: chunk, ..entry(1, false) }) && is_leaf(&gone));
+        assert!(!is_leaf(&broken), "what cannot be read may link to anything");
+    }
+
+    #[test]
     fn outside_of_a_round_positions_are_those_of_the_log() {
         let mut found = Found::default();
         assert!(found.is_of_log(3), "whatever is sent");

@@ -415,3 +415,160 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a message says that brings the entries up to `upto` of a lane.
+    fn header(covers: Lane, urgent: bool, upto: u64, count: usize) -> ObjectsHeader {
+        ObjectsHeader { label: Label { covers, urgent }, upto, head: 100, count }
+    }
+
+    fn some(count: usize) -> Vec<(Cid, Bytes)> {
+        (0..count).map(|n| (Cid::of_chunk(&[n as u8]), Bytes::from_static(b"chunk"))).collect()
+    }
+
+    /// A message of `count` objects of 10 bytes comes.
+    fn comes(incoming: &mut Incoming, covers: Lane, urgent: bool, upto: u64, count: usize) {
+        let len = 20 + count * 10;
+        incoming.took(header(covers, urgent, upto, count), some(count), len, count * 10).unwrap();
+    }
+
+    /// Hands out what is next; gives how many objects, and whether they overtake something.
+    fn hand_out(incoming: &mut Incoming, config: &Config, ticket: u64, roots: bool) -> (usize, bool) {
+        let out = incoming.next_import(config).unwrap();
+        let overtakes = incoming.overtakes(&out);
+        incoming.importing(Ticket(ticket), &out, roots);
+        (out.objects.len(), overtakes)
+    }
+
+    fn begun(from: u64, rooted: bool) -> Incoming {
+        let mut incoming = Incoming::default();
+        incoming.begin(Positions::all(from), 100, rooted);
+        incoming
+    }
+
+    #[test]
+    fn what_came_is_counted_until_it_is_acknowledged() {
+        let config = Config::default();
+        let mut incoming = begun(7, true);
+        assert_eq!((incoming.start(), incoming.head()), (7, 100));
+        assert!(incoming.is_drained() && !incoming.ack_due());
+        comes(&mut incoming, Lane::LAST, false, 9, 2);
+        assert!(!incoming.is_drained() && !incoming.is_idle());
+        assert_eq!(hand_out(&mut incoming, &config, 1, true), (2, false));
+        assert!(!incoming.is_idle() && !incoming.advance());
+        assert!(incoming.is_import(Ticket(1)) && !incoming.is_import(Ticket(2)));
+        incoming.imported(Ticket(1));
+        assert!(!incoming.is_import(Ticket(1)), "answered");
+        assert!(incoming.is_idle() && incoming.ack_due() && !incoming.is_drained());
+        assert_eq!(incoming.acknowledge(), (Lane::LAST, 9));
+        assert!(incoming.is_drained() && !incoming.ack_due());
+        assert_eq!(incoming.unacked.map(|load| (load.len, load.objects, load.object_bytes)), [(0, 0, 0); 2]);
+    }
+
+    #[test]
+    fn the_last_byte_of_the_credit_may_be_used_and_no_more() {
+        let urgent = Label { covers: Lane::LAST, urgent: true };
+        let (bulk, all) = (credit(false).0, credit(true).0);
+        let came = |len: usize, urgent: bool| {
+            let mut incoming = begun(0, true);
+            incoming.took(header(Lane::LAST, urgent, 1, 1), some(1), len, 5).unwrap();
+            incoming
+        };
+        let mut incoming = came(bulk - 100, false);
+        assert_eq!(incoming.has_credit(Label::default(), 100), Ok(()));
+        assert_eq!(incoming.has_credit(Label::default(), 101), Err(ChumError::CreditExceeded));
+        // One that someone waits for always goes, if no other is under way.
+        assert_eq!(incoming.has_credit(urgent, all), Ok(()));
+        let mut incoming = came(all - 100, true);
+        assert_eq!(incoming.has_credit(urgent, 100), Ok(()));
+        assert_eq!(incoming.has_credit(urgent, 101), Err(ChumError::CreditExceeded));
+        assert_eq!(incoming.has_credit(Label::default(), all), Ok(()), "and one of the rest");
+    }
+
+    #[test]
+    fn a_batch_takes_the_log_over_up_to_its_last_message() {
+        let config = Config { batch_objects: 2, ..Config::default() };
+        let mut incoming = begun(0, true);
+        [(Lane::LAST, 3), (Lane::LAST, 5), (Lane::Objects, 8), (Lane::LAST, 6)]
+            .into_iter()
+            .for_each(|(covers, upto)| comes(&mut incoming, covers, false, upto, 2));
+        let mut handed = Vec::new();
+        for ticket in 0..4 {
+            assert_eq!(hand_out(&mut incoming, &config, ticket, true).0, 2);
+            handed.push(incoming.handed().to_array());
+        }
+        // Nothing that came is interactive, so nothing of that lane is waited for.
+        assert_eq!(handed, [[8, 3, 3, 3], [8, 5, 5, 5], [8, 8, 5, 5], [8, 8, 6, 6]]);
+        // Answers out of order move nothing before those that are missing.
+        incoming.imported(Ticket(2));
+        assert_eq!((incoming.durable(), incoming.done()), (Positions::all(0), 0));
+        incoming.imported(Ticket(0));
+        assert_eq!((incoming.durable().whole(), incoming.done()), (3, 3));
+        incoming.imported(Ticket(1));
+        assert_eq!((incoming.durable().to_array(), incoming.done()), ([8, 8, 5, 5], 5 + 2));
+        assert_eq!((incoming.objects_durable, incoming.bytes_durable), (6, 60));
+    }
+
+    #[test]
+    fn what_overtakes_is_waited_for_and_finds_something_under_way() {
+        let config = Config::default();
+        let mut incoming = begun(0, true);
+        comes(&mut incoming, Lane::Interactive, true, 3, 1);
+        assert_eq!(hand_out(&mut incoming, &config, 1, true), (1, false), "nothing is under way");
+        comes(&mut incoming, Lane::Interactive, true, 4, 1);
+        assert_eq!(hand_out(&mut incoming, &config, 2, true), (1, false), "only others that are waited for");
+        comes(&mut incoming, Lane::LAST, false, 2, 1);
+        assert_eq!(hand_out(&mut incoming, &config, 3, true), (1, false));
+        comes(&mut incoming, Lane::Interactive, true, 5, 1);
+        assert_eq!(hand_out(&mut incoming, &config, 4, true), (1, true));
+        incoming.imported(Ticket(3));
+        comes(&mut incoming, Lane::Interactive, true, 6, 1);
+        assert_eq!(hand_out(&mut incoming, &config, 5, true), (1, false), "it is durable");
+    }
+
+    #[test]
+    fn a_cursor_that_stayed_behind_catches_up_once() {
+        let config = Config::default();
+        let mut incoming = begun(0, false);
+        assert!(!incoming.lags());
+        comes(&mut incoming, Lane::LAST, false, 2, 1);
+        hand_out(&mut incoming, &config, 1, true);
+        comes(&mut incoming, Lane::Interactive, true, 9, 1);
+        hand_out(&mut incoming, &config, 2, false);
+        assert!(!incoming.is_rooted() && !incoming.lags());
+        incoming.imported(Ticket(1));
+        assert!(incoming.is_rooted() && !incoming.lags(), "the one that overtook is not durable");
+        incoming.imported(Ticket(2));
+        assert!(incoming.lags() && !incoming.lags());
+        // With a cursor that counts nothing ever lags.
+        let mut incoming = begun(0, true);
+        assert!(incoming.is_rooted());
+        comes(&mut incoming, Lane::Interactive, true, 9, 1);
+        hand_out(&mut incoming, &config, 1, true);
+        incoming.imported(Ticket(1));
+        assert!(!incoming.lags());
+    }
+
+    /// The credit counts objects until all lanes are acknowledged, since the peer counts messages of all of them.
+    #[test]
+    fn an_acknowledgement_of_one_lane_returns_bytes_and_then_objects() {
+        let config = Config::default();
+        let mut incoming = begun(0, true);
+        comes(&mut incoming, Lane::LAST, false, 2, 3);
+        comes(&mut incoming, Lane::Interactive, true, 9, 1);
+        hand_out(&mut incoming, &config, 1, true);
+        hand_out(&mut incoming, &config, 2, true);
+        incoming.imported(Ticket(1));
+        incoming.imported(Ticket(2));
+        let objects = |incoming: &Incoming| incoming.unacked.map(|load| (load.len, load.objects));
+        assert_eq!(objects(&incoming), [(30, 1), (50, 3)]);
+        assert_eq!(incoming.acknowledge(), (Lane::LAST, 2));
+        assert_eq!(objects(&incoming), [(0, 1), (0, 3)], "another acknowledgement is due");
+        assert!(incoming.ack_due());
+        assert_eq!(incoming.acknowledge(), (Lane::Interactive, 9));
+        assert_eq!(objects(&incoming), [(0, 0); 2]);
+    }
+}

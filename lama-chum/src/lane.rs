@@ -216,5 +216,6 @@ mod tests {
         assert_eq!(Lane::ALL.map(|lane| some.contains(lane)), [true, true, false, false]);
         assert_eq!((some.last(), Lanes::NONE.last()), (Some(Lane::Objects), None));
         assert_eq!(some.with(Lane::Blobs).with(Lane::Relayed), Lanes::ALL);
+        assert_eq!(some.with(Lane::Objects), some, "once is enough");
     }
 }

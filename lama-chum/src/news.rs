@@ -216,6 +216,31 @@ mod tests {
     }
 
     #[test]
+    fn hello_says_whether_the_peer_may_lack_news() {
+        let all = Positions::all;
+        // All news are acknowledged, in this life of ours and that of the peer.
+        let told =
+            Past { last_news: 40, acked: all(50), acked_in: [1; 8], life: [2; 8], ..Past::default() };
+        let forgotten = Past { acked: all(30), ..told };
+        for (past, life, expected, name) in [
+            (told, 2, LogNews::Acknowledged, "it has heard them"),
+            (told, 3, LogNews::Acknowledged, "its cursor says whether another life has"),
+            (Past { last_news: 0, ..told }, 2, LogNews::None, "there are none"),
+            (Past { last_news: 0, acked_in: [9; 8], ..told }, 2, LogNews::None, "nor were there any"),
+            (Past { news: 51, ..told }, 2, LogNews::Open, "the last of them it has not heard"),
+            (Past { news: 50, ..told }, 2, LogNews::Acknowledged, "that one, too"),
+            (Past { acked_in: [9; 8], ..told }, 2, LogNews::Open, "it heard them of a life that is undone"),
+            (forgotten, 2, LogNews::Acknowledged, "it said the others itself"),
+            (forgotten, 3, LogNews::Open, "and has forgotten them in another life"),
+            (forgotten, 0, LogNews::Acknowledged, "nothing was taken over from it"),
+            (Past { acked: all(40), ..told }, 3, LogNews::Acknowledged, "the last of all is acknowledged"),
+        ] {
+            let life = if life == 0 { NO_EPOCH } else { [life; 8] };
+            assert_eq!(News::to_say(&past, ([1; 8], life)), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn what_was_acknowledged_is_known_until_the_peer_begins_another_life() {
         let before = ([7; 8], 60);
         let past = Past {
