@@ -349,8 +349,12 @@ mod tests {
         for (error, _) in all() {
             let text = error.to_string();
             let (length, kind, version, cause) = match &error {
-                ChumError::MessageTooLong { .. } | ChumError::ObjectTooLong { .. } => (true, false, false, None),
-                ChumError::UnknownMessage { .. } | ChumError::ReconOutOfTurn { .. } => (false, true, false, None),
+                ChumError::MessageTooLong { .. } | ChumError::ObjectTooLong { .. } => {
+                    (true, false, false, None)
+                }
+                ChumError::UnknownMessage { .. } | ChumError::ReconOutOfTurn { .. } => {
+                    (false, true, false, None)
+                }
                 ChumError::WrongLength { .. } => (true, true, false, None),
                 ChumError::UnknownVersion { .. } => (false, false, true, None),
                 ChumError::NotCanonical(cause) => (false, false, false, Some(cause.to_string())),

@@ -219,8 +219,7 @@ mod tests {
     fn hello_says_whether_the_peer_may_lack_news() {
         let all = Positions::all;
         // All news are acknowledged, in this life of ours and that of the peer.
-        let told =
-            Past { last_news: 40, acked: all(50), acked_in: [1; 8], life: [2; 8], ..Past::default() };
+        let told = Past { last_news: 40, acked: all(50), acked_in: [1; 8], life: [2; 8], ..Past::default() };
         let forgotten = Past { acked: all(30), ..told };
         for (past, life, expected, name) in [
             (told, 2, LogNews::Acknowledged, "it has heard them"),

@@ -6,7 +6,7 @@ mod common;
 use common::pair::{Pair, Step};
 use common::view::View;
 use common::{Rng, objects};
-use lama_chum::Config;
+use lama_chum::{Config, Output, wire};
 
 /// Two that hold the same and talk live.
 fn neighbours(seed: u64) -> Pair {
@@ -66,6 +66,35 @@ fn what_one_writes_does_not_wait_for_what_others_wrote() {
     while pair.step(Step::Poll(0)).unwrap() || pair.step(Step::Execute(0)).unwrap() {}
     assert!(pair.step(Step::Frame(0)).unwrap());
     assert_eq!(pair.object_messages(), 1);
+    pair.settle().unwrap();
+    pair.assert_in_sync();
+}
+
+/// What is being imported changes the set in a moment: it is said when that is done, once.
+#[test]
+fn a_set_is_not_said_while_it_is_about_to_change() {
+    let mut pair = neighbours(7);
+    let held = |pair: &Pair| pair.sides[0].kinds[usize::from(wire::HELD)];
+    pair.share(1, objects("mine", 1, 300));
+    while pair.object_messages() == 0 {
+        for step in [Step::Poll(1), Step::Execute(1), Step::Frame(1)] {
+            pair.step(step).unwrap();
+        }
+    }
+    assert!(pair.step(Step::Deliver(0)).unwrap());
+    pair.relay(0, objects("third", 5, 200));
+    while pair.step(Step::Poll(0)).unwrap() {}
+    // The log is read, and the import takes its time.
+    let imports = |job: &Output| matches!(job, Output::Import { .. });
+    let at = pair.sides[0].jobs.iter().position(imports).unwrap();
+    let import = pair.sides[0].jobs.remove(at).unwrap();
+    while pair.step(Step::Execute(0)).unwrap() || pair.step(Step::Poll(0)).unwrap() {}
+    while pair.step(Step::Frame(0)).unwrap() {}
+    assert_eq!(held(&pair), 0);
+    pair.sides[0].jobs.push_back(import);
+    while pair.step(Step::Execute(0)).unwrap() || pair.step(Step::Poll(0)).unwrap() {}
+    while pair.step(Step::Frame(0)).unwrap() {}
+    assert_eq!(held(&pair), 1);
     pair.settle().unwrap();
     pair.assert_in_sync();
 }
