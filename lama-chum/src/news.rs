@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(news.join(alloc::vec![7], 120), None, "what grew since is not");
         assert_eq!(news.next_step(), Some((100, STEP)));
         let mut news = at(40, 100);
+        news.knows(Positions::all(40));
+        assert_eq!(news.join(alloc::vec![7], 100), Some((alloc::vec![7], 100)), "just so");
+        let mut news = at(40, 100);
         news.knows(Positions::all(30));
+        assert_eq!(news.known(), Positions::all(30));
         assert_eq!(news.join(alloc::vec![50, 7], 100), None);
         news.asking(Ticket(1));
         assert!(news.is_step(Ticket(1)) && news.next_step().is_none());

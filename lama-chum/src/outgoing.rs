@@ -497,3 +497,211 @@ impl Credit {
         self.idle || self.has(len, objects)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: u64, lane: Lane, len: usize) -> Entry {
+        let object = Bytes::from(alloc::vec![seq as u8; len]);
+        let id = Cid::of_chunk(&seq.to_be_bytes());
+        Entry { seq, id, lane, source_is_peer: false, again: false, gone: false, object }
+    }
+
+    fn bulk(seq: u64) -> Entry {
+        entry(seq, Lane::Objects, 100)
+    }
+
+    /// Reads a log that ends at `head`: a page up to `next`, after what was looked at.
+    fn read(outgoing: &mut Outgoing, entries: Vec<Entry>, next: u64, head: u64) -> Result<(), ChumError> {
+        let wanted = outgoing.next_scan(head, &Config::default()).unwrap();
+        outgoing.scanning(Ticket(1), wanted);
+        outgoing.page(entries, next, head)
+    }
+
+    fn begun(from: u64, whole_upto: u64) -> Outgoing {
+        let mut outgoing = Outgoing::default();
+        outgoing.begin(Positions::all(from), whole_upto);
+        outgoing
+    }
+
+    /// What waits: the lane and number of each entry.
+    fn waiting(outgoing: &Outgoing) -> Vec<u64> {
+        outgoing.lanes.iter().flat_map(|queue| queue.entries.iter().map(|entry| entry.seq)).collect()
+    }
+
+    /// The next message; gives its type and where it moves the log to.
+    fn write(outgoing: &mut Outgoing, config: &Config) -> Option<(u8, usize, Positions)> {
+        let mut out = BytesMut::new();
+        let written = outgoing.write(100, u64::MAX, config, &mut out);
+        written.then(|| (Label::read(out[0]).unwrap().0, out.len(), outgoing.told()))
+    }
+
+    #[test]
+    fn a_page_is_read_while_there_is_room_and_more_of_the_log() {
+        let config = Config { page_bytes: 300, ..Config::default() };
+        let mut outgoing = begun(5, 7);
+        assert_eq!((outgoing.start(), outgoing.last_object(), outgoing.is_empty()), (5, 5, true));
+        assert_eq!(outgoing.next_scan(5, &config), None, "that is all");
+        let all = Wanted { after: 5, lanes: Lanes::ALL, whole: true };
+        assert_eq!(outgoing.next_scan(9, &config), Some(all));
+        outgoing.scanning(Ticket(7), all);
+        assert!(outgoing.is_scan(Ticket(7)) && !outgoing.is_drained());
+        assert_eq!(outgoing.next_scan(9, &config), None, "one at a time");
+        outgoing.page(alloc::vec![bulk(6), bulk(7)], 7, 9).unwrap();
+        assert!(!outgoing.is_empty());
+        let wanted = Wanted { after: 7, whole: false, ..all };
+        assert_eq!(outgoing.next_scan(9, &config), Some(wanted));
+        outgoing.scanning(Ticket(8), wanted);
+        outgoing.page(alloc::vec![bulk(8)], 8, 9).unwrap();
+        // Its lane is full; those behind it go on, and those before it.
+        let wanted = outgoing.next_scan(9, &config).unwrap();
+        assert_eq!((wanted.after, wanted.lanes), (8, Lanes::NONE.with(Lane::Interactive)));
+        assert_eq!(write(&mut outgoing, &config).unwrap().0, wire::OBJECTS);
+        assert_eq!(outgoing.next_scan(9, &config), Some(Wanted { after: 8, ..wanted_of_all() }));
+    }
+
+    fn wanted_of_all() -> Wanted {
+        Wanted { after: 0, lanes: Lanes::ALL, whole: false }
+    }
+
+    #[test]
+    fn a_page_that_leads_back_beyond_the_log_or_nowhere_is_misuse() {
+        for (next, head, good) in
+            [(4, 9, false), (5, 9, false), (6, 9, true), (9, 9, true), (10, 9, false), (5, 5, true)]
+        {
+            let mut outgoing = begun(5, 0);
+            outgoing.scanning(Ticket(1), Wanted { after: 5, ..wanted_of_all() });
+            let read = outgoing.page(Vec::new(), next, head);
+            assert_eq!(read, if good { Ok(()) } else { Err(ChumError::PageOutOfOrder) }, "{next} of {head}");
+        }
+        assert_eq!(begun(5, 0).page(Vec::new(), 6, 9), Err(ChumError::PageOutOfOrder), "nobody asked");
+    }
+
+    #[test]
+    fn what_came_from_the_peer_goes_back_where_it_has_lost_it() {
+        let theirs = |seq| Entry { source_is_peer: true, ..bulk(seq) };
+        let mut outgoing = begun(0, 5);
+        let page = alloc::vec![
+            theirs(1),
+            Entry { object: Bytes::new(), ..theirs(2) },
+            Entry { object: Bytes::new(), gone: true, ..theirs(3) },
+            bulk(4),
+            theirs(5),
+            theirs(6),
+            bulk(7),
+        ];
+        read(&mut outgoing, page, 9, 9).unwrap();
+        assert_eq!(waiting(&outgoing), [1, 3, 4, 5, 7]);
+    }
+
+    #[test]
+    fn the_largest_object_may_be_sent_and_none_beyond_it() {
+        let mut outgoing = begun(0, 0);
+        read(&mut outgoing, alloc::vec![entry(1, Lane::Blobs, MAX_OBJECT)], 1, 3).unwrap();
+        for len in [0, MAX_OBJECT + 1] {
+            let page = alloc::vec![entry(2, Lane::Blobs, len)];
+            assert_eq!(read(&mut outgoing, page, 2, 3), Err(ChumError::ObjectUnsendable));
+        }
+    }
+
+    #[test]
+    fn what_an_import_appended_is_not_read() {
+        let scanned = |before, head, at: u64, held: bool| {
+            let mut outgoing = begun(at, 0);
+            if held {
+                outgoing.hold();
+            }
+            outgoing.skip(before, head);
+            (outgoing.sent(), outgoing.lanes[0].scanned)
+        };
+        let all = Positions::all;
+        assert_eq!(scanned(5, 8, 5, false), (all(8), 8));
+        assert_eq!(scanned(4, 8, 5, false), (all(8), 8), "read up to within it");
+        assert_eq!(scanned(6, 8, 5, false), (all(5), 5), "something before it is still to be read");
+        assert_eq!(scanned(5, 8, 9, false), (all(9), 9), "never back");
+        assert_eq!(scanned(5, 8, 5, true), (all(5), 5), "a round finds out what is to be read");
+        // What waits is still to be sent.
+        let mut outgoing = begun(0, 0);
+        read(&mut outgoing, alloc::vec![bulk(1)], 2, 2).unwrap();
+        outgoing.skip(2, 4);
+        assert_eq!(outgoing.sent().to_array(), [4, 0, 0, 0]);
+        assert_eq!(write(&mut outgoing, &Config::default()).unwrap().2, all(4));
+    }
+
+    #[test]
+    fn what_others_wrote_and_the_peer_has_is_not_sent() {
+        let relayed = |seq| entry(seq, Lane::Relayed, 100);
+        let mut outgoing = begun(0, 0);
+        let gone = Entry { gone: true, object: Bytes::new(), ..relayed(2) };
+        let again = Entry { again: true, ..relayed(3) };
+        let page = alloc::vec![relayed(1), gone, again, relayed(4), relayed(5)];
+        read(&mut outgoing, page, 6, 6).unwrap();
+        assert_eq!(outgoing.last_relayed(), Some(5));
+        assert_eq!(outgoing.lanes[3].bytes, 400);
+        outgoing.known(4);
+        assert_eq!((waiting(&outgoing), outgoing.lanes[3].bytes), (alloc::vec![2, 3, 5], 200));
+        let mut outgoing = begun(0, 0);
+        read(&mut outgoing, alloc::vec![relayed(1), relayed(4)], 6, 6).unwrap();
+        outgoing.known(4);
+        assert_eq!((outgoing.sent(), outgoing.last_relayed()), (Positions::all(6), None));
+    }
+
+    #[test]
+    fn tombstones_fill_a_message_and_no_more() {
+        let gone = |seq| Entry { gone: true, ..entry(seq, Lane::Objects, 0) };
+        let config = Config { room: gone_len(30) + 32, ..Config::default() };
+        let mut outgoing = begun(0, 0);
+        let page: Vec<Entry> = (1..=40).map(gone).chain([bulk(41)]).chain([gone(42)]).collect();
+        read(&mut outgoing, page, 42, 42).unwrap();
+        let objects = OBJECTS_HEADER + framed_len(100);
+        for (kind, len, upto, sent) in [
+            (wire::GONE, gone_len(30), 30, 30),
+            (wire::GONE, gone_len(10), 40, 40),
+            (wire::OBJECTS, objects, 41, 41),
+            (wire::GONE, gone_len(1), 42, 42),
+        ] {
+            let (written, length, told) = write(&mut outgoing, &config).unwrap();
+            assert_eq!((written, length, told.of(Lane::Objects)), (kind, len, upto));
+            assert_eq!(outgoing.objects_sent, sent);
+        }
+        assert_eq!(write(&mut outgoing, &config), None);
+        assert_eq!((outgoing.last_object(), outgoing.told()), (42, Positions::all(42)));
+        assert!(!outgoing.is_told_unevenly() && !outgoing.is_drained());
+    }
+
+    #[test]
+    fn credit_bounds_objects_and_bytes_of_all_lanes_and_one_message_always_goes() {
+        let config = Config { send_bytes: 2_000, send_objects: 12, ..Config::default() };
+        let mut outgoing = begun(0, 0);
+        let page = (1..=20).map(|seq| entry(seq, Lane::Objects, 10)).collect();
+        read(&mut outgoing, page, 20, 20).unwrap();
+        // A quarter of the objects is kept for what someone waits for.
+        assert_eq!(write(&mut outgoing, &config).unwrap().2.of(Lane::Objects), 9);
+        assert_eq!((write(&mut outgoing, &config), outgoing.objects_sent), (None, 9));
+        let page = alloc::vec![entry(21, Lane::Interactive, 10)];
+        read(&mut outgoing, page, 21, 21).unwrap();
+        assert_eq!(write(&mut outgoing, &config).unwrap().2.to_array(), [21, 9, 9, 9]);
+        assert!(outgoing.is_told_unevenly());
+        assert_eq!(outgoing.acknowledged(Lane::Interactive, 22), Err(ChumError::AckBeyondSent));
+        assert_eq!(outgoing.acknowledged(Lane::Interactive, 21), Ok(true));
+        assert_eq!((outgoing.done(), outgoing.objects_acked, outgoing.bytes_acked), (1, 1, 10));
+        assert_eq!(outgoing.acknowledged(Lane::Interactive, 21), Ok(false), "no news");
+        assert_eq!(outgoing.acknowledged(Lane::Interactive, 20), Err(ChumError::AckWentBack));
+        assert_eq!(outgoing.acknowledged(Lane::LAST, 9), Ok(true));
+        assert_eq!((outgoing.done(), outgoing.acked().to_array()), (10, [21, 9, 9, 9]));
+        assert_eq!(write(&mut outgoing, &config).unwrap().2.of(Lane::Objects), 18);
+        // Bytes: three quarters of them, or one message that is larger.
+        let config = Config { send_bytes: 2_000, room: 1_100, ..Config::default() };
+        let mut outgoing = begun(0, 0);
+        let page = (1..=4).map(|seq| entry(seq, Lane::Objects, 500)).chain([entry(5, Lane::Objects, 1_900)]);
+        read(&mut outgoing, page.collect(), 5, 5).unwrap();
+        let told = core::iter::from_fn(|| write(&mut outgoing, &config)).map(|(.., told)| told.whole());
+        assert_eq!(told.collect::<Vec<_>>(), [2], "another one would make it 2,000 and more");
+        outgoing.acknowledged(Lane::LAST, 2).unwrap();
+        let told = core::iter::from_fn(|| write(&mut outgoing, &config)).map(|(.., told)| told.whole());
+        assert_eq!(told.collect::<Vec<_>>(), [4]);
+        outgoing.acknowledged(Lane::LAST, 4).unwrap();
+        assert_eq!(write(&mut outgoing, &config).unwrap().2, Positions::all(5));
+    }
+}
