@@ -296,9 +296,6 @@ impl Chum {
             Scanned::Part => None,
             Scanned::Said => {
                 self.outgoing.begin_round();
-                if self.reconcile.is_repeated() {
-                    self.agreement.begin_again();
-                }
                 self.reconcile.resolve()?
             }
             Scanned::Built => self.reconcile.plan()?,

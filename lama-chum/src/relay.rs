@@ -162,6 +162,52 @@ mod tests {
     }
 
     #[test]
+    fn a_head_is_held_from_when_it_is_known_and_never_shorter() {
+        let mut relay = Relay::default();
+        relay.hold(Some(9), at(0), DELAY);
+        relay.hold(Some(7), at(10), DELAY);
+        relay.hold(Some(9), at(100), DELAY);
+        assert_eq!(relay.holds, [(9, at(200))]);
+        relay.hold(Some(10), at(24), DELAY);
+        assert_eq!(relay.holds, [(10, at(200))], "a few more milliseconds of a stream");
+        relay.hold(Some(11), at(25), DELAY);
+        assert_eq!(relay.holds, [(10, at(200)), (11, at(225))]);
+    }
+
+    #[test]
+    fn so_many_heads_and_sets_are_remembered_and_no_more() {
+        for remembered in [true, false] {
+            let oldest = if remembered { 7 } else { 6 };
+            let mut relay = Relay::default();
+            (1..=70).for_each(|seq| relay.grew(&head(seq)));
+            assert_eq!(relay.heads.len(), HEADS);
+            relay.heard(set(&head(oldest)));
+            assert_eq!(relay.known(), if remembered { 7 } else { 0 });
+            let mut relay = Relay::default();
+            (1..=70).for_each(|seq| relay.heard(set(&head(seq))));
+            assert_eq!(relay.theirs.len(), HEADS);
+            relay.grew(&head(oldest));
+            assert_eq!(relay.known(), if remembered { 7 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_round_forgets_places_and_not_what_was_said() {
+        let mut relay = Relay::default();
+        relay.grew(&head(7));
+        relay.hold(Some(8), at(0), DELAY);
+        relay.heard(set(&head(7)));
+        relay.said(set(&head(8)));
+        relay.release_all(5);
+        relay.begin_again();
+        assert_eq!((relay.known(), relay.released(), relay.due()), (0, 0, None));
+        relay.hold(Some(3), at(0), DELAY);
+        assert_eq!(relay.to_say(&head(8)), None);
+        relay.heard(set(&head(7)));
+        assert_eq!(relay.known(), 0, "heads were numbered in another way");
+    }
+
+    #[test]
     fn an_equal_set_counts_whichever_side_sees_it_first() {
         let mut relay = Relay::default();
         relay.hold(Some(7), at(0), DELAY);

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use common::victim::{Victim, cells, list, message, recon, shorts};
 use common::{Rng, object, objects, pair_key};
@@ -91,6 +93,12 @@ fn cells_that_never_decode_end_in_sending_everything_and_no_later() {
         for _ in 0..10 {
             victim.hear(&Bytes::from(vec![wire::CELLS; 60_000])).unwrap();
         }
+        // And all that the victim has goes out.
+        let mut went = BTreeSet::new();
+        for said in victim.said.iter().filter(|said| said[0] & 0x37 == wire::OBJECTS) {
+            wire::read_objects(said, |id, _| assert!(went.insert(id))).unwrap();
+        }
+        assert_eq!(went, victim.side.view.members);
     }
 }
 
@@ -333,6 +341,26 @@ fn deep_objects_are_refused_and_a_million_links_do_not_fit() {
     let mut victim = Victim::new(Config::default(), 5, 1);
     let million = one(&links(&[0x9a, 0x00, 0x0f, 0x42, 0x40], 1_000_000));
     assert_eq!(victim.hear(&million), Err(ChumError::MessageTooLong { len: million.len() }));
+}
+
+/// What was on its way all the same is taken up in its turn.
+#[test]
+fn what_comes_while_the_store_is_read_is_answered_after_it() {
+    let mut victim = Victim::unknown(Config::default(), 1_000, 1_080);
+    let ids: Vec<Cid> = objects("own", 700, 60).into_iter().map(|(id, _)| id).collect();
+    victim.stuck = true;
+    victim.hear(&recon(0, 1_080, 0..1_000, 80)).unwrap();
+    let want =
+        |part: &[Cid], flags| message(|out| wire::write_want(flags, &common::victim::shorts(0, part), out));
+    victim.hear(&want(&ids[..400], WantFlags::Part)).unwrap();
+    victim.hear(&want(&ids[400..], WantFlags::Last)).unwrap();
+    victim.stuck = false;
+    victim.work().unwrap();
+    let mut went = BTreeSet::new();
+    for said in victim.said.iter().filter(|said| said[0] & 0x37 == wire::OBJECTS) {
+        wire::read_objects(said, |id, _| assert!(went.insert(id))).unwrap();
+    }
+    assert_eq!(went, ids.into_iter().collect());
 }
 
 /// While the victim's store is read for a table of short ids nothing is listened to, so that nothing piles up.

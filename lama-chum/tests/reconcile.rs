@@ -323,6 +323,24 @@ fn cells_that_nobody_needs_are_passed_over() {
     }
 }
 
+/// Whoever has heard that sets are equal before its cells left keeps them back.
+#[test]
+fn cells_do_not_follow_a_hello_that_needs_none() {
+    let said = |other: u64| {
+        let [a, b] = [(1, 40), (2, other)].map(|(epoch, count)| {
+            let mut view = View::new(epoch);
+            view.share(objects("some", count, 0));
+            view
+        });
+        let mut pair = Pair::new(Config::default(), a, b, 1 << 20, 1);
+        assert!(pair.step(Step::Frame(1)).unwrap() && pair.step(Step::Deliver(0)).unwrap());
+        let frames = std::iter::from_fn(|| pair.step(Step::Frame(0)).unwrap().then_some(()));
+        (frames.count(), pair.sides[0].kinds[usize::from(wire::RECON)])
+    };
+    assert_eq!(said(40), (1, 0), "HELLO alone");
+    assert_eq!(said(30), (2, 1));
+}
+
 /// An id leaves a set whose sketch was told: the other side asks for what is not there, and both agree in the end.
 #[test]
 fn what_leaves_the_set_during_a_round_is_passed_over() {

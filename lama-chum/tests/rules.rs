@@ -689,6 +689,7 @@ fn recon_out_of_turn() {
 fn want_beyond_set() {
     let want = |count: usize, flags| message(|out| wire::write_want(flags, &vec![7; count], out));
     refuses(reconciling(1_000, 60), want(1_001, WantFlags::Last), ChumError::WantBeyondSet);
+    reconciling(1_000, 60).handle(NOW, want(1_000, WantFlags::Last)).unwrap();
     let mut chum = reconciling(1_000, 60);
     // Short ids that stand for nothing of ours are answered as if they were not said.
     chum.handle(NOW, want(600, WantFlags::Part)).unwrap();

@@ -115,3 +115,106 @@ fn need<E: From<BlobError>>(
 ) -> Result<Bytes, E> {
     fetch(id)?.ok_or_else(|| BlobError::Missing { id }.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::vec;
+
+    use super::*;
+    use crate::blob::{BlobConfig, Chunker, FolderBuilder};
+
+    type Store = BTreeMap<Cid, Bytes>;
+
+    /// A blob in chunks of 4 bytes.
+    fn blob(store: &mut Store, data: &[u8]) -> Cid {
+        let mut chunker = Chunker::new(BlobConfig { chunk_size: 4, ..BlobConfig::default() }).unwrap();
+        let mut rest = data;
+        while !rest.is_empty() {
+            store.extend(chunker.push(&mut rest).unwrap());
+        }
+        let finished = chunker.finish().unwrap();
+        store.extend(finished.objects);
+        finished.root
+    }
+
+    fn of(store: &Store) -> impl FnMut(Cid) -> Result<Option<Bytes>, BlobError> {
+        |id| Ok(store.get(&id).cloned())
+    }
+
+    #[test]
+    fn a_folder_lists_its_files_by_path_and_counts_folders_too() {
+        let mut store = Store::new();
+        let contents = [&b"one"[..], b"", b"program"].map(|data| (blob(&mut store, data), data.len() as u64));
+        let mut folder = FolderBuilder::new("shared").unwrap();
+        let paths = ["z", "inner/deep/empty", "inner/run"];
+        for (path, (id, size)) in paths.into_iter().zip(contents) {
+            folder.file(path, size, path == "inner/run", id).unwrap();
+        }
+        let built = folder.finish().unwrap();
+        store.extend(built.objects);
+        // Three files and two folders.
+        let listed = items(built.root, 5, &mut of(&store)).unwrap();
+        let item = |at: usize| {
+            let (path, (blob, size)) = (String::from(paths[at]), contents[at]);
+            Item { path, blob, size, executable: at == 2 }
+        };
+        let files = vec![item(1), item(2), item(0)];
+        assert_eq!(listed, Items { name: "shared".into(), is_folder: true, files });
+        assert_eq!(items(built.root, 4, &mut of(&store)), Err(BlobError::TooManyFiles { limit: 4 }));
+        let gone = Folder::read(&store[&built.root]).unwrap().entries[0].target;
+        store.remove(&gone);
+        assert_eq!(items(built.root, 5, &mut of(&store)), Err(BlobError::Missing { id: gone }));
+    }
+
+    #[test]
+    fn a_file_is_the_only_one_in_its_list() {
+        let mut store = Store::new();
+        let id = blob(&mut store, b"content");
+        let file = lama_identity::cbor::encode(&File::new("name", 7, true, id).unwrap()).unwrap();
+        let root = Cid::of_object(&file);
+        store.insert(root, file);
+        let files = vec![Item { path: "name".into(), blob: id, size: 7, executable: true }];
+        let listed = items(root, 0, &mut of(&store)).unwrap();
+        assert_eq!(listed, Items { name: "name".into(), is_folder: false, files });
+        assert!(matches!(items(id, 9, &mut of(&store)), Err(BlobError::Object(_))), "a blob is neither");
+    }
+
+    #[test]
+    fn any_range_is_read_from_its_own_chunks_alone() {
+        let data: Vec<u8> = (0..30).collect();
+        let mut store = Store::new();
+        let root = blob(&mut store, &data);
+        for start in 0..33 {
+            for end in (start..33).map(Some).chain([None]) {
+                let (mut read, mut fetched) = (Vec::new(), 0_usize);
+                let fetch = &mut |id| {
+                    fetched += 1;
+                    Ok::<_, BlobError>(store.get(&id).cloned())
+                };
+                let given = range(root, start, end, fetch, &mut |part| {
+                    assert!(!part.is_empty());
+                    read.extend_from_slice(part);
+                    Ok(true)
+                });
+                let (from, to) = (start.min(30) as usize, end.unwrap_or(30).min(30) as usize);
+                assert_eq!((given.unwrap(), read), ((to - from) as u64, data[from..to].to_vec()));
+                // The manifest, and the chunks that the range touches.
+                let last = to.max(from / 4 * 4);
+                assert!(fetched <= 1 + last.div_ceil(4) - from / 4, "{fetched} for {start}..{end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_takes_the_bytes_may_end_it() {
+        let mut store = Store::new();
+        let root = blob(&mut store, &[7; 30]);
+        let mut took = 0;
+        let given = range(root, 2, None, &mut of(&store), &mut |part| {
+            took += part.len();
+            Ok(took < 6)
+        });
+        assert_eq!((given, took), (Ok(6), 6), "two of the first chunk, and the second");
+    }
+}

@@ -122,11 +122,6 @@ impl Reconcile {
         self.round.as_ref().is_some_and(|round| matches!(round.work, Work::Building))
     }
 
-    /// Whether the round under way is not the one with which a session starts.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.round.as_ref().is_some_and(|round| round.number > 0)
-    }
-
     /// Whether any round has begun.
     pub(crate) const fn has_begun(&self) -> bool {
         self.last.is_some()
