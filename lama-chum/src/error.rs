@@ -370,6 +370,14 @@ mod tests {
             assert_eq!(error.source().map(ToString::to_string), cause, "{text}");
             assert!(cause.is_none_or(|cause| text.contains(&cause)), "{text}");
         }
+        let recon = [
+            ReconError::Length,
+            ReconError::Encoding,
+            ReconError::Count,
+            ReconError::TooMany,
+            ReconError::Contradiction,
+        ];
+        assert!(recon.iter().all(|error| error.to_string().len() > 20));
         let failures =
             [StoreFailure::Full, StoreFailure::Unavailable, StoreFailure::Corrupt, StoreFailure::Hole];
         let texts: BTreeSet<_> = failures.iter().map(ToString::to_string).collect();

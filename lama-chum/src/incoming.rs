@@ -540,7 +540,7 @@ mod tests {
         hand_out(&mut incoming, &config, 2, false);
         assert!(!incoming.is_rooted() && !incoming.lags());
         incoming.imported(Ticket(1));
-        assert!(incoming.is_rooted() && !incoming.lags(), "the one that overtook is not durable");
+        assert!(incoming.rooted && !incoming.lags(), "the one that overtook is not durable");
         incoming.imported(Ticket(2));
         assert!(incoming.lags() && !incoming.lags());
         // With a cursor that counts nothing ever lags.

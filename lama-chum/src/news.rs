@@ -196,6 +196,19 @@ mod tests {
         assert_eq!(news.found(&[], 120), Ok(None), "no longer wanted");
     }
 
+    /// What the host knows bounds the search; where it knows nothing, all may have happened.
+    #[test]
+    fn without_a_past_everything_is_looked_through() {
+        let meets = |mut news: News| {
+            let head = crate::ViewHead { epoch: [1; 8], seq: 100, ..crate::ViewHead::default() };
+            let hello = Hello { head, cursor: crate::Cursor::default(), news: LogNews::None };
+            news.meets(&hello, &hello);
+            (news.join(Vec::new(), 100), news.next_step())
+        };
+        assert_eq!(meets(News::at(100)), (None, Some((0, STEP))));
+        assert_eq!(meets(News::of(&Past::default(), 100)), (Some((Vec::new(), 100)), None));
+    }
+
     #[test]
     fn the_answer_to_an_earlier_search_is_passed_over() {
         let mut news = News::at(9);

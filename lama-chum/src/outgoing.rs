@@ -596,6 +596,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_lane_has_behind_it_is_not_queued_again() {
+        let mut outgoing = Outgoing::default();
+        outgoing.begin(Positions::new([8, 5, 5, 5]).unwrap(), 0);
+        let mixed = [(8, Lane::Interactive), (9, Lane::Interactive), (5, Lane::Objects), (6, Lane::Objects)];
+        for (seq, lane) in mixed {
+            outgoing.queue(entry(seq, lane, 10)).unwrap();
+        }
+        assert_eq!(waiting(&outgoing), [9, 6]);
+    }
+
+    #[test]
     fn the_largest_object_may_be_sent_and_none_beyond_it() {
         let mut outgoing = begun(0, 0);
         read(&mut outgoing, alloc::vec![entry(1, Lane::Blobs, MAX_OBJECT)], 1, 3).unwrap();

@@ -36,12 +36,6 @@ impl Cell {
             count: self.count.wrapping_sub(other.count),
         }
     }
-
-    /// Whether nothing is in it.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.sum == 0 && self.check == 0 && self.count == 0
-    }
 }
 
 /// Adds short ids to cells of which the first has the number `first`.

@@ -183,7 +183,7 @@ impl Decoder {
 
 /// Whether the cell holds one short id, which belongs there.
 fn is_single(key: &ShortKey, number: u32, cell: &Slot) -> bool {
-    let mut belongs = number == 0;
+    let mut belongs = false;
     if cell.count.unsigned_abs() == 1 && key.check(cell.sum) == cell.check {
         each_cell(cell.sum, number, number + 1, |_| belongs = true);
         return belongs;
@@ -196,6 +196,29 @@ mod tests {
     use super::*;
     use crate::PairKey;
 
+    /// What is crafted cannot make the queue longer than there are cells, nor have a cell looked at for ever.
+    #[test]
+    fn a_cell_waits_once_and_only_until_it_was_read() {
+        for (count, waits) in [(1, true), (-1, true), (0, false), (2, false), (-2, false)] {
+            let mut slot = Slot::new(Cell { sum: 7, check: 7, count });
+            assert_eq!(
+                (slot.joins_queue(), slot.queued, slot.joins_queue()),
+                (waits, waits, false),
+                "{count}"
+            );
+            slot.queued = false;
+            assert_eq!(slot.joins_queue(), waits, "it is looked at again when it has changed");
+            (slot.queued, slot.peeled) = (false, true);
+            assert_eq!((slot.joins_queue(), slot.queued), (false, false));
+        }
+        let key = PairKey::new([1; 32]).short_key(0);
+        let mut decoder = Decoder::new(key.clone());
+        assert!(decoder.is_empty());
+        let ours = super::super::cells(&key, &[3, 5, 8], 0, 16);
+        assert_eq!(decoder.extend(&[Cell::default(); 16], &ours), Ok(Outcome::Done));
+        assert_eq!((decoder.is_empty(), decoder.len(), decoder.differences().ours.len()), (false, 16, 3));
+    }
+
     #[test]
     fn a_difference_that_is_read_twice_is_a_contradiction() {
         let mut decoder = Decoder::new(PairKey::new([1; 32]).short_key(0));
@@ -204,5 +227,25 @@ mod tests {
         assert_eq!(decoder.extend(&[], &[]), Ok(Outcome::Done));
         decoder.differences.theirs.push(7);
         assert_eq!(decoder.extend(&[], &[]), Err(ReconError::Contradiction));
+        for (ours, theirs) in [(&[7, 5, 7][..], &[6][..]), (&[6], &[7, 5, 7]), (&[7, 7], &[])] {
+            decoder.differences = Differences { ours: ours.to_vec(), theirs: theirs.to_vec() };
+            assert_eq!(decoder.extend(&[], &[]), Err(ReconError::Contradiction), "{ours:?} {theirs:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_read_from_the_cells_in_which_it_stands_alone() {
+        let key = PairKey::new([1; 32]).short_key(0);
+        let slot = |count, check| Slot::new(Cell { sum: 77, check, count });
+        let mut stands = Vec::new();
+        each_cell(77, 0, 64, |cell| stands.push(cell));
+        for number in 0..64 {
+            let expected = stands.contains(&number);
+            for count in [1, -1] {
+                assert_eq!(is_single(&key, number, &slot(count, key.check(77))), expected, "{number}");
+            }
+            assert!(!is_single(&key, number, &slot(2, key.check(77))));
+            assert!(!is_single(&key, number, &slot(1, key.check(77) ^ 1)));
+        }
     }
 }

@@ -90,3 +90,32 @@ impl fmt::Debug for ShortKey {
         write!(f, "ShortKey({}, ..)", self.salt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_equal_that_make_the_same_short_ids() {
+        let pair = PairKey::new([1; 32]);
+        let key = pair.short_key(0);
+        assert!(key == pair.short_key(0) && key == pair.short_key(0).shortened(64));
+        assert!(key != pair.short_key(1) && key != PairKey::new([2; 32]).short_key(0));
+        assert!(key != pair.short_key(0).shortened(16));
+        assert_eq!(alloc::format!("{key:?}"), "ShortKey(0, ..)");
+        let id = Cid::of_chunk(b"x");
+        assert_eq!(key.short(&id), pair.short_key(0).shortened(99).short(&id));
+        assert_ne!(key.short(&id), key.short(&Cid::of_object(b"x")), "the codec counts");
+    }
+
+    #[test]
+    fn checks_need_the_key() {
+        let [one, two] = [1, 2].map(|pair| PairKey::new([pair; 32]).short_key(0));
+        let same = (0..1_000_u64).filter(|short| one.check(mix(*short)) == two.check(mix(*short))).count();
+        assert_eq!(same, 0);
+        // Each bit of a short id counts, whatever the key has there.
+        for bit in 0..64 {
+            assert_ne!(one.check(0), one.check(1 << bit), "{bit}");
+        }
+    }
+}

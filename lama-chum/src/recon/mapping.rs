@@ -142,6 +142,7 @@ mod tests {
         for n in 0..50_u64 {
             each_cell(mix(n), 0, u32::MAX, |cell| assert!(cell < MAX_CELLS));
             each_cell(mix(n), MAX_CELLS, u32::MAX, |_| panic!("beyond the last"));
+            each_cell(mix(n), 0, 0, |_| panic!("no cell was asked for"));
         }
     }
 }

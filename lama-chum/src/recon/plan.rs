@@ -115,6 +115,7 @@ mod tests {
             steps += 1;
         }
         assert!(steps < 70, "{steps}");
+        assert_eq!([32, 100, 255, 256, 1_000].map(more_cells), [48, 150, 382, 288, 1_125]);
         assert_eq!((first_cells(0), first_cells(1_000), first_cells(u64::MAX)), (32, 1_408, MAX_CELLS));
     }
 }

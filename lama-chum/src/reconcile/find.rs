@@ -100,3 +100,52 @@ impl Finding {
         Ok(Some(Picks::All { seqs: core::mem::take(&mut self.seqs), upto: self.snapshot }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PairKey;
+
+    fn finding(shorts: &[u64], snapshot: u64) -> Finding {
+        Finding::new(PairKey::new([1; 32]).short_key(0), shorts.to_vec(), snapshot)
+    }
+
+    fn all(seqs: &[u64], upto: u64) -> Result<Option<Picks>, ChumError> {
+        Ok(Some(Picks::All { seqs: seqs.to_vec(), upto }))
+    }
+
+    #[test]
+    fn the_walk_ends_where_all_are_found_or_the_log_begins() {
+        let mut walk = finding(&[9, 7, 7], 300_000);
+        let step = walk.next().unwrap();
+        assert_eq!((step.shorts.to_vec(), step.upto, step.limit), (alloc::vec![7, 9], 300_000, STEP));
+        walk.asked(Ticket(1));
+        assert!(walk.is_asked(Ticket(1)) && !walk.is_asked(Ticket(2)) && walk.next().is_none());
+        // Twice in the log, the last one counts; what was not asked for does not.
+        let found = alloc::vec![(7, 234_465), (8, 234_500), (7, 300_000)];
+        assert_eq!(walk.found(found, 234_464), Ok(None));
+        assert_eq!(walk.next().unwrap().upto, 234_464);
+        assert_eq!(walk.found(alloc::vec![(7, 5), (9, 4)], 3), all(&[300_000, 4], 300_000));
+        // One that stands nowhere is left out.
+        let mut walk = finding(&[7, 9], 100);
+        assert_eq!(walk.found(alloc::vec![(9, 1)], 0), all(&[1], 100));
+        assert_eq!(finding(&[7], 0).found(Vec::new(), 0), all(&[], 0), "of a log without entries");
+    }
+
+    #[test]
+    fn a_step_that_leads_nowhere_or_elsewhere_is_misuse() {
+        let misuse = Err(ChumError::PageOutOfOrder);
+        for (found, from) in [
+            (alloc::vec![], 100),
+            (alloc::vec![], 101),
+            (alloc::vec![(7, 50)], 50),
+            (alloc::vec![(7, 49)], 50),
+            (alloc::vec![(7, 101)], 50),
+        ] {
+            assert_eq!(finding(&[7], 100).found(found, from), misuse);
+        }
+        assert_eq!(finding(&[7], 100).found(alloc::vec![(7, 51)], 50), all(&[51], 100));
+        assert_eq!(finding(&[7], 100).found(alloc::vec![(7, 100)], 50), all(&[100], 100));
+        assert_eq!(finding(&[7], 1).found(Vec::new(), 1), misuse);
+    }
+}

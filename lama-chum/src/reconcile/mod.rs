@@ -442,3 +442,19 @@ impl Reconcile {
         frame::write(&mut self.frames, self.round.as_ref(), config, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_what_has_not_left_the_set() {
+        let mut reconcile = Reconcile::new(PairKey::new([1; 32]), &Config::default());
+        let mut round = Round::new(1, reconcile.key(1));
+        round.snapshot = Some(9);
+        round.table = [(3, 9), (5, 0), (8, 1)].map(|(short, seq)| work::Item { short, seq }).to_vec();
+        reconcile.round = Some(round);
+        assert_eq!(reconcile.finish_with_all(), Picks::All { seqs: alloc::vec![9, 1], upto: 9 });
+        assert!(!reconcile.is_active());
+    }
+}

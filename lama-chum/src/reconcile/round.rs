@@ -178,3 +178,81 @@ impl Round {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PairKey;
+
+    fn key() -> ShortKey {
+        PairKey::new([1; 32]).short_key(0)
+    }
+
+    fn ids(seqs: impl IntoIterator<Item = u64>) -> Vec<(u64, Cid)> {
+        seqs.into_iter().map(|seq| (seq, Cid::of_chunk(&seq.to_be_bytes()))).collect()
+    }
+
+    /// A round that has asked for the ids of a log that ends at `head`.
+    fn asked(head: u64) -> Round {
+        let mut round = Round::new(1, key());
+        assert_eq!(round.next_scan(head, false), None, "what was sent is not acknowledged");
+        assert_eq!(round.next_scan(head, true), Some((0, IDS)));
+        round.scanning(Ticket(1));
+        assert!(round.is_scan(Ticket(1)) && !round.is_scan(Ticket(2)));
+        assert_eq!(round.next_scan(head, true), None, "one at a time");
+        round
+    }
+
+    /// A round that told of the set of `seqs`, and has read the ids of `read` since.
+    fn mended(seqs: core::ops::Range<u64>, read: core::ops::Range<u64>) -> Result<Round, ChumError> {
+        let mut sketch = Sketch::default();
+        ids(seqs.clone()).iter().for_each(|(_, id)| sketch.add(&key(), key().short(id)));
+        let mut round = Round::kept(0, key(), 9_999, sketch);
+        round.work = Work::Building;
+        assert!(round.next_scan(9_999, false).is_some());
+        round.scanning(Ticket(1));
+        round.ids(&ids(read), 9_999).map(|scanned| {
+            assert!(matches!(scanned, Scanned::Built));
+            round
+        })
+    }
+
+    #[test]
+    fn pages_lead_on_to_the_snapshot() {
+        let mut round = asked(9);
+        assert!(matches!(round.ids(&ids([1, 4]), 5), Ok(Scanned::Part)));
+        assert_eq!(round.next_scan(12, true), Some((5, IDS)), "what grew since is of no account");
+        round.scanning(Ticket(2));
+        assert!(matches!(round.ids(&ids([6, 9, 10]), 11), Ok(Scanned::Said)));
+        assert_eq!((round.count, round.snapshot, round.sketch.count()), (4, Some(9), 4));
+        assert!(matches!(asked(0).ids(&[], 0), Ok(Scanned::Said)), "of a log without entries");
+        for (seqs, next) in [(&[][..], 0), (&[0], 5), (&[3, 3], 5), (&[4, 3], 5), (&[6], 5)] {
+            let read = asked(9).ids(&ids(seqs.iter().copied()), next);
+            assert!(matches!(read, Err(ChumError::PageOutOfOrder)), "{seqs:?} {next}");
+        }
+        assert!(matches!(Round::new(1, key()).ids(&[], 5), Err(ChumError::PageOutOfOrder)), "nobody asked");
+    }
+
+    #[test]
+    fn ids_that_left_since_recon_are_made_up_for() {
+        // The sketch tells a few; of more there are as many as were told.
+        for (told, read) in [(1..100, 1..98), (1..98, 1..100), (1..1_000, 1..200), (1..200, 1..1_000)] {
+            let round = mended(told.clone(), read.clone()).unwrap();
+            assert_eq!(round.table.len() as u64, told.end - 1);
+            assert!(round.table.is_sorted());
+            let (mut shorts, mut expected): (Vec<u64>, Vec<u64>) = (
+                round.table.iter().map(|item| item.short).collect(),
+                ids(told.clone()).iter().map(|(_, id)| key().short(id)).collect(),
+            );
+            shorts.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(shorts == expected, told.end.abs_diff(read.end) < 10, "{told:?} {read:?}");
+            let gone = round.table.iter().filter(|item| item.seq == 0).count() as u64;
+            assert_eq!(gone, told.end.saturating_sub(read.end));
+        }
+        assert!(mended(1..2_000, 1..976).is_ok());
+        let corrupt = Err(ChumError::Store(StoreFailure::Corrupt));
+        assert_eq!(mended(1..2_000, 1..975).map(|_| ()), corrupt, "{MAX_LEFT} at most");
+        assert_eq!(mended(1..975, 1..2_000).map(|_| ()), corrupt);
+    }
+}

@@ -301,3 +301,14 @@ impl Marking {
         Ok(Marked { bits, unlisted, done })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_left_the_set_is_no_entry() {
+        let table = [(3, 9), (5, 0), (8, 1)].map(|(short, seq)| Item { short, seq });
+        assert_eq!(entries(&table, &[3, 4, 5, 8]), [9, 1]);
+    }
+}

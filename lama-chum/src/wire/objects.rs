@@ -170,3 +170,20 @@ fn read_length(message: &[u8], at: usize) -> Result<(usize, usize), ChumError> {
     }
     Err(ChumError::LengthEncoding)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_object_takes_is_what_is_written() {
+        for len in [1, 63, 64, 100, 8_191, 8_192, 100_000, crate::MAX_OBJECT] {
+            let mut out = BytesMut::new();
+            let mut writer = ObjectsWriter::begin(&mut out);
+            writer.push(Codec::Raw, &Bytes::from(alloc::vec![7; len]));
+            assert_eq!(writer.written(), OBJECTS_HEADER + framed_len(len), "{len}");
+            assert_eq!(writer.finish(Label::default(), 1, 1), out.len());
+        }
+        assert_eq!([63, 64, 8_191, 8_192].map(|len| framed_len(len) - len), [1, 2, 2, 3]);
+    }
+}

@@ -154,3 +154,24 @@ pub fn read_range(message: &[u8]) -> Result<(u32, &[u8]), ChumError> {
         _ => Ok((range.into(), rest)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_holds_whole_short_ids_and_so_many_of_them() {
+        let read = |bytes: &[u8]| read_want(bytes);
+        let of = |flags: u8, len: usize| [&[WANT, flags][..], &alloc::vec![7; len]].concat();
+        let one = u64::from_be_bytes([7; 8]);
+        assert_eq!(read(&of(0, 8)), Ok((WantFlags::Part, alloc::vec![one])));
+        assert_eq!(read(&of(1, 0)), Ok((WantFlags::Last, Vec::new())));
+        assert_eq!(read(&of(2, 0)), Ok((WantFlags::Everything, Vec::new())));
+        assert_eq!(read(&of(1, MAX_WANT * 8)).map(|(_, shorts)| shorts.len()), Ok(MAX_WANT));
+        for (flags, len) in [(0, 0), (0, 7), (1, 1), (1, 12), (1, (MAX_WANT + 1) * 8), (2, 8), (3, 8)] {
+            let wrong = ChumError::WrongLength { kind: WANT, len: len + 2 };
+            assert_eq!(read(&of(flags, len)), Err(wrong), "{flags} {len}");
+        }
+        assert!(read(&[WANT]).is_err());
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use lama_chum::{Chum, ChumError, Config, Event, Input, Output};
+use lama_chum::{Chum, ChumError, Config, Event, Input, Output, wire};
 use lama_core::{Instant, Machine, Now, WallTime};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +28,8 @@ fn sealed(len: usize) -> usize {
 }
 
 pub struct Side {
+    /// What a message of many parts may take.
+    pub room: usize,
     pub chum: Chum,
     pub view: View,
     pub jobs: VecDeque<Output>,
@@ -51,6 +53,7 @@ impl Side {
     pub fn new(config: Config, view: View) -> Self {
         let chum = Chum::new(config, view.head, view.cursor, super::pair_key()).with_past(&view.past());
         Self {
+            room: config.room,
             chum,
             view,
             jobs: VecDeque::new(),
@@ -222,6 +225,7 @@ impl Pair {
                     return Ok(false);
                 }
                 self.note(side, "frame", &frame);
+                assert!(frame[0] != wire::CELLS || frame.len() <= self.sides[side].room);
                 self.sides[side].kinds[usize::from(frame[0])] += 1;
                 self.sides[side].kind_bytes[usize::from(frame[0])] += frame.len();
                 self.sides[side].sent.frames += 1;
