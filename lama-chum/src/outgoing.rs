@@ -596,6 +596,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_found_is_fetched_while_nothing_is_read_and_there_is_room() {
+        let config = Config { page_bytes: 100, ..Config::default() };
+        let found = |page: Vec<Entry>| {
+            let mut outgoing = begun(0, 0);
+            read(&mut outgoing, page, 1, 9).unwrap();
+            outgoing.found.some(alloc::vec![5, 7]);
+            outgoing
+        };
+        assert_eq!(found(alloc::vec![bulk(1)]).next_fetch(&config), None, "its lane is full");
+        let mut outgoing = found(Vec::new());
+        outgoing.scanning(Ticket(1), wanted_of_all());
+        assert_eq!(outgoing.next_fetch(&config), None, "the log is being read");
+        assert_eq!(found(Vec::new()).next_fetch(&config), Some(alloc::vec![5, 7]));
+    }
+
+    #[test]
     fn what_a_lane_has_behind_it_is_not_queued_again() {
         let mut outgoing = Outgoing::default();
         outgoing.begin(Positions::new([8, 5, 5, 5]).unwrap(), 0);

@@ -160,6 +160,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cells_and_lists_hold_something_and_more_nothing() {
+        for (kind, empty, full) in
+            [(CELLS, false, true), (LIST, false, true), (MARKS, true, true), (MORE, true, false)]
+        {
+            assert_eq!(read_range(&[kind, 1, 2]).is_ok(), empty, "{kind:#x}");
+            assert_eq!(read_range(&[kind, 1, 2, 3]).is_ok(), full, "{kind:#x}");
+            assert!(read_range(&[kind, 1]).is_err());
+        }
+        assert_eq!(read_range(&[LIST, 1, 2, 3]), Ok((0x0102, &[3][..])));
+    }
+
+    #[test]
     fn want_holds_whole_short_ids_and_so_many_of_them() {
         let read = |bytes: &[u8]| read_want(bytes);
         let of = |flags: u8, len: usize| [&[WANT, flags][..], &alloc::vec![7; len]].concat();

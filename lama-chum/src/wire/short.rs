@@ -166,3 +166,24 @@ impl Refusal {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_holds_objects_and_chunks_and_so_many_of_them() {
+        let some = |count: usize| -> alloc::vec::Vec<Refused> {
+            let ids = (0..count).map(|n| n.to_be_bytes());
+            ids.map(|n| if n[7] % 2 == 0 { Cid::of_chunk(&n) } else { Cid::of_object(&n) })
+                .map(|id| (id, Refusal::Quota))
+                .collect()
+        };
+        let mut out = BytesMut::new();
+        write_refused(some(MAX_REFUSED).into_iter(), &mut out);
+        assert_eq!(read_refused(&out), Ok(some(MAX_REFUSED)));
+        out.extend_from_slice(&out.clone()[1..=REFUSED_ITEM]);
+        let wrong = ChumError::WrongLength { kind: REFUSED, len: out.len() };
+        assert_eq!(read_refused(&out), Err(wrong), "one more");
+    }
+}
