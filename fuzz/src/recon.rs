@@ -84,7 +84,7 @@ fn slowly(key: &ShortKey, mut cells: Vec<Cell>) -> Option<[BTreeSet<u64>; 2]> {
             cells[at].add(cell.sum, cell.check, -cell.count);
         }
     }
-    cells.iter().all(Cell::is_empty).then_some(found)
+    cells.iter().all(|cell| *cell == Cell::default()).then_some(found)
 }
 
 /// Two sets from the input, their cells in parts: the decoder finds what the slow one finds, and that is the difference.
