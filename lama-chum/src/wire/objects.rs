@@ -176,8 +176,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_longest_message_is_one_object_of_the_largest_size() {
+        assert_eq!((MAX_OBJECT, MAX_MESSAGE, framed_len(MAX_OBJECT)), (1 << 20, 1_048_591, (1 << 20) + 4));
+    }
+
+    #[test]
     fn what_an_object_takes_is_what_is_written() {
-        for len in [1, 63, 64, 100, 8_191, 8_192, 100_000, crate::MAX_OBJECT] {
+        for len in [1, 63, 64, 100, 8_191, 8_192, 100_000, MAX_OBJECT] {
             let mut out = BytesMut::new();
             let mut writer = ObjectsWriter::begin(&mut out);
             writer.push(Codec::Raw, &Bytes::from(alloc::vec![7; len]));
