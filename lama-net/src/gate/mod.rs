@@ -184,9 +184,11 @@ impl Permit {
         }
     }
 
-    /// He is authenticated: his source is familiar from now on.
+    /// He is authenticated: his source is familiar from now on, and owes nothing for what it cost as a strange one.
     pub(crate) fn authenticated(self, now: Instant) {
-        self.gate.inside().familiar.remember(self.source, now);
+        let mut inside = self.gate.inside();
+        inside.familiar.remember(self.source, now);
+        inside.paid.remove(&self.source);
     }
 
     /// Whether he has lost his place: his connection is to be dropped.

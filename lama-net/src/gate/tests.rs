@@ -54,6 +54,17 @@ fn a_familiar_source_may_come_more_often() {
     assert_eq!(admitted, [250, 10]);
 }
 
+/// Connections of a stranger are dear; nobody who has become familiar is kept out for having made some.
+#[test]
+fn what_a_source_cost_before_it_was_familiar_is_forgiven() {
+    let gate = Gate::new(GateConfig::default());
+    let mut inside: Vec<Permit> = (0..4).map(|_| gate.admit(source(1), at(0)).unwrap()).collect();
+    inside.remove(0).authenticated(at(10));
+    for _ in 0..5 {
+        gate.admit(source(1), at(10)).unwrap();
+    }
+}
+
 #[test]
 fn what_is_remembered_is_bounded_and_forgotten() {
     let config = GateConfig { sources: 2, burst: 1, ..GateConfig::default() };
