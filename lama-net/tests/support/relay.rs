@@ -132,7 +132,7 @@ pub fn say<A: Host, B: Host>(from: &Running<A>, to: &Running<B>, text: &str) {
     from.ask(Command::Send { to: to.person, channel: None, text: text.into() });
     to.eventually(text, |to| {
         let channel = ChannelRef::With { person: from.person, name: None };
-        let log = to.try_ask(Command::Log { channel, from: PageFrom::First, limit: 1000 });
+        let log = to.try_ask(Command::Log { channel, from: PageFrom::Last, limit: 1000 });
         let Ok(Reply::Log(entries)) = log else { return None };
         entries.iter().any(|entry| entry.author == from.person && entry.text == text).then_some(())
     });
