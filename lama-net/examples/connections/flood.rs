@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::block_on;
 use crate::socket::{Socket, source};
+use crate::websocket;
 
 /// Of each kind at the same time.
 const EACH: usize = 100;
@@ -90,7 +91,7 @@ async fn wait(socket: &mut Socket) {
 async fn once(kind: usize, port: u16, from: Ipv4Addr, target: &Target, seed: Seed) -> std::io::Result<()> {
     if kind == 0 {
         // An octet at a time, for as long as that is suffered.
-        let mut stream = Socket::bare(port, from).await?;
+        let mut stream = websocket::connect(from, port).await?;
         for byte in b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: ".iter().chain([b'w'; 100].iter()) {
             stream.write_all(&[*byte]).await?;
             tokio::time::sleep(Duration::from_millis(50)).await;

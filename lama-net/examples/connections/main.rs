@@ -27,6 +27,8 @@ mod peer;
 mod socket;
 mod strangers;
 mod watcher;
+#[path = "../websocket/mod.rs"]
+mod websocket;
 
 use std::path::Path;
 use std::time::Duration;

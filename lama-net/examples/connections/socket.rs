@@ -1,23 +1,23 @@
-//! A WebSocket client on a bare socket from an address of one's choice, which holds almost nothing.
+//! A WebSocket client on a bare socket, which holds almost nothing.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
+
+use crate::websocket;
 
 /// What is read at once, at least.
 const ROOM: usize = 1024;
 
 static SOURCES: AtomicU32 = AtomicU32::new(0);
 
-/// Another address of this machine with every call, of some 16 million: the limits count those of each.
+/// Another address of this machine with every call.
 pub(crate) fn source() -> Ipv4Addr {
-    let n = SOURCES.fetch_add(1, Ordering::Relaxed) % 0x00fe_0000;
-    let [_, a, b, c] = (n + 0x1_0000).to_be_bytes();
-    Ipv4Addr::new(127, a, b, c)
+    websocket::source(SOURCES.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) struct Socket {
@@ -27,43 +27,15 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// A connection from that address, which says nothing.
-    pub(crate) async fn bare(port: u16, from: Ipv4Addr) -> io::Result<TcpStream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((from, 0)))?;
-        let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
     /// Up to the open WebSocket.
     pub(crate) async fn open(port: u16, from: Ipv4Addr) -> io::Result<Self> {
-        let mut stream = Self::bare(port, from).await?;
-        let request = format!(
-            "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Protocol: lama.1\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut last = [0; 4];
-        while last != *b"\r\n\r\n" {
-            last.rotate_left(1);
-            last[3] = stream.read_u8().await?;
-        }
+        let stream = websocket::open(from, port, "localhost", "lama.1").await?;
         Ok(Self { stream, input: BytesMut::new(), output: BytesMut::new() })
     }
 
-    /// Queues a binary frame of less than 65,536 bytes, with a mask of zeros.
+    /// Queues a binary frame.
     pub(crate) fn queue(&mut self, payload: &[u8]) {
-        match u8::try_from(payload.len()) {
-            Ok(len @ 0..126) => self.output.extend_from_slice(&[0x82, 0x80 | len]),
-            _ => {
-                self.output.extend_from_slice(&[0x82, 0x80 | 126]);
-                self.output.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
-            }
-        }
-        self.output.extend_from_slice(&[0; 4]);
-        self.output.extend_from_slice(payload);
+        websocket::put_frame(payload, &mut self.output);
     }
 
     /// Reads or writes something. Nothing is lost if this is given up.

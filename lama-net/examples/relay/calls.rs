@@ -10,6 +10,7 @@ use lama_relay::{Config, Rate, RouteId};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::raw::{Raw, seed, source};
+use crate::websocket;
 use crate::{block_on, middle_and_worst, relay};
 
 /// Instances that are called, and callers.
@@ -119,7 +120,7 @@ async fn flood(kind: usize, n: usize, port: u16, victim: RouteId, done: Arc<Atom
             }
             // Openings, an octet at a time.
             1 => {
-                if let Ok(mut stream) = Raw::connect(from, port).await {
+                if let Ok(mut stream) = websocket::connect(from, port).await {
                     for byte in b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n" {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         if stream.write_all(&[*byte]).await.is_err() {

@@ -16,6 +16,8 @@ mod calls;
 mod idle;
 mod raw;
 mod splice;
+#[path = "../websocket/mod.rs"]
+mod websocket;
 
 use std::net::TcpListener;
 

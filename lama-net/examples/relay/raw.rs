@@ -1,7 +1,7 @@
-//! A client of a relay on a bare socket, which holds almost nothing and can misbehave.
+//! A client of a relay on a bare socket.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,9 +10,9 @@ use lama_identity::SignSecret;
 use lama_relay::wire::{FromClient, FromRelay, Hello, Register};
 use lama_relay::{Binding, RouteId, register_input};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::HOST;
+use crate::{HOST, websocket};
 
 static SEEDS: AtomicU64 = AtomicU64::new(1);
 
@@ -23,10 +23,9 @@ pub(crate) fn seed() -> Seed {
     Seed::danger_fixed(bytes)
 }
 
-/// The n-th address of this machine: blocks of addresses are what the limits count.
+/// The n-th address of this machine.
 pub(crate) fn source(n: usize) -> Ipv4Addr {
-    let [_, a, b, c] = u32::try_from(n + 0x10000).unwrap().to_be_bytes();
-    Ipv4Addr::new(127, a, b, c)
+    websocket::source(u32::try_from(n).unwrap())
 }
 
 /// REGISTER as an answer to HELLO.
@@ -41,43 +40,14 @@ pub(crate) fn register(hello: &Hello, key: &SignSecret) -> Vec<u8> {
 pub(crate) struct Raw(TcpStream);
 
 impl Raw {
-    pub(crate) async fn connect(from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((from, 0)))?;
-        let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
     /// Up to the open WebSocket.
     pub(crate) async fn open(from: Ipv4Addr, port: u16) -> io::Result<Self> {
-        let mut stream = Self::connect(from, port).await?;
-        let request = format!(
-            "GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Protocol: lama-relay.1\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut last = [0; 4];
-        while last != *b"\r\n\r\n" {
-            last.rotate_left(1);
-            last[3] = stream.read_u8().await?;
-        }
-        Ok(Self(stream))
+        Ok(Self(websocket::open(from, port, HOST, "lama-relay.1").await?))
     }
 
-    /// A binary frame of less than 65,536 bytes, with a mask of zeros.
     pub(crate) async fn send(&mut self, payload: &[u8]) -> io::Result<()> {
-        let mut frame = vec![0x82];
-        match u8::try_from(payload.len()) {
-            Ok(len @ 0..126) => frame.push(0x80 | len),
-            _ => {
-                frame.push(0x80 | 126);
-                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
+        let mut frame = Vec::new();
+        websocket::put_frame(payload, &mut frame);
         self.0.write_all(&frame).await
     }
 
