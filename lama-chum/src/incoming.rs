@@ -552,7 +552,8 @@ mod tests {
         assert!(!incoming.lags());
     }
 
-    /// The credit counts objects until all lanes are acknowledged, since the peer counts messages of all of them.
+    /// Bytes come back with each acknowledgement, objects with the last one that is due: as long as lanes differ another
+    /// follows.
     #[test]
     fn an_acknowledgement_of_one_lane_returns_bytes_and_then_objects() {
         let config = Config::default();

@@ -1,6 +1,9 @@
 //! The decoder behind [`super::decode`]: a serde deserializer for bytes that [`super::check`] has passed. Tags come
 //! out in the way ciborium's serde support spells them.
 //!
+//! It is our own because what a general decoder makes of each type was a tenth of the module for JavaScript, and has nothing
+//! to judge here; `tests/canonical.rs` compares it with ciborium.
+//!
 //! The checker has bounded depth and lengths, and what was read is encoded again and compared, so nothing is judged
 //! here twice: what a type leaves unread shows in the comparison. All that does not depend on the type is in
 //! [`Decoder::item`], because the rest is compiled anew for each type that is read.
@@ -86,14 +89,6 @@ impl<'de> Decoder<'de> {
         })
     }
 
-    fn text(&mut self) -> Result<&'de str, Misfit> {
-        if let Item::Text(text) = self.item()? { Ok(text) } else { Err(Misfit) }
-    }
-
-    fn bytes(&mut self) -> Result<&'de [u8], Misfit> {
-        if let Item::Bytes(bytes) = self.item()? { Ok(bytes) } else { Err(Misfit) }
-    }
-
     fn array(&mut self) -> Result<u64, Misfit> {
         if let Item::Array(items) = self.item()? { Ok(items) } else { Err(Misfit) }
     }
@@ -109,11 +104,6 @@ impl<'de> Decoder<'de> {
         true
     }
 
-    /// The number of a tag.
-    fn tag(&mut self) -> Result<u64, Misfit> {
-        if let Item::Tag(tag) = self.item()? { Ok(tag) } else { Err(Misfit) }
-    }
-
     /// A variant that is all there is, or the only key of a map around what it carries.
     fn variant(&mut self) -> Result<(), Misfit> {
         if self.input.rest.first().is_some_and(|first| first >> 5 == MAP) && self.map()? != 1 {
@@ -123,16 +113,21 @@ impl<'de> Decoder<'de> {
     }
 }
 
-/// Integers: their sign is all that the methods of serde differ in.
+/// A number below nothing, all of whose bits are turned over.
+fn negative<'de, V: Visitor<'de>>(turned: u64, visitor: V) -> Result<V::Value, Misfit> {
+    match i64::try_from(turned) {
+        Ok(turned) => visitor.visit_i64(!turned),
+        Err(_) => visitor.visit_i128(!i128::from(turned)),
+    }
+}
+
+/// Whatever the width of an integer, it is read alike: the visitor says whether it fits.
 macro_rules! integers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
             match self.item()? {
                 Item::Unsigned(value) => visitor.visit_u64(value),
-                Item::Negative(turned) => match i64::try_from(turned) {
-                    Ok(turned) => visitor.visit_i64(!turned),
-                    Err(_) => visitor.visit_i128(!i128::from(turned)),
-                },
+                Item::Negative(turned) => negative(turned, visitor),
                 _ => Err(Misfit),
             }
         }
@@ -149,10 +144,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.item()? {
             Item::Unsigned(value) => visitor.visit_u64(value),
-            Item::Negative(turned) => match i64::try_from(turned) {
-                Ok(turned) => visitor.visit_i64(!turned),
-                Err(_) => visitor.visit_i128(!i128::from(turned)),
-            },
+            Item::Negative(turned) => negative(turned, visitor),
             Item::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Item::Text(text) => visitor.visit_borrowed_str(text),
             Item::Array(left) => visitor.visit_seq(Items { decoder: self, left }),
@@ -182,27 +174,27 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_str(self.text()?)
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_str(self.text()?)
+        if let Item::Text(text) = self.item()? { visitor.visit_borrowed_str(text) } else { Err(Misfit) }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_str(self.text()?)
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_str(self.text()?)
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_bytes(self.bytes()?)
+        if let Item::Bytes(bytes) = self.item()? { visitor.visit_borrowed_bytes(bytes) } else { Err(Misfit) }
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_borrowed_bytes(self.bytes()?)
+        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -268,8 +260,8 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         if name == "@@TAG@@" {
-            let tag = Some(self.tag()?);
-            return visitor.visit_enum(Tagged { decoder: self, tag });
+            let Item::Tag(tag) = self.item()? else { return Err(Misfit) };
+            return visitor.visit_enum(Tagged { decoder: self, tag: Some(tag) });
         }
         self.variant()?;
         visitor.visit_enum(Items { decoder: self, left: 0 })
