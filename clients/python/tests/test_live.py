@@ -53,12 +53,11 @@ class Instance:
         return json.loads(lines[-1]) if lines else None
 
     def invite(self, *options: str) -> dict:
-        """An invitation of the running instance; waits until it runs."""
-        for _ in range(100):
+        """An invitation of the running instance: one that is made before it runs leads to where nobody listens yet."""
+        for _ in range(300):
             try:
-                invited = self.command("invite", "--no-wait", *options)
                 if self.command("status")["running"]:
-                    return invited
+                    return self.command("invite", "--no-wait", *options)
             except AssertionError:
                 if self._process.poll() is not None:
                     raise AssertionError(self._process.stderr.read().decode()) from None
