@@ -330,12 +330,13 @@ impl<R: Runtime> EventLoop<R> {
     }
 
     fn publish(&mut self, event: Event) {
+        let now = self.runtime.now().mono;
         if let Event::SessionStarted { link, .. } = &event
             && let Some(peer) = self.links.get_mut(link)
         {
-            peer.authenticated(self.runtime.now().mono);
+            peer.authenticated(now);
         }
-        self.traces.note(&event);
+        self.traces.note(now, &event);
         let event = match event {
             Event::Group(event) => match self.switch.bring(event) {
                 Some(event) => Event::Group(event),

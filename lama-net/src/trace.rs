@@ -2,9 +2,11 @@
 //! happens (`docs/observability.md` has the table). No secret, no address of a mailbox and no text is in any of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use lama_core::Instant;
 use lama_identity::InstanceId;
-use lama_node::{Event, GroupEvent, PeerInfo, SessionId};
+use lama_node::{Event, GroupEvent, LinkId, PeerInfo, RefuseReason, SessionId};
 use tracing::{Span, debug, error, info, trace, warn};
 
 /// The process and its clock.
@@ -24,6 +26,43 @@ const ALARM: &str = "lama::alarm";
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
     spans: BTreeMap<SessionId, (InstanceId, Span)>,
+    refusals: Refusals,
+}
+
+/// Strangers may be refused a thousand times a second: of that the log of what happened tells as much as a reader takes in.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// When the lines began that are counted, and how many there were since.
+    since: Instant,
+    told: u32,
+    /// Refused and not told.
+    untold: u64,
+}
+
+impl Refusals {
+    const EVERY: Duration = Duration::from_secs(10);
+    const LINES: u32 = 10;
+
+    /// Another one: whether it is told, and then how many before it were not.
+    fn another(&mut self, now: Instant) -> Option<u64> {
+        if now.since(self.since) >= Self::EVERY {
+            (self.since, self.told) = (now, 0);
+        }
+        if self.told < Self::LINES {
+            self.told += 1;
+            return Some(std::mem::take(&mut self.untold));
+        }
+        self.untold += 1;
+        None
+    }
+
+    fn note(&mut self, now: Instant, link: LinkId, reason: &RefuseReason) {
+        let (link, reason) = (link.0, reason.code());
+        match self.another(now) {
+            Some(untold) => info!(target: LINK, event = "link.refused", link, reason, untold),
+            None => debug!(target: LINK, event = "link.refused", link, reason),
+        }
+    }
 }
 
 /// A URL without what follows `#`: a relay's key and a route's name.
@@ -48,8 +87,9 @@ fn note_group(event: &GroupEvent) {
 
 impl Traces {
     /// An event of the node.
-    pub(crate) fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, now: Instant, event: &Event) {
         match event {
+            Event::LinkRefused { link, reason } => self.refusals.note(now, *link, reason),
             Event::SessionStarted { session, link, peer, group, dialled, url } => {
                 let url = url.as_deref().map(bare);
                 let span = tracing::info_span!(
@@ -124,9 +164,6 @@ fn plain(event: &Event) {
         Event::StoreFailed { doing, error } => {
             error!(target: ALARM, event = "alarm.store-failed", doing, error = error.code());
         }
-        Event::LinkRefused { link, reason } => {
-            info!(target: LINK, event = "link.refused", link = link.0, reason = reason.code());
-        }
         Event::DialFailed { peer, url, cause, failures } => {
             let instance = peer.as_ref().map(|peer| tracing::field::display(peer.instance));
             info!(target: LINK, event = "link.dial-failed", instance, url = bare(url), cause = cause.code(), failures);
@@ -171,5 +208,24 @@ fn plain(event: &Event) {
         }
         Event::LogAlarm { person, code } => error!(target: ALARM, event = "alarm.log", %person, code),
         other => trace!(target: NODE, event = "node.other", ?other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_a_few_lines_and_a_number() {
+        let at = |millis| Instant::from_origin(Duration::from_millis(millis));
+        let mut refusals = Refusals::default();
+        // A thousand a second, half a minute long.
+        let told: Vec<u64> = (0..30_000).filter_map(|millis| refusals.another(at(millis))).collect();
+        assert_eq!(told.len(), 30);
+        let untold: Vec<u64> = told.into_iter().filter(|untold| *untold > 0).collect();
+        assert_eq!(untold, [9_990, 9_990]);
+        // The rest of it comes with whoever is next.
+        assert_eq!(refusals.another(at(3_600_000)), Some(9_990));
+        assert_eq!(refusals.another(at(3_600_001)), Some(0));
     }
 }
