@@ -44,9 +44,19 @@ fn debug() -> Value {
     })
 }
 
+/// Every file below `vectors/`, without its ending.
+pub(crate) fn files() -> Vec<(&'static str, Value)> {
+    vec![("node/debug", debug())]
+}
+
+/// Writes them; in another program's tests they are only compared.
+#[allow(dead_code)]
 fn main() {
-    let path = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR")).join("node/debug.json");
-    let text = serde_json::to_string_pretty(&debug()).expect("plain data") + "\n";
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
-    std::fs::write(path, text).expect("the file can be written");
+    let dir = PathBuf::from(std::env::args().nth(1).expect("usage: vectors DIR"));
+    for (name, value) in files() {
+        let text = serde_json::to_string_pretty(&value).expect("plain data") + "\n";
+        let path = dir.join(name).with_extension("json");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the directory can be made");
+        std::fs::write(path, text).expect("the file can be written");
+    }
 }

@@ -12,15 +12,19 @@ mod handshake;
 mod identity;
 #[path = "../../../lama-invite/examples/vectors.rs"]
 mod invite;
+#[path = "../../../lama-lan/examples/vectors.rs"]
+mod lan;
+#[path = "../../../lama-node/examples/vectors.rs"]
+mod node;
 #[path = "../../../lama-relay/examples/vectors.rs"]
 mod relay;
 
 /// Every file of vectors that code writes: its path below `vectors/`, without its ending, and its text. As JSON.
 #[must_use]
 pub fn vector_files() -> String {
-    let files = [identity::files(), invite::files(), handshake::files(), chum::files(), relay::files()];
+    let here = [identity::files(), invite::files(), handshake::files(), chum::files(), relay::files()];
+    let files = here.into_iter().chain([lan::files(), node::files()]);
     let texts: BTreeMap<&str, String> = files
-        .into_iter()
         .flatten()
         .map(|(name, value)| (name, serde_json::to_string_pretty(&value).expect("plain data") + "\n"))
         .collect();
