@@ -94,7 +94,7 @@ impl Enrolling {
         let sign = SignSecret::danger_from_bytes(&self.sign.danger_expose());
         let identity = LocalIdentity::from_parts(public, noise, sign, None)?;
         let storage = StorageKey::from_seed(Seed::take(&mut entropy));
-        Ok(Keys { identity, storage, enrolment: Some(enrolment) })
+        Ok(Keys::of(identity, storage, Some(enrolment)))
     }
 }
 

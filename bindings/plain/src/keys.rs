@@ -21,6 +21,8 @@ pub struct Keys {
     pub(crate) identity: LocalIdentity,
     pub(crate) storage: StorageKey,
     pub(crate) enrolment: Option<Enrolment>,
+    /// What else the file holds, such as the `lama` program's former keys: kept as it is.
+    others: Vec<Secret>,
 }
 
 /// What may be shown of an instance.
@@ -49,7 +51,15 @@ impl Keys {
         let identity =
             LocalIdentity::create(email.parse()?, name, seed.child("LAMA/identity"), WallTime(wall_ms))?;
         let storage = StorageKey::from_seed(seed.child("LAMA/storage"));
-        Ok(Self { identity, storage, enrolment: None })
+        Ok(Self::of(identity, storage, None))
+    }
+
+    pub(crate) const fn of(
+        identity: LocalIdentity,
+        storage: StorageKey,
+        enrolment: Option<Enrolment>,
+    ) -> Self {
+        Self { identity, storage, enrolment, others: Vec::new() }
     }
 
     /// The bytes of a key file: the very format of the `lama` program's. Without a passphrase whoever reads it has the
@@ -65,6 +75,7 @@ impl Keys {
         if let Some(enrolment) = &self.enrolment {
             secrets.push((ENROLMENT.to_owned(), Zeroizing::new(enrolment.to_bytes()?.to_vec())));
         }
+        secrets.extend(self.others.iter().cloned());
         let owner = *self.identity.person_id().as_bytes();
         let seed = Seed::take(&mut entropy);
         Ok(keyfile::seal(&owner, passphrase.map(str::as_bytes), Cost::default(), &secrets, &seed)?)
@@ -86,11 +97,11 @@ impl Keys {
         let storage: &[u8; 32] =
             find(STORAGE).and_then(|key| key.as_slice().try_into().ok()).ok_or_else(damaged)?;
         let enrolment = find(ENROLMENT).map(|bytes| Enrolment::from_bytes(bytes)).transpose();
-        Ok(Self {
-            identity,
-            storage: StorageKey::new(Zeroizing::new(*storage)),
-            enrolment: enrolment.map_err(|_| damaged())?,
-        })
+        let storage = StorageKey::new(Zeroizing::new(*storage));
+        let enrolment = enrolment.map_err(|_| damaged())?;
+        let known = |name: &str| [SECRET, STORAGE, ENROLMENT].contains(&name);
+        let others = secrets.into_iter().filter(|(name, _)| !known(name)).collect();
+        Ok(Self { identity, storage, enrolment, others })
     }
 
     /// Whether a key file is locked by a passphrase.
