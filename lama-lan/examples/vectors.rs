@@ -1,6 +1,6 @@
 //! Writes the test vectors of the local network: `cargo run -p lama-lan --example lama-lan-vectors -- DIR` makes
 //! `DIR/lan/*.json`. The same bytes every time. `docs/protocol/lan.md` explains the fields.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;

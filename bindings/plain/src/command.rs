@@ -305,7 +305,7 @@ pub(crate) fn of_object(text: &str) -> Result<Cid, Problem> {
     text.parse().map_err(|error| Problem::argument("the object", error))
 }
 
-fn of_key(text: &str) -> Result<NoisePublic, Problem> {
+pub(crate) fn of_key(text: &str) -> Result<NoisePublic, Problem> {
     let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
     let bytes: [u8; 32] = bytes.ok_or_else(|| Problem::argument("the key", "it is no key of 64 digits"))?;
     NoisePublic::try_from(bytes).map_err(|error| Problem::argument("the key", error))

@@ -37,7 +37,7 @@ pub struct At {
 }
 
 impl At {
-    const fn now(self) -> Now {
+    pub(crate) const fn now(self) -> Now {
         Now { mono: Instant::from_origin(Duration::from_millis(self.mono_ms)), wall: WallTime(self.wall_ms) }
     }
 }

@@ -53,6 +53,7 @@ mod keys;
 mod link;
 mod record;
 mod reply;
+mod sessions;
 mod shared;
 
 pub use command::{Command, QuotaLimits};
@@ -67,6 +68,7 @@ pub use record::{
     Pairing, Peer, PeerStatus, Quota, Relay, Rule, SharedItem, Status,
 };
 pub use reply::Reply;
+pub use sessions::{Head, KnownPeer, MadeInvitation, SessionStep, Sessions};
 
 /// A code that shows a text to a camera: an SVG document, black on white, `module` pixels to a module.
 ///

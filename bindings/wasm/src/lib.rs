@@ -1,25 +1,37 @@
-//! A whole LAMA instance for JavaScript.
+//! LAMA for JavaScript: a whole instance (feature `instance`), or its sessions alone (feature `sessions`), which has
+//! a quarter of the size.
 //!
 //! **Decides** how [`lama_bindings`] looks from JavaScript: bytes are `Uint8Array`s, records are JSON text (the typed
 //! classes in `bindings/js` read it), errors are `Error`s with a `code`, times are numbers of milliseconds.
 //!
 //! **Refuses to know** sockets, clocks and files. Nothing is called back while it runs, but for two things that every
-//! platform has: random bytes, and the storage that the host opened ([`storage`]).
+//! platform has: random bytes, and the storage that the host opened (`storage`).
 
 #![deny(missing_docs)]
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "instance")]
+mod enrolling;
 mod keys;
+#[cfg(feature = "instance")]
 mod raw;
+#[cfg(feature = "sessions")]
+mod sessions;
+#[cfg(feature = "instance")]
 pub mod storage;
 
 use lama_bindings::Problem;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-pub use keys::{RawEnrolling, RawKeys};
+#[cfg(feature = "instance")]
+pub use enrolling::RawEnrolling;
+pub use keys::RawKeys;
+#[cfg(feature = "instance")]
 pub use raw::RawInstance;
+#[cfg(feature = "sessions")]
+pub use sessions::RawSessions;
 
 // The macro writes the glue with `unsafe` blocks: the border to JavaScript has no other. Nothing else here has any.
 #[allow(unsafe_code)]

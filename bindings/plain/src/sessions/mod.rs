@@ -1,0 +1,314 @@
+//! The machines of a connection alone: invitation, handshake and encrypted session, without a node and without a store.
+//!
+//! **Decides** how they look from another language: one object for all links of an instance, fed with frames and asked
+//! for frames and [`SessionStep`]s. It is for programs that keep their contacts and their data themselves, and want no
+//! more of LAMA than that two instances know who is at the other end; their module for JavaScript has a quarter of the size.
+//!
+//! **Refuses to decide** what the host has to make durable: which invitations are spent and who is a contact. It asks
+//! for both, and goes on when the host says so. Certificates are checked; later entries of a person's log, such as a
+//! revocation, travel by CHUM, which is not here: a program that needs them takes [`crate::Instance`].
+
+mod link;
+mod step;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lama_core::{Seed, SortedMap};
+use lama_handshake::{BootId, CloseCode, Config, RejectCode, StreamId};
+use lama_invite::{DialRules, Draft, Invitation, Policy, Route};
+use serde::Serialize;
+
+use crate::{At, Keys, Problem};
+use link::{Link, Own};
+pub use step::{Head, KnownPeer, SessionStep};
+
+/// All sessions of one instance, with those that begin. Links have numbers of the host's choice.
+///
+/// ```
+/// use lama_bindings::{At, Keys, SessionStep, Sessions};
+/// # fn main() -> Result<(), lama_bindings::Problem> {
+/// let at = At { mono_ms: 0, wall_ms: 1_800_000_000_000 }; // the host's clocks
+/// let sessions = |email, n| Ok::<_, lama_bindings::Problem>(Sessions::new(Keys::create(email, "desk", [n; 32], at.wall_ms)?, [n + 1; 32]));
+/// let (mut ann, mut ben) = (sessions("ann@lama.local", 1)?, sessions("ben@lama.local", 3)?);
+/// let made = ann.invite(&["ws://localhost:8765".to_owned()], None, [5; 32], at)?; // keep it; the link goes to Ben
+/// ann.accept(1, [6; 32], at); // a WebSocket came in
+/// let urls = ben.join(1, &made.link, false, [7; 32], at)?; // and was opened to one of these
+/// # assert_eq!(urls, ["ws://localhost:8765"]);
+/// let mut open = 0;
+/// while open < 2 {
+///     while let Some(frame) = ben.poll_frame(1) { ann.frame(1, &frame, at) }
+///     while let Some(frame) = ann.poll_frame(1) { ben.frame(1, &frame, at) }
+///     for host in [&mut ann, &mut ben] {
+///         while let Some(step) = host.poll() {
+///             match step {
+///                 SessionStep::Asked { link, locator } if locator == made.locator => host.answer(link, Some(&made.link), at)?,
+///                 // Now the contact is stored, and the invitation spent, in one durable step.
+///                 SessionStep::Verified { link, .. } => host.proceed(link, at)?,
+///                 SessionStep::Open { .. } => open += 1,
+///                 other => panic!("{other:?}"),
+///             }
+///         }
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Sessions {
+    own: Own,
+    links: SortedMap<u32, Link>,
+    steps: VecDeque<SessionStep>,
+}
+
+/// An invitation that was made.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeInvitation {
+    /// The link: a secret, whoever has it pairs. To be kept, with the locator, until it is spent or has expired.
+    pub link: String,
+    /// What [`SessionStep::Asked`] names it by. No secret.
+    pub locator: String,
+    /// When it ends, in milliseconds since the Unix epoch.
+    pub expires: u64,
+}
+
+impl fmt::Debug for MadeInvitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MadeInvitation({}, ..)", self.locator)
+    }
+}
+
+impl Sessions {
+    /// The sessions of an instance. `entropy` is drawn for this start of the process.
+    #[must_use]
+    pub fn new(keys: Keys, mut entropy: [u8; 32]) -> Self {
+        let seed = Seed::take(&mut entropy);
+        let boot_id = BootId(seed.derive("boot").first_chunk().copied().unwrap_or_default());
+        let own = Own { identity: keys.identity, boot_id, url: String::new(), config: Config::default() };
+        Self { own, links: SortedMap::new(), steps: VecDeque::new() }
+    }
+
+    /// Where this instance can be dialled, for those to whom it introduces itself from now on; empty: nowhere.
+    pub fn listening(&mut self, url: &str) {
+        url.clone_into(&mut self.own.url);
+    }
+
+    /// Makes an invitation that leads to these addresses, good for so many milliseconds; `None`: 15 minutes. Whether it is spent is the host's
+    /// to keep.
+    ///
+    /// # Errors
+    /// `invite.*`: what is wrong with addresses or lifetime.
+    pub fn invite(
+        &self,
+        urls: &[String],
+        lifetime_ms: Option<u64>,
+        mut entropy: [u8; 32],
+        at: At,
+    ) -> Result<MadeInvitation, Problem> {
+        let public = self.own.identity.public();
+        let route = |url: &String| Route::direct(url).map_err(|error| Problem::argument(url, error));
+        let draft = Draft {
+            r_static: *public.noise(),
+            r_person_id: public.person_id(),
+            r_person_pin: public.pin(),
+            routes: urls.iter().map(route).collect::<Result<_, _>>()?,
+            policy: Policy::Auto,
+            lifetime: lifetime_ms.map(Duration::from_millis),
+        };
+        let (config, seed) = (lama_invite::Config::default(), Seed::take(&mut entropy));
+        let invitation = Invitation::create(draft, &config, at.now().wall, seed)?;
+        Ok(MadeInvitation {
+            link: invitation.to_link(lama_invite::LAMA_BASE)?.to_string(),
+            locator: invitation.locator().to_string(),
+            expires: invitation.exp().0,
+        })
+    }
+
+    /// Begins on a link that the host opens to one of the returned addresses, best first: by an invitation. `lan`: whether the local network
+    /// may be dialled. `entropy` is drawn for this alone, here as in all that follows.
+    ///
+    /// # Errors
+    /// `invite.*`: what is wrong with the link, also that it leads through relays alone, which are not spoken here;
+    /// `pairing.same-person`.
+    pub fn join(
+        &mut self,
+        link: u32,
+        invitation: &str,
+        lan: bool,
+        mut entropy: [u8; 32],
+        at: At,
+    ) -> Result<Vec<String>, Problem> {
+        let rules = DialRules { lan, ..DialRules::default() };
+        let me = Some(self.own.identity.person_id());
+        let invitation = lama_invite::parse(invitation, at.now().wall, me, rules)?;
+        let direct = invitation.dialable(rules).filter(|route| route.via.is_none());
+        let urls: Vec<String> = direct.map(|route| route.url.to_string()).collect();
+        if urls.is_empty() {
+            return Err(Problem::new(
+                "session.no-direct-route",
+                "the invitation leads through relays alone, which a session without a node does not speak; \
+                 ask for one with a direct address, or join with a whole instance",
+            ));
+        }
+        let began = Link::join(link, &self.own, &invitation, Seed::take(&mut entropy), at.now())?;
+        self.links.insert(link, began);
+        Ok(urls)
+    }
+
+    /// Begins on a link that the host opens: to a peer that is known.
+    ///
+    /// # Errors
+    /// `binding.argument` for a record that is none.
+    pub fn dial(
+        &mut self,
+        link: u32,
+        peer: &KnownPeer,
+        mut entropy: [u8; 32],
+        at: At,
+    ) -> Result<(), Problem> {
+        let began = Link::dial(link, &self.own, peer, Seed::take(&mut entropy), at.now())?;
+        self.links.insert(link, began);
+        Ok(())
+    }
+
+    /// Begins on a link that somebody opened to the host.
+    pub fn accept(&mut self, link: u32, mut entropy: [u8; 32], at: At) {
+        self.links.insert(link, Link::accept(link, &self.own, Seed::take(&mut entropy), at.now()));
+    }
+
+    /// The answer to [`SessionStep::Asked`]: the invitation of that locator, if it is there and neither spent nor
+    /// expired. Without one the caller has to be known.
+    ///
+    /// # Errors
+    /// `invite.*` for what is no invitation, or another one's; `binding.misuse` where nothing was asked.
+    pub fn answer(&mut self, link: u32, invitation: Option<&str>, at: At) -> Result<(), Problem> {
+        let invitation = invitation.map(lama_invite::parse_unchecked).transpose()?;
+        self.step(link, |link, own| link.answer(own, invitation.as_ref(), at.now()))
+    }
+
+    /// The answer to [`SessionStep::Proved`]: whose key it is. `None`: nobody's, and the link ends without a word.
+    ///
+    /// # Errors
+    /// `binding.argument` for a record that is none; `binding.misuse` where nothing was asked.
+    pub fn expect(&mut self, link: u32, peer: Option<&KnownPeer>, at: At) -> Result<(), Problem> {
+        let expect = peer.map(|peer| peer.expect(at.now().wall)).transpose()?;
+        self.step(link, |link, own| link.expect(own, expect))
+    }
+
+    /// After [`SessionStep::Verified`]: what had to be durable is. The handshake goes on.
+    ///
+    /// # Errors
+    /// `binding.misuse` where nothing was asked.
+    pub fn proceed(&mut self, link: u32, at: At) -> Result<(), Problem> {
+        self.step(link, |link, own| link.proceed(own, at.now()))
+    }
+
+    /// Instead of [`Sessions::proceed`]: that person is not wanted, and learns it.
+    ///
+    /// # Errors
+    /// `binding.misuse` where nothing was asked.
+    pub fn refuse(&mut self, link: u32) -> Result<(), Problem> {
+        self.step(link, |link, _| link.refuse(RejectCode::Blocked))
+    }
+
+    /// A frame arrived. What it leads to comes by [`Sessions::poll`].
+    pub fn frame(&mut self, link: u32, frame: &[u8], at: At) {
+        let Some(there) = self.links.get_mut(&link) else { return };
+        self.steps.extend(there.frame(&self.own, frame, at.now()));
+    }
+
+    /// Queues a message on a stream: 0 to 3, the lower the more urgent; up to 256 KiB on 0 and 1,088 KiB on the others.
+    ///
+    /// # Errors
+    /// `session.closed`, `session.too-long`, `session.no-stream`.
+    pub fn send(&mut self, link: u32, stream: u8, message: Vec<u8>) -> Result<(), Problem> {
+        let Some(there) = self.links.get_mut(&link) else { return Err(closed()) };
+        let stream = StreamId::new(stream)
+            .ok_or_else(|| Problem::new("session.no-stream", "streams have the numbers 0 to 3"))?;
+        there.send(&self.own.config, stream, Bytes::from(message))
+    }
+
+    /// Bytes of messages that wait to be sent on a link: for back-pressure.
+    #[must_use]
+    pub fn queued(&self, link: u32) -> usize {
+        self.links.get(&link).map_or(0, Link::queued)
+    }
+
+    /// The next frame of a link; only while that has room, for what was made must be sent. After the last one of a link
+    /// that has ended ([`SessionStep::Closed`], [`SessionStep::Failed`]) the host closes it.
+    pub fn poll_frame(&mut self, link: u32) -> Option<Vec<u8>> {
+        Some(self.links.get_mut(&link)?.poll_frame()?.into())
+    }
+
+    /// What happened, in order. A message that was taken makes room for more: afterwards the link may have a frame.
+    pub fn poll(&mut self) -> Option<SessionStep> {
+        let step = self.steps.pop_front()?;
+        if let SessionStep::Message { link, .. } = &step
+            && let Some(there) = self.links.get_mut(link)
+        {
+            there.taken();
+        }
+        Some(step)
+    }
+
+    /// Says goodbye: the last frame of the link says so.
+    pub fn close(&mut self, link: u32) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.close(CloseCode::Done);
+        }
+    }
+
+    /// The link is gone, whoever closed it. If nobody had said goodbye a [`SessionStep::Failed`] says so.
+    pub fn link_down(&mut self, link: u32) {
+        if let Some(there) = self.links.remove(&link) {
+            self.steps.extend(there.down());
+        }
+    }
+
+    /// When [`Sessions::handle_timeout`] wants to be called, in milliseconds of the host's clock.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let due = self.links.values().filter_map(Link::due).min()?;
+        // Rounded up, so that it is due when the host comes.
+        u64::try_from(due.since_origin().as_micros().div_ceil(1000)).ok()
+    }
+
+    /// Time has passed: late handshakes end, and silent sessions.
+    pub fn handle_timeout(&mut self, at: At) {
+        let now = at.now();
+        let late: Vec<u32> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.due().is_some_and(|due| due <= now.mono))
+            .map(|(number, _)| *number)
+            .collect();
+        for link in late {
+            if let Some(there) = self.links.get_mut(&link) {
+                self.steps.extend(there.timeout(now));
+            }
+        }
+    }
+
+    /// What answers a question that the link has asked.
+    fn step(
+        &mut self,
+        link: u32,
+        go: impl FnOnce(&mut Link, &Own) -> Result<Option<SessionStep>, Problem>,
+    ) -> Result<(), Problem> {
+        let there = self.links.get_mut(&link).ok_or_else(closed)?;
+        self.steps.extend(go(there, &self.own)?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sessions({}, {} links)", self.own.identity.instance_id(), self.links.len())
+    }
+}
+
+fn closed() -> Problem {
+    Problem::new("session.closed", "this link is not there, or has ended; dial again")
+}
