@@ -36,6 +36,10 @@ export function state(peers: PeerStatus[]): { dot: "good" | "busy" | "off"; text
       return { dot: "off", text: "not reached; trying again soon" };
     case "unreachable":
       return { dot: "off", text: "not reached: nobody knows where it listens" };
+    case "blocked":
+      return { dot: "off", text: "blocked" };
+    case "off":
+      return { dot: "off", text: "not dialled: its routes are switched off" };
   }
 }
 

@@ -53,6 +53,13 @@ export type Command =
   | { type: "certifyInstance"; request: string; replace?: boolean }
   /** For good. `key` as the list of instances names it. */
   | { type: "revokeInstance"; key: string; reason?: string }
+  /** Nothing is to be had from a person, and nothing goes there; live sessions end at once, and he is told nothing. */
+  | { type: "block"; person: string }
+  | { type: "unblock"; person: string }
+  | { type: "blocked" }
+  | { type: "routes" }
+  /** All routes to a person, to an instance, or one as the list has it: what is off is not dialled, for good. */
+  | ({ type: "setRoute"; on: boolean } & ({ person: string } | { instance: string } | { route: string }))
   /** Stands behind these relays (`lama relay run` prints an address), now and whenever it runs; best first. */
   | { type: "setRelays"; relays: string[] }
   | { type: "relays" }
@@ -91,6 +98,11 @@ export interface Replies {
   offerInstance: { file: string };
   certifyInstance: { file: string };
   revokeInstance: object;
+  block: object;
+  unblock: object;
+  blocked: { people: Blocked[] };
+  routes: { routes: Route[] };
+  setRoute: object;
   setRelays: object;
   relays: { relays: Relay[] };
   wake: object;
@@ -196,7 +208,7 @@ export interface Peer {
 
 export interface PeerStatus {
   peer: Peer;
-  state: "inSync" | "syncing" | "pairing" | "connecting" | "waiting" | "unreachable";
+  state: "inSync" | "syncing" | "pairing" | "connecting" | "waiting" | "unreachable" | "blocked" | "off";
   path: "none" | "direct" | "relay";
   dialled: boolean;
   url: string | null;
@@ -268,6 +280,23 @@ export interface OwnInstance {
   key: string;
   revoked: boolean;
   isThis: boolean;
+}
+
+export interface Blocked {
+  person: string;
+  /** Of a contact. */
+  email: string | null;
+}
+
+export interface Route {
+  /** Who is reached by it. */
+  peer: Peer;
+  route: string;
+  relayed: boolean;
+  /** What was switched off; `null`: it is dialled in its turn. */
+  offBy: "person" | "instance" | "route" | null;
+  /** Whether a session that this side dialled goes along it. */
+  inUse: boolean;
 }
 
 export interface Relay {

@@ -4,14 +4,15 @@ from .events import Event
 from .host import Host, LamaError, accept_instance, allowed, open_instance, request_instance
 from .lama_ffi import look_at_invitation, qr_svg
 from .records import (
-    Channel, Contact, ContactInstance, Content, Explanation, FileEntry, Flow, Identity, InstanceStanding, Invitation,
-    Invited, Made, Message, OwnInstance, Pairing, Peer, PeerStatus, Quota, Relay, Rule, SharedItem, Standing, Status,
-    StoreChecked, Tree, Unshared,
+    Blocked, Channel, Contact, ContactInstance, Content, Explanation, FileEntry, Flow, Identity, InstanceStanding,
+    Invitation, Invited, Made, Message, OwnInstance, Pairing, Peer, PeerStatus, Quota, Relay, Route, Rule, SharedItem,
+    Standing, Status, StoreChecked, Tree, Unshared,
 )
 
 __all__ = [
-    "Channel", "Contact", "ContactInstance", "Content", "Event", "Explanation", "FileEntry", "Flow", "Host", "Identity",
-    "InstanceStanding", "Invitation", "Invited", "LamaError", "Made", "Message", "OwnInstance", "Pairing", "Peer",
-    "PeerStatus", "Quota", "Relay", "Rule", "SharedItem", "Standing", "Status", "StoreChecked", "Tree", "Unshared",
+    "Blocked", "Channel", "Contact", "ContactInstance", "Content", "Event", "Explanation", "FileEntry", "Flow", "Host",
+    "Identity", "InstanceStanding", "Invitation", "Invited", "LamaError", "Made", "Message", "OwnInstance", "Pairing",
+    "Peer", "PeerStatus", "Quota", "Relay", "Route", "Rule", "SharedItem", "Standing", "Status", "StoreChecked", "Tree",
+    "Unshared",
     "accept_instance", "allowed", "look_at_invitation", "open_instance", "qr_svg", "request_instance",
 ]

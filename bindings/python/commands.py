@@ -3,8 +3,8 @@
 from typing import Any
 
 from .records import (
-    Channel, Contact, Explanation, Invitation, Invited, Message, OwnInstance, Pairing, Quota, Relay, SharedItem, Status,
-    StoreChecked, Unshared,
+    Blocked, Channel, Contact, Explanation, Invitation, Invited, Message, OwnInstance, Pairing, Quota, Relay, Route,
+    SharedItem, Status, StoreChecked, Unshared,
 )
 
 
@@ -111,6 +111,26 @@ class Commands:
     async def revoke_instance(self, key: str, *, reason: str = "") -> None:
         """For good."""
         await self.call("revokeInstance", key=key, reason=reason)
+
+    async def block(self, person: str) -> None:
+        """Nothing is to be had from a person, and nothing goes there: live sessions end at once. He is told nothing."""
+        await self.call("block", person=person)
+
+    async def unblock(self, person: str) -> None:
+        await self.call("unblock", person=person)
+
+    async def blocked(self) -> list[Blocked]:
+        return [Blocked.read(one) for one in (await self.call("blocked"))["people"]]
+
+    async def routes(self) -> list[Route]:
+        """All routes to instances of contacts."""
+        return [Route.read(one) for one in (await self.call("routes"))["routes"]]
+
+    async def set_route(self, on: bool, *, person: str | None = None, instance: str | None = None,
+                        route: str | None = None) -> None:
+        """Switches exactly one of them on or off, for good: all routes to a person, to an instance, or one as the list has
+        it. What is off is not dialled, and a session along it ends."""
+        await self.call("setRoute", on=on, person=person, instance=instance, route=route)
 
     async def relays(self) -> list[Relay]:
         return [Relay.read(one) for one in (await self.call("relays"))["relays"]]

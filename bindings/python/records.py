@@ -217,7 +217,7 @@ class PeerStatus(Record):
     """Where things stand with one instance of a contact; bytes of this session."""
 
     peer: Peer
-    state: Literal["inSync", "syncing", "pairing", "connecting", "waiting", "unreachable"]
+    state: Literal["inSync", "syncing", "pairing", "connecting", "waiting", "unreachable", "blocked", "off"]
     path: Literal["none", "direct", "relay"]
     dialled: bool
     url: str | None
@@ -298,6 +298,25 @@ class OwnInstance(Record):
     key: str
     revoked: bool
     is_this: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocked(Record):
+    """Somebody of whom nothing is to be had, and to whom nothing goes; with the address of a contact."""
+
+    person: str
+    email: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Route(Record):
+    """A route to an instance of a contact; `off_by`: what was switched off; `in_use`: a session that we dialled goes along it."""
+
+    peer: Peer
+    route: str
+    relayed: bool
+    off_by: Literal["person", "instance", "route"] | None
+    in_use: bool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,6 +117,47 @@ test("two instances pair, talk, share and end", async () => {
   assert.equal(await bob.ended, null);
 });
 
+test("people are blocked, and routes are switched off", async () => {
+  const [ada, bob] = two();
+  const { link } = await ada.call({ type: "invite" });
+  const { contact } = await bob.call({ type: "join", link });
+  const person = bob.identity.person;
+  const stands = async (host: Host, state: string): Promise<void> => {
+    for (const end = Date.now() + 60_000; Date.now() < end; ) {
+      const { status } = await host.call({ type: "status" });
+      if (status.peers.length === 1 && status.peers[0]?.state === state) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.fail(`it does not come to be ${state}`);
+  };
+  await stands(ada, "inSync");
+  await ada.call({ type: "block", person });
+  await stands(ada, "blocked");
+  assert.deepEqual((await ada.call({ type: "blocked" })).people, [{ person, email: "bob@lama.local" }]);
+  await ada.call({ type: "unblock", person });
+  assert.deepEqual((await ada.call({ type: "blocked" })).people, []);
+  await bob.call({ type: "connect", person: contact.person });
+  await stands(ada, "inSync");
+
+  const { routes } = await bob.call({ type: "routes" });
+  const [route] = routes;
+  assert.ok(route !== undefined && routes.length === 1);
+  assert.deepEqual([route.route, route.relayed, route.offBy, route.inUse], ["ws://localhost:1", false, null, true]);
+  for (const [by, scope] of [
+    ["person", { person: contact.person }],
+    ["instance", { instance: route.peer.instance }],
+    ["route", { route: route.route }],
+  ] as const) {
+    await bob.call({ type: "setRoute", ...scope, on: false });
+    await stands(bob, "off");
+    assert.deepEqual((await bob.call({ type: "routes" })).routes.map(({ offBy }) => offBy), [by]);
+    await bob.call({ type: "setRoute", ...scope, on: true });
+    await stands(bob, "inSync");
+  }
+  await assert.rejects(bob.call({ type: "setRoute", on: false } as never), { code: "binding.argument" });
+  for (const host of [ada, bob]) await host.call({ type: "shutdown" });
+});
+
 test("errors are errors with a stable code", async () => {
   const [ada, bob] = two();
   await assert.rejects(bob.call({ type: "join", link: "https://example.org/" }), (error: unknown) => {

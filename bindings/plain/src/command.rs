@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use lama_core::Seed;
 use lama_identity::{ChannelId, Cid, NoisePublic, PersonId};
 use lama_invite::{DialRules, LinkOrigin, Locator, Policy};
-use lama_node::{ChannelRef, Command as Node, PageFrom};
+use lama_node::{ChannelRef, Command as Node, PageFrom, RouteScope};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -180,6 +180,36 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Nothing is to be had from a person, and nothing goes there, until `unblock`: live sessions end at once. He is told
+    /// nothing, and need not be a contact. Reply `done`, when it is durable.
+    Block {
+        /// Whom.
+        person: String,
+    },
+    /// Takes that back. Reply `done`.
+    Unblock {
+        /// Whom.
+        person: String,
+    },
+    /// Who is blocked. Reply `blocked`.
+    Blocked,
+    /// All routes to instances of contacts. Reply `routes`.
+    Routes,
+    /// Switches routes on or off, for good: exactly one of person, instance and route is there. What is off is not dialled,
+    /// and a session along it ends. Reply `done`.
+    SetRoute {
+        /// All routes to all instances of this person, or...
+        #[serde(default)]
+        person: Option<String>,
+        /// ...all routes to this instance, or...
+        #[serde(default)]
+        instance: Option<String>,
+        /// ...this one, as the list of routes has it, whoever is reached by it.
+        #[serde(default)]
+        route: Option<String>,
+        /// Whether they are dialled from now on.
+        on: bool,
+    },
     /// The relays behind which this instance stands. Reply `relays`.
     Relays,
     /// Stands behind these relays and no others, now and whenever it runs: so it is reached where nobody can dial it, as in a
@@ -287,6 +317,13 @@ impl Command {
                 Node::CertifyInstance { request: enrol::read("the request", &request)?.into(), replace }
             }
             Self::RevokeInstance { key, reason } => Node::RevokeInstance { noise: of_key(&key)?, reason },
+            Self::Block { person } => Node::Block { person: of_person(&person)? },
+            Self::Unblock { person } => Node::Unblock { person: of_person(&person)? },
+            Self::Blocked => Node::Blocked,
+            Self::Routes => Node::Routes,
+            Self::SetRoute { person, instance, route, on } => {
+                Node::SetRoute { scope: of_routes(person.as_deref(), instance.as_deref(), route)?, on }
+            }
             // The first two are answered by the instance itself.
             Self::Relays | Self::SetRelays { .. } | Self::Status => Node::Status,
             Self::Wake => Node::Wake,
@@ -319,6 +356,22 @@ fn of_channel(id: Option<&str>, with: Option<&str>) -> Result<ChannelRef, Proble
         }
         (None, Some(person)) => Ok(ChannelRef::With { person: of_person(person)?, name: None }),
         _ => Err(Problem::argument("the channel", "exactly one of its id and its person must be there")),
+    }
+}
+
+fn of_routes(
+    person: Option<&str>,
+    instance: Option<&str>,
+    route: Option<String>,
+) -> Result<RouteScope, Problem> {
+    match (person, instance, route) {
+        (Some(person), None, None) => Ok(RouteScope::Person(of_person(person)?)),
+        (None, Some(instance), None) => {
+            let parsed = instance.parse().map_err(|error| Problem::argument("the instance", error));
+            Ok(RouteScope::Instance(parsed?))
+        }
+        (None, None, Some(route)) => Ok(RouteScope::Route(route)),
+        _ => Err(Problem::argument("the routes", "exactly one of person, instance and route must be there")),
     }
 }
 

@@ -64,8 +64,8 @@ pub use files::{Blob, FileEntry, MAX_RANGE, Made, Tree};
 pub use instance::{At, DialCause, Instance, Limits, LinkCause, LinkOrigin};
 pub use keys::{Identity, Keys};
 pub use record::{
-    Channel, Contact, ContactInstance, Explanation, Flow, InstanceStanding, Invitation, Message, OwnInstance,
-    Pairing, Peer, PeerStatus, Quota, Relay, Rule, SharedItem, Status,
+    Blocked, Channel, Contact, ContactInstance, Explanation, Flow, InstanceStanding, Invitation, Message,
+    OwnInstance, Pairing, Peer, PeerStatus, Quota, Relay, Route, Rule, SharedItem, Status,
 };
 pub use reply::Reply;
 pub use sessions::{Head, KnownPeer, MadeInvitation, SessionStep, Sessions};

@@ -190,7 +190,8 @@ record! {
     PeerStatus {
         /// Which.
         peer: Peer,
-        /// `inSync`, `syncing`, `pairing`, `connecting`, `waiting` or `unreachable`.
+        /// `inSync`, `syncing`, `pairing`, `connecting`, `waiting`, `unreachable`, `blocked` (its person is) or `off` (all
+        /// routes to it are).
         state: &'static str,
         /// `none`, `direct` or `relay`.
         path: &'static str,
@@ -293,6 +294,32 @@ record! {
         max_bytes_per_hour: Option<u64>,
         /// Whole days for which what he brought is kept; `None`: for ever.
         days: Option<u64>,
+    }
+}
+
+record! {
+    /// Somebody of whom nothing is to be had, and to whom nothing goes.
+    Blocked {
+        /// The person's id.
+        person: String,
+        /// The e-mail address of a contact.
+        email: Option<String>,
+    }
+}
+
+record! {
+    /// A route to an instance of a contact.
+    Route {
+        /// Who is reached by it.
+        peer: Peer,
+        /// A URL, or that of a relay with what has to be known of it; for `setRoute`.
+        route: String,
+        /// Whether it leads through a relay.
+        relayed: bool,
+        /// `person`, `instance` or `route`: what was switched off; `None`: it is dialled in its turn.
+        off_by: Option<&'static str>,
+        /// Whether a session that we dialled goes along it now.
+        in_use: bool,
     }
 }
 
@@ -451,6 +478,29 @@ impl From<&node::PeerInfo> for Peer {
     }
 }
 
+impl From<&(lama_identity::PersonId, Option<String>)> for Blocked {
+    fn from((person, email): &(lama_identity::PersonId, Option<String>)) -> Self {
+        Self { person: person.full(), email: email.clone() }
+    }
+}
+
+impl From<&node::RouteInfo> for Route {
+    fn from(info: &node::RouteInfo) -> Self {
+        let off = |scope: &node::RouteScope| match scope {
+            node::RouteScope::Person(_) => "person",
+            node::RouteScope::Instance(_) => "instance",
+            node::RouteScope::Route(_) => "route",
+        };
+        Self {
+            peer: (&info.peer).into(),
+            route: info.route.clone(),
+            relayed: info.relayed,
+            off_by: info.off_by.as_ref().map(off),
+            in_use: info.in_use,
+        }
+    }
+}
+
 impl From<&node::PeerStatus> for PeerStatus {
     fn from(status: &node::PeerStatus) -> Self {
         Self {
@@ -461,6 +511,8 @@ impl From<&node::PeerStatus> for PeerStatus {
                 node::PeerState::Pairing => "pairing",
                 node::PeerState::Connecting => "connecting",
                 node::PeerState::Waiting => "waiting",
+                node::PeerState::Blocked => "blocked",
+                node::PeerState::Off => "off",
                 _ => "unreachable",
             },
             path: match (status.session, status.relayed) {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::Problem;
 use crate::command::Telling;
 use crate::record::{
-    Channel, Contact, Explanation, Invitation, Message, OwnInstance, Pairing, Quota, Relay, SharedItem,
-    Status,
+    Blocked, Channel, Contact, Explanation, Invitation, Message, OwnInstance, Pairing, Quota, Relay, Route,
+    SharedItem, Status,
 };
 
 /// How a command ended well.
@@ -93,6 +93,16 @@ pub enum Reply {
         /// It.
         quota: Quota,
     },
+    /// Who is blocked.
+    Blocked {
+        /// Ascending by id.
+        people: Vec<Blocked>,
+    },
+    /// Routes to instances of contacts.
+    Routes {
+        /// By contact.
+        routes: Vec<Route>,
+    },
     /// The relays behind which this instance stands.
     Relays {
         /// Best first.
@@ -144,6 +154,8 @@ pub(crate) fn from_node(reply: Node, telling: &Telling) -> Result<Reply, Problem
         Node::Explanation(told) => Reply::Explanation { explanation: told.as_ref().into() },
         Node::Quota(row) => Reply::Quota { quota: (&row).into() },
         Node::Instances(own) => Reply::Instances { instances: rows(&own.instances) },
+        Node::Blocked(list) => Reply::Blocked { people: rows(&list) },
+        Node::Routes(list) => Reply::Routes { routes: rows(&list) },
         Node::Status(status) => Reply::Status { status: status.as_ref().into() },
         Node::StoreChecked(checked) => Reply::StoreChecked { objects: checked.objects, bytes: checked.bytes },
         _ => Reply::Done,

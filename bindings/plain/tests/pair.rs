@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 
 use lama_bindings::{
-    At, Command, DialCause, Enrolling, Event, FileEntry, Instance, Keys, Limits, LinkCause, LinkOrigin,
-    Output, QuotaLimits, Reply,
+    At, Blocked, Command, DialCause, Enrolling, Event, FileEntry, Instance, Keys, Limits, LinkCause,
+    LinkOrigin, Output, PeerStatus, QuotaLimits, Reply,
 };
 use lama_store::Memory;
 
@@ -146,6 +146,13 @@ impl Pair {
         }
     }
 
+    /// Where things stand with the only instance that this side knows.
+    fn peer(&mut self, side: usize) -> PeerStatus {
+        let Ok(Reply::Status { status }) = self.ask(side, Command::Status) else { panic!() };
+        let [peer] = <[PeerStatus; 1]>::try_from(status.peers).unwrap();
+        peer
+    }
+
     /// Ada invites, Bob joins.
     fn pair(&mut self) -> [String; 2] {
         self.sides[0].listening(vec!["ws://localhost:1".into()], self.at);
@@ -250,6 +257,66 @@ fn what_was_shared_is_taken_back_and_a_contact_has_a_quota() {
     assert_eq!((quota.max_objects, quota.days), (Some(7), Some(30)));
     let Ok(Reply::Quota { quota }) = pair.ask(1, Command::Quota { person: ada, set: None }) else { panic!() };
     assert_eq!((quota.max_objects, quota.days), (Some(7), Some(30)));
+}
+
+#[test]
+fn who_is_blocked_loses_the_session_and_gets_none_until_unblocked() {
+    let mut pair = Pair::new();
+    let [bob, _] = pair.pair();
+    let started =
+        |pair: &Pair| pair.events[0].iter().any(|event| matches!(event, Event::SessionStarted { .. }));
+    let ended = |pair: &Pair| pair.events[0].iter().any(|event| matches!(event, Event::SessionEnded { .. }));
+    assert!(started(&pair) && !ended(&pair));
+    assert_eq!(pair.ask(0, Command::Block { person: bob.clone() }), Ok(Reply::Done));
+    pair.settle(ended);
+    let Ok(Reply::Blocked { people }) = pair.ask(0, Command::Blocked) else { panic!() };
+    let email = Some("bob@lama.local".to_owned());
+    assert_eq!(people, [Blocked { person: bob.clone(), email }]);
+    assert_eq!(pair.peer(0).state, "blocked");
+    pair.events[0].clear();
+    // Bob comes again and is refused, as often as he likes.
+    pair.settle(|pair| pair.events[0].iter().any(|event| matches!(event, Event::LinkRefused { .. })));
+    assert!(!started(&pair));
+    assert_eq!(pair.ask(0, Command::Unblock { person: bob }), Ok(Reply::Done));
+    pair.settle(started);
+    assert_eq!(pair.ask(0, Command::Blocked), Ok(Reply::Blocked { people: Vec::new() }));
+}
+
+#[test]
+fn routes_are_switched_off_and_on_by_person_by_instance_and_alone() {
+    let mut pair = Pair::new();
+    let [_, ada] = pair.pair();
+    let routes = |pair: &mut Pair| match pair.ask(1, Command::Routes) {
+        Ok(Reply::Routes { routes }) => routes,
+        other => panic!("{other:?}"),
+    };
+    let [one] = &routes(&mut pair)[..] else { panic!() };
+    assert_eq!(
+        (one.route.as_str(), one.relayed, one.off_by, one.in_use),
+        ("ws://localhost:1", false, None, true)
+    );
+    assert_eq!(one.peer.person, ada);
+    let set = |person, instance, route, on| Command::SetRoute { person, instance, route, on };
+    let (instance, route) = (one.peer.instance.clone(), one.route.clone());
+    for (by, [person, instance, route]) in [
+        ("person", [Some(ada.clone()), None, None]),
+        ("instance", [None, Some(instance), None]),
+        ("route", [None, None, Some(route)]),
+    ] {
+        let off = set(person.clone(), instance.clone(), route.clone(), false);
+        assert_eq!(pair.ask(1, off), Ok(Reply::Done));
+        let [one] = &routes(&mut pair)[..] else { panic!() };
+        assert_eq!((one.off_by, one.in_use), (Some(by), false));
+        assert_eq!(pair.peer(1).state, "off");
+        pair.events[1].clear();
+        assert_eq!(pair.ask(1, set(person, instance, route, true)), Ok(Reply::Done));
+        pair.settle(|pair| pair.events[1].iter().any(|event| matches!(event, Event::SessionStarted { .. })));
+        let [one] = &routes(&mut pair)[..] else { panic!() };
+        assert_eq!((one.off_by, one.in_use), (None, true));
+    }
+    for (person, route) in [(None, None), (Some(ada), Some("ws://localhost:1".to_owned()))] {
+        assert_eq!(pair.ask(1, set(person, None, route, false)).unwrap_err(), "binding.argument");
+    }
 }
 
 #[test]

@@ -220,6 +220,44 @@ class Instances(unittest.IsolatedAsyncioTestCase):
         for host in (ada, bob, phone):
             await host.shutdown()
 
+    async def test_people_are_blocked_and_routes_are_switched_off(self):
+        ada = open_instance(self.temp / "ada", email="ada@lama.local")
+        bob = open_instance(self.temp / "bob", email="bob@lama.local")
+        url = await ada.listen()
+        contact = await asyncio.wait_for(bob.join((await ada.invite()).link), SECONDS)
+        person = bob.identity.person
+
+        async def stands(host: Host, state: str) -> None:
+            async with asyncio.timeout(SECONDS):
+                while [peer.state for peer in (await host.status()).peers] != [state]:
+                    await asyncio.sleep(0.05)
+
+        await stands(ada, "inSync")
+        await ada.block(person)
+        await stands(ada, "blocked")
+        self.assertEqual([(one.person, one.email) for one in await ada.blocked()], [(person, "bob@lama.local")])
+        await bob.send(contact.person, "hello?")
+        await ada.unblock(person)
+        self.assertEqual(await ada.blocked(), [])
+        await bob.connect(contact.person)
+        await stands(ada, "inSync")
+        self.assertEqual([message.text for message in await ada.log(person)], ["hello?"])
+
+        [route] = await bob.routes()
+        self.assertEqual((route.route, route.relayed, route.off_by, route.in_use), (url, False, None, True))
+        for by, scope in (("person", {"person": contact.person}), ("instance", {"instance": route.peer.instance}),
+                          ("route", {"route": url})):
+            await bob.set_route(False, **scope)
+            await stands(bob, "off")
+            self.assertEqual([one.off_by for one in await bob.routes()], [by])
+            await bob.set_route(True, **scope)
+            await stands(bob, "inSync")
+        with self.assertRaises(LamaError) as caught:
+            await bob.set_route(False)
+        self.assertEqual(caught.exception.code, "binding.argument")
+        for host in (ada, bob):
+            await host.shutdown()
+
     async def test_errors_have_codes(self):
         host = open_instance(self.temp / "it", email="it@lama.local")
         with self.assertRaises(LamaError) as caught:
