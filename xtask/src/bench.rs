@@ -3,6 +3,8 @@
 //! A bench group names its peers by a function id that begins with `peer:`, ours with `ours`; criterion keeps the
 //! estimates as JSON, which is read from there.
 
+pub(crate) mod bindings;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -45,6 +45,23 @@ pub(crate) fn js() -> Result<(), Failure> {
     build()
 }
 
+/// The scripts of the package, which is built, around a module that counts: for `cargo xtask bench bindings`.
+pub(crate) fn measuring() -> Result<PathBuf, Failure> {
+    let (package, to) = (package(), run::target_dir().join("bindings/js-measure"));
+    for dir in ["", "bench"] {
+        let into = to.join(dir);
+        fs::create_dir_all(&into).map_err(|error| format!("cannot make {}: {error}", into.display()))?;
+        let scripts = web::list(&package.join(dir))?;
+        for script in scripts.iter().filter(|file| file.extension().is_some_and(|end| end == "js")) {
+            web::copy(script, &into)?;
+        }
+    }
+    web::copy(&package.join("package.json"), &to)?;
+    // The optimiser changes no count, and how fast bytes are sealed hardly.
+    pack(&module("wasm", &[SHIPPED, &["--features", "measure"]].concat())?, &to)?;
+    Ok(to)
+}
+
 /// The rest of it, where everything is prepared.
 fn build() -> Result<(), Failure> {
     let package = package();
@@ -132,12 +149,12 @@ fn need(program: &str, what: &str) -> Result<(), Failure> {
 /// Everything in `bindings/js`, but for what is downloaded; what is gone there goes here too.
 fn copy_sources(package: &Path) -> Result<(), Failure> {
     let from = run::root().join("bindings/js");
-    for dir in ["", "sessions", "test", "test/module", "test/page"] {
+    for dir in ["", "bench", "sessions", "test", "test/module", "test/page"] {
         let to = package.join(dir);
         let error = |error| format!("cannot copy the sources to {}: {error}", to.display());
         fs::create_dir_all(&to).map_err(error)?;
         for old in fs::read_dir(&to).map_err(error)?.flatten().map(|entry| entry.path()) {
-            let made = old.extension().is_some_and(|end| end == "ts" || end == "js");
+            let made = old.extension().is_some_and(|end| end == "ts" || end == "js" || end == "mjs");
             if old.is_file() && made {
                 fs::remove_file(&old).map_err(error)?;
             }

@@ -13,7 +13,11 @@ const LANGUAGES: [&str; 3] = ["python", "kotlin", "swift"];
 /// Makes one language's sources; for Python a package that can be imported.
 pub(crate) fn generate(language: &str) -> Result<(), Failure> {
     let library = library(&[])?;
-    if language == "python" { package(&library) } else { write(&library, language, &place(language)) }
+    if language == "python" {
+        package(&library, &place(language))
+    } else {
+        write(&library, language, &place(language))
+    }
 }
 
 /// Makes all of them and sees that they are there.
@@ -64,8 +68,14 @@ pub(crate) fn kotlin() -> Result<(PathBuf, PathBuf), Failure> {
 
 /// A Python that has what the host needs, and the directory with the package.
 pub(crate) fn ready() -> Result<(PathBuf, PathBuf), Failure> {
-    package(&tested_library()?)?;
+    package(&tested_library()?, &place("python"))?;
     Ok((environment()?, place("python")))
+}
+
+/// The same, optimised as a release is, in a directory of its own.
+pub(crate) fn released(directory: &str, options: &[&str]) -> Result<(PathBuf, PathBuf), Failure> {
+    package(&library(&[&["--release"], options].concat())?, &place(directory))?;
+    Ok((environment()?, place(directory)))
 }
 
 fn place(language: &str) -> PathBuf {
@@ -95,7 +105,7 @@ fn built(profile: &str) -> Result<PathBuf, Failure> {
 
 /// The package as a wheel, optimised as a release is: `pip install` takes it.
 pub(crate) fn wheel() -> Result<(), Failure> {
-    package(&library(&[])?)?;
+    package(&library(&[])?, &place("python"))?;
     let (released, package) = (library(&["--release"])?, place("python").join("lama_instance"));
     fs::copy(&released, package.join(released.file_name().unwrap_or_default()))
         .map_err(|error| format!("cannot copy {}: {error}", released.display()))?;
@@ -128,15 +138,15 @@ fn test_wheel() -> Result<(), Failure> {
 /// What the library offers is read from the symbols of the archive beside it: some linkers leave none in a shared one
 /// once the debug information is stripped.
 fn write(library: &Path, language: &str, to: &Path) -> Result<(), Failure> {
-    let tool = run::target_dir().join("debug/uniffi-bindgen");
+    let tool = library.with_file_name("uniffi-bindgen");
     let archive = library.with_file_name("liblama_ffi.rlib");
     let args = ["generate", text(&archive)?, "--language", language, "--no-format", "--out-dir", text(to)?];
     run::run(text(&tool)?, &args)
 }
 
-/// What is generated, the library, and the host on asyncio, as one package.
-fn package(library: &Path) -> Result<(), Failure> {
-    let package = place("python").join("lama_instance");
+/// What is generated, the library, and the host on asyncio, as one package below that directory.
+fn package(library: &Path, place: &Path) -> Result<(), Failure> {
+    let package = place.join("lama_instance");
     write(library, "python", &package)?;
     let source = run::root().join("bindings/python");
     let files =

@@ -38,6 +38,8 @@ usage: cargo xtask COMMAND
   bench sync-e2e [PART [AMOUNT]]
                       two real processes: objects, blob, live, known, far (all without a name), big
   bench icount        instructions of the hot paths beside their budgets (--update makes the counts the budgets)
+  bench bindings [OBJECTS]
+                      the same work in Node, Chromium and Python beside Rust, and what a frame costs at the border
   bench sync [IDS]    what it costs to find out who lacks what, beside another implementation; up to so many ids
   bindings js [--test]
                       the package for JavaScript, in target/bindings/js; installs the target and what npm brings
@@ -65,6 +67,8 @@ fn main() -> ExitCode {
         ["bench", "sync-e2e", words @ ..] => bench::end_to_end(words),
         ["bench", "relay", words @ ..] => bench::relay(words),
         ["bench", "connections", words @ ..] => bench::connections(words),
+        ["bench", "bindings"] => bench::bindings::run(None),
+        ["bench", "bindings", objects] => bench::bindings::run(Some(objects)),
         ["bench", "sync", most @ ..] => bench::sync(most),
         ["bench", filter @ ..] => bench::run(filter),
         ["autobahn"] => autobahn::run(),

@@ -63,12 +63,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     let chromium = chromium()?;
     build()?;
     let program = run::program()?;
-    let (from, work) = (run::root().join("web/test"), run::target_dir().join("web-test"));
-    fs::create_dir_all(&work).map_err(|error| failed("make", &work, &error))?;
-    for file in list(&from)? {
-        copy(&file, &work)?;
-    }
-    bindings::install(&work)?;
+    let work = workshop()?;
     let shots = run::target_dir().join("screenshots");
     let variables = [
         ("LAMA_PROGRAM", bindings::text(&program)?),
@@ -80,6 +75,17 @@ pub(crate) fn test() -> Result<(), Failure> {
     // One after the other: each has a browser.
     let options = ["--test", "--test-reporter=spec", "--test-concurrency=1"];
     run::run_with(&variables, "node", &[&options[..], &tests].concat())
+}
+
+/// Where the tests of the pages run, with what drives a browser.
+pub(crate) fn workshop() -> Result<PathBuf, Failure> {
+    let work = run::target_dir().join("web-test");
+    fs::create_dir_all(&work).map_err(|error| failed("make", &work, &error))?;
+    for file in list(&run::root().join("web/test"))? {
+        copy(&file, &work)?;
+    }
+    bindings::install(&work)?;
+    Ok(work)
 }
 
 /// Chromium, from Debian's package where it is missing.

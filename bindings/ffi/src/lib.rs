@@ -14,6 +14,8 @@
 
 mod instance;
 mod keys;
+#[cfg(feature = "measure")]
+pub mod measure;
 
 use lama_bindings as plain;
 use serde::Serialize;

@@ -14,6 +14,8 @@ pub mod conformance;
 #[cfg(feature = "instance")]
 mod enrolling;
 mod keys;
+#[cfg(feature = "measure")]
+pub mod measure;
 #[cfg(feature = "instance")]
 mod raw;
 #[cfg(feature = "sessions")]

@@ -7,6 +7,8 @@ use super::manifest::Workspace;
 const UPPER: &[&[&str]] = &[
     &["lama-net", "lama-sim"],
     &["lama-net-tokio", "lama-net-smol", "lama-host", "lama-bindings"],
+    // What the benches of the bindings share.
+    &["lama-measure"],
     // Each language's own; and what runs the generator of one of them.
     &["lama-ffi", "lama-wasm", "lama-wasm-pack"],
     &["lama-cli", "lama-examples"],
