@@ -83,6 +83,8 @@ pub fn server_seeds() -> Vec<(&'static str, Bytes)> {
     vec![
         ("call", Bytes::from_static(&[0, 1, 1, 1, 3, 0, 5, 0, 5, 1, 4, 0])),
         ("full", Bytes::from_static(&[0, 1, 1, 1, 3, 0, 7, 0, 5, 1, 5, 1, 5, 1, 5, 1, 8, 0, 4, 1])),
+        // More rang at once than there was room for, and all were accepted.
+        ("at_once", Bytes::from_static(b"\x00:(\x01\x00\x01\x01\x01\x00\x00e533+++++T*33333\x03\x02")),
         ("idle", Bytes::from_static(&[0, 1, 0, 1, 6, 200, 19, 0, 1, 1, 6, 255, 6, 255, 6, 255])),
     ]
 }

@@ -114,6 +114,28 @@ fn every_refusal_is_the_same_frame_after_the_same_time() {
 }
 
 #[test]
+fn calls_that_ring_at_once_are_no_more_than_the_limit_when_all_are_accepted() {
+    let mut world = World::new(Config { splices: 2, ..Config::default() });
+    let calls: Vec<_> = (1..=3)
+        .map(|n| (world.register(n, &key(n.into())), world.ring(10 + n, route_of(&key(n.into())))))
+        .collect();
+    for (callee, _) in &calls {
+        world.send(*callee, FromClient::Accept.to_bytes());
+    }
+    let (late, caller) = calls[2];
+    assert_eq!((world.server.stats().splices, world.is_closed(late)), (2, true));
+    assert_eq!(world.refused_at(caller), None, "not before all others are refused");
+    world.pass(ms(250));
+    assert_eq!(world.refused_at(caller), Some(ms(250)));
+    // Who hangs up makes room.
+    world.down(calls[0].0);
+    let callee = world.register(3, &key(3));
+    let caller = world.ring(14, route_of(&key(3)));
+    world.send(callee, FromClient::Accept.to_bytes());
+    assert_eq!((world.said(caller), world.server.stats().splices), (vec![FromRelay::Connected], 2));
+}
+
+#[test]
 fn a_refused_registration_says_no_more_than_a_refused_call() {
     let config = Config { routes_per_source: 1, ..Config::default() };
     let mut world = World::new(config);

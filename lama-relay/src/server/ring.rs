@@ -95,8 +95,8 @@ impl Server {
         }
     }
 
-    /// Refuses a caller whose route went away: not before the time at which all others are refused.
-    fn refuse_by(&mut self, caller: LinkId) {
+    /// Refuses a caller whose route or room went away: not before the time at which all others are refused.
+    pub(super) fn refuse_by(&mut self, caller: LinkId) {
         if let Some(Link { stage: Stage::Ringing { since, .. }, .. }) = self.links.get(&caller) {
             let at = (*since + self.config.unavailable_after).max(self.clock.latest().mono);
             self.refuse_at(caller, RelayError::Unavailable, at);

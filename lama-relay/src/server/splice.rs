@@ -9,9 +9,15 @@ use crate::wire::MAX_MESSAGE;
 use crate::{LinkId, RelayError};
 
 impl Server {
-    /// ACCEPT: the two are one call from here on.
+    /// ACCEPT: the two are one call from here on, if there is room for one.
     pub(super) fn accept(&mut self, callee: LinkId, caller: LinkId, now: Instant) {
         let Some(route) = self.links.get(&callee).and_then(Link::route) else { return };
+        // More may have rung while there was room than there is room for.
+        if self.splices() >= self.config.splices {
+            self.stats.rings_limited += 1;
+            self.refuse_by(caller);
+            return self.close(callee, None);
+        }
         let ends = now + self.config.splice_time;
         for (own, other) in [(callee, caller), (caller, callee)] {
             let Some(link) = self.links.get_mut(&own) else { continue };
