@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 from . import lama_ffi as ffi
 from .commands import Commands
 from .dial import DialFailure, allowed, connect
+from .errors import LamaError, told
 from .events import Event
 from .records import Content, Identity, Made, Tree
 
@@ -29,21 +30,6 @@ MAX_LINKS = 1024
 DIAL_SECONDS = 10
 PIECE = 1 << 20
 """How much of a file is read at once, in bytes."""
-
-
-class LamaError(Exception):
-    """Why something did not work: a stable `code`, and a `message` that says what to do."""
-
-    def __init__(self, code: str, message: str):
-        super().__init__(f"{message} ({code})")
-        self.code, self.message = code, message
-
-
-def _told(call: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return call(*arguments)
-    except ffi.LamaFailure.Failed as failure:  # type: ignore[attr-defined]  # generated: a class put there at run time
-        raise LamaError(failure.code, failure.words) from None
 
 
 def _clocks() -> tuple[int, int]:
@@ -64,8 +50,8 @@ class Host(Commands):
     """An instance that runs in the event loop it was made in, until `shutdown`."""
 
     def __init__(self, keys: ffi.Keys, store: str | None):
-        self.identity = Identity.read(json.loads(_told(keys.identity)))
-        self._instance = _told(ffi.Instance.open, keys, store, *_clocks())
+        self.identity = Identity.read(json.loads(told(keys.identity)))
+        self._instance = told(ffi.Instance.open, keys, store, *_clocks())
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[dict[str, str] | None] = self._loop.create_future()
         """Done when it is over and the store is closed; `None`: it was shut down."""
@@ -89,7 +75,7 @@ class Host(Commands):
         ticket, answer = self._tickets, self._loop.create_future()
         # What is left out has its default there.
         command = {"type": type, **{name: value for name, value in fields.items() if value is not None}}
-        _told(self._instance.command, ticket, json.dumps(command), *_clocks())
+        told(self._instance.command, ticket, json.dumps(command), *_clocks())
         self._waiting[ticket] = answer
         self._wake()
         reply: dict[str, Any] = await answer
@@ -97,35 +83,35 @@ class Host(Commands):
 
     async def store(self, data: bytes) -> Content:
         """Stores the content of a file, piece by piece."""
-        number = _told(self._instance.begin_blob)
+        number = told(self._instance.begin_blob)
         for start in range(0, len(data), PIECE):
-            _told(self._instance.push_blob, number, data[start:start + PIECE])
+            told(self._instance.push_blob, number, data[start:start + PIECE])
             self._wake()
             await asyncio.sleep(0)
-        return Content.read(json.loads(_told(self._instance.finish_blob, number)))
+        return Content.read(json.loads(told(self._instance.finish_blob, number)))
 
     async def share_file(self, name: str, data: bytes, people: list[str]) -> Made:
         """Stores a file and shares it, with a message that points to it."""
         content = await self.store(data)
-        made = Made.read(json.loads(_told(self._instance.make_file, name, content.blob, content.size, False)))
+        made = Made.read(json.loads(told(self._instance.make_file, name, content.blob, content.size, False)))
         await self.share(made.root, people, note=f"shared {name}")
         return made
 
     async def share_folder(self, name: str, files: dict[str, bytes], people: list[str]) -> Made:
         """Stores files, by their paths with `/` between parts, and shares them as a folder."""
         entries = [{"path": path, **dataclasses.asdict(await self.store(data))} for path, data in files.items()]
-        made = Made.read(json.loads(_told(self._instance.make_folder, name, json.dumps(entries))))
+        made = Made.read(json.loads(told(self._instance.make_folder, name, json.dumps(entries))))
         count = "1 file" if len(entries) == 1 else f"{len(entries)} files"
         await self.share(made.root, people, note=f"shared folder {name} with {count}")
         return made
 
     def tree(self, root: str) -> Tree:
         """What is in a shared file or folder; `blob-missing` while a part is not here."""
-        return Tree.read(json.loads(_told(self._instance.tree, root)))
+        return Tree.read(json.loads(told(self._instance.tree, root)))
 
     def read(self, blob: str, start: int, length: int) -> bytes:
         """Bytes of a file's content, verified; at most 16 MiB, and fewer only at its end."""
-        return bytes(_told(self._instance.read, blob, start, length))
+        return bytes(told(self._instance.read, blob, start, length))
 
     async def pieces(self, root: str) -> AsyncIterator[tuple[str, bytes]]:
         """The contents of a shared file or folder, verified: paths below it and bytes, piece by piece."""
@@ -146,7 +132,7 @@ class Host(Commands):
                              origins=[None], compression=None, max_size=MAX_MESSAGE, ping_interval=None)
         self._servers.append(server)
         url = f"ws://localhost:{server.sockets[0].getsockname()[1]}"
-        _told(self._instance.listening, [url], *_clocks())
+        told(self._instance.listening, [url], *_clocks())
         self._wake()
         return url
 
@@ -298,9 +284,9 @@ def request_instance(directory: str | os.PathLike[str], offer: str, name: str, *
     """Makes the keys of a further instance of a person in this directory, from what the command `offerInstance` gave on a
     device with the person's key; the request for its command `certifyInstance`. Neither text is secret."""
     place = _place(directory)
-    keys = _told(ffi.Enrolling.create, offer, name, _clocks()[1])
-    _replace(place / "keys.pending", _told(keys.seal, passphrase))
-    return str(_told(keys.request))
+    keys = told(ffi.Enrolling.create, offer, name, _clocks()[1])
+    _replace(place / "keys.pending", told(keys.seal, passphrase))
+    return str(told(keys.request))
 
 
 def accept_instance(directory: str | os.PathLike[str], certificate: str, *, passphrase: str | None = None) -> None:
@@ -309,8 +295,8 @@ def accept_instance(directory: str | os.PathLike[str], certificate: str, *, pass
     pending = place / "keys.pending"
     if not pending.exists():
         raise LamaError("binding.no-keys", f"no instance was requested in {place}; call request_instance first")
-    keys = _told(_told(ffi.Enrolling.open, pending.read_bytes(), passphrase).accept, certificate)
-    _replace(place / "keys.lama", _told(keys.seal, passphrase))
+    keys = told(told(ffi.Enrolling.open, pending.read_bytes(), passphrase).accept, certificate)
+    _replace(place / "keys.lama", told(keys.seal, passphrase))
     pending.unlink()
 
 
@@ -339,10 +325,10 @@ def open_instance(directory: str | os.PathLike[str], *, email: str | None = None
     place = _place(directory)
     file = place / "keys.lama"
     if file.exists():
-        keys = _told(ffi.Keys.open, file.read_bytes(), passphrase)
+        keys = told(ffi.Keys.open, file.read_bytes(), passphrase)
     elif email is None:
         raise LamaError("binding.no-keys", f"there is no instance in {place} yet; give an e-mail address to make one")
     else:
-        keys = _told(ffi.Keys.create, email, name, _clocks()[1])
-        _replace(file, _told(keys.seal, passphrase))
+        keys = told(ffi.Keys.create, email, name, _clocks()[1])
+        _replace(file, told(keys.seal, passphrase))
     return Host(keys, str(place / "store.redb"))

@@ -1,4 +1,4 @@
-//! A whole LAMA instance for Python, Kotlin and Swift.
+//! A whole LAMA instance for Python, Kotlin and Swift, and its sessions alone.
 //!
 //! **Decides** how [`lama_bindings`] looks through UniFFI: bytes are bytes, times and numbers of links are numbers,
 //! errors are one type with a stable `code`. Commands, outputs and records are JSON text: the very records of
@@ -16,6 +16,7 @@ mod instance;
 mod keys;
 #[cfg(feature = "measure")]
 pub mod measure;
+mod sessions;
 
 use lama_bindings as plain;
 use serde::Serialize;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 pub use instance::Instance;
 pub use keys::{Enrolling, Keys, needs_passphrase};
+pub use sessions::{SessionStep, Sessions};
 
 uniffi::setup_scaffolding!();
 
