@@ -6,7 +6,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::run;
-use crate::{bindings, icount};
+use crate::{bindings, icount, suite};
 
 /// Builds that are on their way. They end with this.
 pub(crate) struct Ahead {
@@ -17,7 +17,7 @@ impl Ahead {
     /// Begins. Each build takes one core, and of that what nobody else wants; where that cannot be said to the system
     /// nothing is built.
     pub(crate) fn start() -> Self {
-        let builds: [&[&str]; 3] = [bindings::SHIPPED, icount::BUILD, bindings::SESSIONS];
+        let builds: [&[&str]; 4] = [bindings::SHIPPED, suite::RELEASE, icount::BUILD, bindings::SESSIONS];
         let start = |build: &&[&str]| {
             Command::new("nice")
                 .args(["-n", "19", &run::cargo_path()])

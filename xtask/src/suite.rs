@@ -9,6 +9,9 @@ use crate::ahead::Ahead;
 use crate::run::{self, Failure};
 use crate::{bindings, examples, foreign, icount, kotlin, tidy, vectors, web};
 
+/// How the program is built that the demo starts: as a user builds it.
+pub(crate) const RELEASE: &[&str] = &["build", "--release", "--locked"];
+
 const TESTS: &str = "tests";
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
@@ -30,6 +33,8 @@ const REST: &[Step] = &[
     ("Python bindings", foreign::test_python),
     ("Kotlin bindings", kotlin::test),
     ("examples", examples::run),
+    // Before the page, which is part of the program from then on.
+    ("demo", demo),
     ("the page in a browser", web::test),
     ("instructions", icount::gate),
 ];
@@ -136,6 +141,11 @@ fn python_client() -> Result<(), Failure> {
     let script = run::root().join("clients/python/ci.sh");
     let program = run::program()?;
     run::run_with(&[("LAMA_BIN", text(&program)?)], "bash", &[text(&script)?])
+}
+
+/// The promise of the README: two processes, one on each runtime, pair, sync and agree.
+fn demo() -> Result<(), Failure> {
+    run::cargo(&["run", "--release", "--locked", "--quiet", "--", "demo", "--once", "--no-qr"])
 }
 
 fn text(path: &Path) -> Result<&str, Failure> {
