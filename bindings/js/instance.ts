@@ -1,13 +1,11 @@
 /** One instance, typed: node, store and keys in one object that a host drives. `host.ts` does; nothing else need. */
 
 import { RawEnrolling, RawInstance, RawKeys, lookAtInvitation as look, qrSvg as qr } from "./lama.js";
+import { Secrets } from "./secrets.js";
 import type { Command, Content, DialCause, FileEntry, Identity, LinkCause, Made, Output, Tree } from "./types.js";
 
 /** The secrets of an instance. They live in the module's memory; outside they are the bytes of a key file. */
-export class Keys {
-  /** For this package alone. */
-  constructor(private raw: RawKeys | undefined) {}
-
+export class Keys extends Secrets<RawKeys> {
   /** Makes a person, known by an e-mail address, and its first instance. */
   static create(email: string, name: string): Keys {
     return new Keys(RawKeys.create(email, name, Date.now()));
@@ -20,27 +18,6 @@ export class Keys {
 
   static needsPassphrase(file: Uint8Array): boolean {
     return RawKeys.needsPassphrase(file);
-  }
-
-  /** The bytes of a key file. Without a passphrase whoever reads it has the keys. */
-  seal(passphrase?: string): Uint8Array {
-    return this.use().seal(passphrase);
-  }
-
-  identity(): Identity {
-    return JSON.parse(this.use().identity()) as Identity;
-  }
-
-  /** They go into an instance, once. */
-  take(): RawKeys {
-    const raw = this.use();
-    this.raw = undefined;
-    return raw;
-  }
-
-  private use(): RawKeys {
-    if (this.raw === undefined) throw new TypeError("these keys went into an instance; open the key file again");
-    return this.raw;
   }
 }
 

@@ -18,6 +18,7 @@ const PARTS: &[&str] = &[
     "opfs.js",
     "platform.js",
     "protocol.js",
+    "secrets.js",
     "worker.js",
 ];
 

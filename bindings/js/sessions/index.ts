@@ -4,6 +4,7 @@
  */
 
 import init, { RawKeys, RawSessions, initSync, lookAtInvitation as look, qrSvg as qr } from "./lama.js";
+import { Secrets } from "../secrets.js";
 import type { Identity } from "../types.js";
 
 export { LamaError } from "../platform.js";
@@ -50,9 +51,7 @@ export type SessionStep = { link: number } & (
 );
 
 /** The secrets of an instance, in the same key file as everywhere. */
-export class Keys {
-  private constructor(private raw: RawKeys | undefined) {}
-
+export class Keys extends Secrets<RawKeys> {
   static create(email: string, name: string): Keys {
     return new Keys(RawKeys.create(email, name, Date.now()));
   }
@@ -64,27 +63,6 @@ export class Keys {
 
   static needsPassphrase(file: Uint8Array): boolean {
     return RawKeys.needsPassphrase(file);
-  }
-
-  /** The bytes of a key file. Without a passphrase whoever reads it has the keys. */
-  seal(passphrase?: string): Uint8Array {
-    return this.use().seal(passphrase);
-  }
-
-  identity(): Identity {
-    return JSON.parse(this.use().identity()) as Identity;
-  }
-
-  /** They go into the sessions, once. */
-  take(): RawKeys {
-    const raw = this.use();
-    this.raw = undefined;
-    return raw;
-  }
-
-  private use(): RawKeys {
-    if (this.raw === undefined) throw new TypeError("these keys are in use by sessions; open the key file again");
-    return this.raw;
   }
 }
 
