@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from . import lama_ffi as ffi
 from .errors import told
@@ -13,7 +13,8 @@ from .records import Identity, Record
 __all__ = ["Head", "Keys", "KnownPeer", "MadeInvitation", "Sessions"]
 
 Step = dict[str, Any]
-"""What happened: `type` and `link`, and the fields that docs/guides/python.md names."""
+"""What happened: `type` and `link`, and the fields that docs/guides/python.md names. `closed` or `failed` is the last of a link:
+send what `poll_frame` still has, then close the socket."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,27 +100,30 @@ class Sessions:
 
     def dial(self, link: int, peer: KnownPeer) -> None:
         """Begins with a peer that is known, on a link that is to be opened to its address."""
-        told(self._raw.dial, link, _text(peer), *self._clocks())
+        told(self._raw.dial, link, _text(peer))
 
     def accept(self, link: int) -> None:
         """Begins on a link that somebody opened."""
         told(self._raw.accept, link, *self._clocks())
 
-    def answer(self, link: int, invitation: str | None) -> None:
-        """The answer to `asked`: the invitation with that locator, unless it is spent, expired, or none."""
-        told(self._raw.answer, link, invitation, *self._clocks())
+    def answer(self, link: int, invitation: str | None, spent_by: str | None = None) -> None:
+        """The answer to `asked`: the invitation with that locator until it expires, and the key of the peer who has spent it, if
+        somebody has: he may have been cut off and comes again. Anybody else is refused."""
+        told(self._raw.answer, link, invitation, spent_by, *self._clocks())
 
     def expect(self, link: int, peer: KnownPeer | None) -> None:
         """The answer to `proved`: the peer with that key, or nobody."""
         told(self._raw.expect, link, peer and _text(peer), *self._clocks())
 
     def proceed(self, link: int) -> None:
-        """The answer to `verified`: the peer is stored, and the invitation marked as spent, durably."""
+        """The answer to `verified`: the peer is stored, and that its key has spent the invitation, in one durable step. In a
+        pairing the person's id proves nothing, since it follows from the e-mail address: whoever keeps that person with another
+        `pin` refuses."""
         told(self._raw.proceed, link, *self._clocks())
 
-    def refuse(self, link: int) -> None:
-        """The other answer to it: that person is not wanted."""
-        told(self._raw.refuse, link)
+    def refuse(self, link: int, reason: Literal["blocked", "denied", "busy", "token", "person"]) -> None:
+        """The other answer to it: that person is not wanted, and learns why; `person`: he is known by another key."""
+        told(self._raw.refuse, link, reason)
 
     def frame(self, link: int, frame: bytes) -> None:
         """A binary message of the WebSocket."""
@@ -136,7 +140,7 @@ class Sessions:
 
     def poll_frame(self, link: int) -> bytes | None:
         """The next frame of a link, only while that has room: what was made must be sent."""
-        frame: bytes | None = told(self._raw.poll_frame, link)
+        frame: bytes | None = told(self._raw.poll_frame, link, *self._clocks())
         return frame
 
     def poll(self) -> Step | None:
@@ -152,8 +156,8 @@ class Sessions:
         return step
 
     def close(self, link: int) -> None:
-        """Says goodbye with the last frame of the link."""
-        told(self._raw.close_link, link)
+        """Says goodbye, after what is queued, or 10 s later without it; the step `closed` comes when it is said."""
+        told(self._raw.close_link, link, *self._clocks())
 
     def link_down(self, link: int) -> None:
         """The link is gone, whoever closed it."""

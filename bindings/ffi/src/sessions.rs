@@ -53,9 +53,9 @@ impl Sessions {
     /// Where this instance can be dialled, for those to whom it introduces itself from now on; empty: nowhere.
     ///
     /// # Errors
-    /// `binding.crashed`.
+    /// `identity.*` for what cannot be announced.
     pub fn listening(&self, url: String) -> Result<(), LamaFailure> {
-        self.with(|it| it.listening(&url))
+        self.attempt(|it| it.listening(&url))
     }
 
     /// Makes an invitation that leads to these addresses, good for so many milliseconds or 15 minutes; as JSON.
@@ -93,21 +93,22 @@ impl Sessions {
     ///
     /// # Errors
     /// `binding.argument`.
-    pub fn dial(&self, link: u32, known: String, mono_ms: u64, wall_ms: u64) -> Result<(), LamaFailure> {
+    pub fn dial(&self, link: u32, known: String) -> Result<(), LamaFailure> {
         let (known, entropy) = (peer(&known)?, entropy()?);
-        self.attempt(|it| it.dial(link, &known, entropy, at(mono_ms, wall_ms)))
+        self.attempt(|it| it.dial(link, &known, entropy))
     }
 
     /// Begins on a link that somebody opened.
     ///
     /// # Errors
-    /// `binding.crashed`.
+    /// `session.link-in-use`.
     pub fn accept(&self, link: u32, mono_ms: u64, wall_ms: u64) -> Result<(), LamaFailure> {
         let entropy = entropy()?;
-        self.with(|it| it.accept(link, entropy, at(mono_ms, wall_ms)))
+        self.attempt(|it| it.accept(link, entropy, at(mono_ms, wall_ms)))
     }
 
-    /// The answer to `asked`: the invitation with that locator, unless it is spent, expired, or none.
+    /// The answer to `asked`: the invitation with that locator until it expires, and the key of the peer who has spent it, if
+    /// somebody has; or none.
     ///
     /// # Errors
     /// `invite.*`, `binding.argument`; `binding.misuse` where nothing was asked.
@@ -115,10 +116,12 @@ impl Sessions {
         &self,
         link: u32,
         invitation: Option<String>,
+        spent_by: Option<String>,
         mono_ms: u64,
         wall_ms: u64,
     ) -> Result<(), LamaFailure> {
-        self.attempt(|it| it.answer(link, invitation.as_deref(), at(mono_ms, wall_ms)))
+        let (invitation, spent_by) = (invitation.as_deref(), spent_by.as_deref());
+        self.attempt(|it| it.answer(link, invitation, spent_by, at(mono_ms, wall_ms)))
     }
 
     /// The answer to `proved`: the peer with that key, as JSON, or nobody.
@@ -136,7 +139,7 @@ impl Sessions {
         self.attempt(|it| it.expect(link, known.as_ref(), at(mono_ms, wall_ms)))
     }
 
-    /// The answer to `verified`: the peer is stored, and the invitation marked as spent, durably.
+    /// The answer to `verified`: the peer is stored, and that its key has spent the invitation, durably.
     ///
     /// # Errors
     /// `binding.misuse` where nothing was asked.
@@ -144,12 +147,12 @@ impl Sessions {
         self.attempt(|it| it.proceed(link, at(mono_ms, wall_ms)))
     }
 
-    /// The other answer to it: that person is not wanted, and learns it.
+    /// The other answer to it: that person is not wanted, and learns why: `blocked`, `denied`, `busy`, `token`, `person`.
     ///
     /// # Errors
-    /// `binding.misuse` where nothing was asked.
-    pub fn refuse(&self, link: u32) -> Result<(), LamaFailure> {
-        self.attempt(|it| it.refuse(link))
+    /// `binding.argument`; `binding.misuse` where nothing was asked.
+    pub fn refuse(&self, link: u32, reason: String) -> Result<(), LamaFailure> {
+        self.attempt(|it| it.refuse(link, &reason))
     }
 
     /// A binary message of the WebSocket.
@@ -180,8 +183,8 @@ impl Sessions {
     ///
     /// # Errors
     /// `binding.crashed`.
-    pub fn poll_frame(&self, link: u32) -> Result<Option<Vec<u8>>, LamaFailure> {
-        self.with(|it| it.poll_frame(link))
+    pub fn poll_frame(&self, link: u32, mono_ms: u64, wall_ms: u64) -> Result<Option<Vec<u8>>, LamaFailure> {
+        self.with(|it| it.poll_frame(link, at(mono_ms, wall_ms)))
     }
 
     /// What happened, in order. Afterwards the link may have a frame.
@@ -198,12 +201,12 @@ impl Sessions {
         Ok(Some(SessionStep { step: text, message }))
     }
 
-    /// Says goodbye with the last frame of the link.
+    /// Says goodbye after what is queued, or 10 s later without it; the step `closed` comes when it is said.
     ///
     /// # Errors
     /// `binding.crashed`.
-    pub fn close_link(&self, link: u32) -> Result<(), LamaFailure> {
-        self.with(|it| it.close(link))
+    pub fn close_link(&self, link: u32, mono_ms: u64, wall_ms: u64) -> Result<(), LamaFailure> {
+        self.with(|it| it.close(link, at(mono_ms, wall_ms)))
     }
 
     /// The link is gone, whoever closed it.

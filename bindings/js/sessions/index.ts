@@ -39,11 +39,15 @@ export interface MadeInvitation {
   expires: number;
 }
 
-/** What happened on a link. The first three are questions, and the handshake waits for the answer. */
+/**
+ * What happened on a link. The first three are questions, and the handshake waits for the answer. `closed` or `failed` is the
+ * last step of a link: send what `pollFrame` still has, then close the socket.
+ */
 export type SessionStep = { link: number } & (
   | { type: "asked"; locator: string }
   | { type: "proved"; key: string }
-  | { type: "verified"; peer: KnownPeer; pairing: boolean }
+  /** `checkCode`: for whoever joins, since under `confirm` the other side is asked about it before it goes on. */
+  | { type: "verified"; peer: KnownPeer; pairing: boolean; locator: string | null; checkCode: string | null }
   | { type: "open"; checkCode: string | null }
   | { type: "message"; stream: number; message: Uint8Array }
   | { type: "closed"; code: string; message: string }
@@ -96,7 +100,7 @@ export class Sessions {
 
   /** Begins with a peer that is known, on a link that is to be opened to its address. */
   dial(link: number, peer: KnownPeer): void {
-    this.raw.dial(link, JSON.stringify(peer), mono(), wall());
+    this.raw.dial(link, JSON.stringify(peer));
   }
 
   /** Begins on a link that somebody opened. */
@@ -104,9 +108,12 @@ export class Sessions {
     this.raw.accept(link, mono(), wall());
   }
 
-  /** The answer to `asked`: the invitation with that locator, unless it is spent, expired, or none. */
-  answer(link: number, invitation?: string): void {
-    this.raw.answer(link, invitation, mono(), wall());
+  /**
+   * The answer to `asked`: the invitation with that locator until it expires, and the key of the peer who has spent it, if
+   * somebody has: he may have been cut off and comes again. Anybody else is refused.
+   */
+  answer(link: number, invitation?: string, spentBy?: string): void {
+    this.raw.answer(link, invitation, spentBy, mono(), wall());
   }
 
   /** The answer to `proved`: the peer with that key, or nobody. */
@@ -114,14 +121,17 @@ export class Sessions {
     this.raw.expect(link, peer && JSON.stringify(peer), mono(), wall());
   }
 
-  /** The answer to `verified`: the peer is stored, and the invitation marked as spent, durably. */
+  /**
+   * The answer to `verified`: the peer is stored, and that its key has spent the invitation, in one durable step. In a pairing the
+   * person's id proves nothing, since it follows from the e-mail address: whoever keeps that person with another `pin` refuses.
+   */
   proceed(link: number): void {
     this.raw.proceed(link, mono(), wall());
   }
 
-  /** The other answer to it: that person is not wanted. */
-  refuse(link: number): void {
-    this.raw.refuse(link);
+  /** The other answer to it: that person is not wanted, and learns why; `person`: he is known by another key. */
+  refuse(link: number, reason: "blocked" | "denied" | "busy" | "token" | "person"): void {
+    this.raw.refuse(link, reason);
   }
 
   frame(link: number, frame: Uint8Array): void {
@@ -133,14 +143,14 @@ export class Sessions {
     this.raw.send(link, stream, message);
   }
 
-  /** Bytes of messages that wait to be sent. */
+  /** Bytes of messages that wait to be sent, and a few more for each. */
   queued(link: number): number {
     return this.raw.queued(link);
   }
 
   /** The next frame of a link, only while that has room: what was made must be sent. */
   pollFrame(link: number): Uint8Array | undefined {
-    return this.raw.pollFrame(link);
+    return this.raw.pollFrame(link, mono(), wall());
   }
 
   /** What happened. Afterwards the link may have a frame. */
@@ -152,9 +162,9 @@ export class Sessions {
     return step;
   }
 
-  /** Says goodbye with the last frame of the link. */
+  /** Says goodbye, after what is queued, or 10 s later without it; the step `closed` comes when it is said. */
   close(link: number): void {
-    this.raw.close(link);
+    this.raw.close(link, mono(), wall());
   }
 
   /** The link is gone, whoever closed it. */

@@ -17,6 +17,8 @@ class Host {
   readonly steps: SessionStep[] = [];
   readonly invitations = new Map<string, MadeInvitation>();
   readonly contacts = new Map<string, KnownPeer>();
+  /** By whose key an invitation is spent. */
+  readonly spent = new Map<string, string>();
   private readonly links = new Map<number, WebSocket>();
   private server: WebSocketServer | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -102,12 +104,14 @@ class Host {
   private live(): void {
     if (this.ended) return;
     for (let step = this.sessions.poll(); step !== undefined; step = this.sessions.poll()) {
-      if (step.type === "asked") this.sessions.answer(step.link, this.invitations.get(step.locator)?.link);
+      if (step.type === "asked") {
+        this.sessions.answer(step.link, this.invitations.get(step.locator)?.link, this.spent.get(step.locator));
+      }
       else if (step.type === "proved") this.sessions.expect(step.link, this.contacts.get(step.key));
       else if (step.type === "verified") {
         // A program writes both down before it goes on.
         this.contacts.set(step.peer.key, step.peer);
-        this.invitations.clear();
+        if (step.locator !== null) this.spent.set(step.locator, step.peer.key);
         this.sessions.proceed(step.link);
       }
       this.steps.push(step);
@@ -142,8 +146,12 @@ test("two pair, say something, and know each other afterwards", async () => {
   const heard = await ann.step("message");
   assert.deepEqual([heard.stream, Buffer.from(heard.message).toString()], [1, "hello"]);
 
+  // What is queued goes before the goodbye.
+  ben.sessions.send(there.link, 3, new Uint8Array(1_000_000));
   ben.close(there.link);
+  assert.equal((await ann.step("message")).message.length, 1_000_000);
   assert.equal((await ann.step("closed")).code, "done");
+  assert.equal((await ben.step("closed")).code, "done");
   const [known] = ben.contacts.values();
   assert.equal(known?.email, "ann@lama.local");
   const link = ben.dial(known);
@@ -152,10 +160,12 @@ test("two pair, say something, and know each other afterwards", async () => {
   for (let n = 0; n < 10; n += 1) ben.send(link, 3, long);
   for (let n = 0; n < 10; n += 1) assert.ok(Buffer.from((await ann.step("message")).message).equals(long));
 
-  // The invitation is spent, and whoever still has it is not told so much as that.
+  // The invitation is spent.
   const eve = new Host("eve@lama.local");
   eve.join(invitation);
-  assert.equal((await eve.step("failed")).link, 1);
+  assert.equal((await eve.step("failed")).code, "rejected");
+  assert.equal((await ann.step("failed")).code, "session.spent");
+  assert.throws(() => ben.sessions.send(link, 300, new Uint8Array()), { code: "session.no-stream" });
   assert.throws(() => ann.sessions.join(99, invitation), (error: LamaError) => error.code.startsWith("invite.") || error.code.startsWith("pairing."));
   for (const host of [ann, ben, eve]) host.end();
 });

@@ -22,6 +22,7 @@ class Side:
         self.sessions = Sessions(Keys.create(email, "test"))
         self.invitations: dict[str, MadeInvitation] = {}
         self.peers: dict[str, KnownPeer] = {}
+        self.spent: dict[str, str] = {}
         self.steps: list[dict] = []
 
     def invite(self) -> str:
@@ -34,12 +35,13 @@ class Side:
             match step:
                 case {"type": "asked", "link": link, "locator": locator}:
                     found = self.invitations.get(locator)
-                    self.sessions.answer(link, found and found.link)
+                    self.sessions.answer(link, found and found.link, self.spent.get(locator))
                 case {"type": "proved", "link": link, "key": key}:
                     self.sessions.expect(link, self.peers.get(key))
-                case {"type": "verified", "link": link, "peer": peer}:
+                case {"type": "verified", "link": link, "peer": peer, "locator": locator}:
                     self.peers[peer.key] = peer
-                    self.invitations.clear()
+                    if locator is not None:
+                        self.spent[locator] = peer.key
                     self.sessions.proceed(link)
             self.steps.append(step)
 
@@ -71,7 +73,8 @@ class Alone(unittest.TestCase):
         ben.sessions.send(1, 3, bytes(1_000_000))
         ben.sessions.close(1)
         run(ben, ann)
-        self.assertEqual(ann.types()[3:], ["closed"], "a goodbye does not wait for what is queued")
+        ben.live()
+        self.assertEqual((ann.types()[3:], ben.types()[2:]), (["message", "closed"], ["closed"]))
 
         for side in (ann, ben):
             side.sessions.link_down(1)

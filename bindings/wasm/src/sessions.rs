@@ -27,8 +27,11 @@ impl RawSessions {
     }
 
     /// Where this instance can be dialled; empty: nowhere.
-    pub fn listening(&mut self, url: &str) {
-        self.sessions.listening(url);
+    ///
+    /// # Errors
+    /// An `Error` with a code.
+    pub fn listening(&mut self, url: &str) -> Result<(), JsValue> {
+        self.sessions.listening(url).map_err(thrown)
     }
 
     /// An invitation, as JSON.
@@ -65,14 +68,17 @@ impl RawSessions {
     ///
     /// # Errors
     /// An `Error` with a code.
-    pub fn dial(&mut self, link: u32, peer: &str, mono: f64, wall: f64) -> Result<(), JsValue> {
+    pub fn dial(&mut self, link: u32, peer: &str) -> Result<(), JsValue> {
         let peer: KnownPeer = from_json(peer)?;
-        self.sessions.dial(link, &peer, entropy(), at(mono, wall)).map_err(thrown)
+        self.sessions.dial(link, &peer, entropy()).map_err(thrown)
     }
 
     /// Begins on a link that somebody opened.
-    pub fn accept(&mut self, link: u32, mono: f64, wall: f64) {
-        self.sessions.accept(link, entropy(), at(mono, wall));
+    ///
+    /// # Errors
+    /// An `Error` with a code.
+    pub fn accept(&mut self, link: u32, mono: f64, wall: f64) -> Result<(), JsValue> {
+        self.sessions.accept(link, entropy(), at(mono, wall)).map_err(thrown)
     }
 
     /// The answer to the step `asked`.
@@ -83,10 +89,12 @@ impl RawSessions {
         &mut self,
         link: u32,
         invitation: Option<String>,
+        spent_by: Option<String>,
         mono: f64,
         wall: f64,
     ) -> Result<(), JsValue> {
-        self.sessions.answer(link, invitation.as_deref(), at(mono, wall)).map_err(thrown)
+        let (invitation, spent_by) = (invitation.as_deref(), spent_by.as_deref());
+        self.sessions.answer(link, invitation, spent_by, at(mono, wall)).map_err(thrown)
     }
 
     /// The answer to the step `proved`: a peer as JSON.
@@ -110,8 +118,8 @@ impl RawSessions {
     ///
     /// # Errors
     /// An `Error` with a code.
-    pub fn refuse(&mut self, link: u32) -> Result<(), JsValue> {
-        self.sessions.refuse(link).map_err(thrown)
+    pub fn refuse(&mut self, link: u32, reason: &str) -> Result<(), JsValue> {
+        self.sessions.refuse(link, reason).map_err(thrown)
     }
 
     /// A frame arrived.
@@ -123,7 +131,9 @@ impl RawSessions {
     ///
     /// # Errors
     /// An `Error` with a code.
-    pub fn send(&mut self, link: u32, stream: u8, message: Vec<u8>) -> Result<(), JsValue> {
+    pub fn send(&mut self, link: u32, stream: u32, message: Vec<u8>) -> Result<(), JsValue> {
+        // There is no such stream either.
+        let stream = u8::try_from(stream).unwrap_or(u8::MAX);
         self.sessions.send(link, stream, message).map_err(thrown)
     }
 
@@ -134,8 +144,8 @@ impl RawSessions {
 
     /// The next frame of a link.
     #[wasm_bindgen(js_name = pollFrame)]
-    pub fn poll_frame(&mut self, link: u32) -> Option<Vec<u8>> {
-        self.sessions.poll_frame(link)
+    pub fn poll_frame(&mut self, link: u32, mono: f64, wall: f64) -> Option<Vec<u8>> {
+        self.sessions.poll_frame(link, at(mono, wall))
     }
 
     /// The next step, as JSON; the bytes of a message by `takeMessage`.
@@ -158,8 +168,8 @@ impl RawSessions {
     }
 
     /// Says goodbye.
-    pub fn close(&mut self, link: u32) {
-        self.sessions.close(link);
+    pub fn close(&mut self, link: u32, mono: f64, wall: f64) {
+        self.sessions.close(link, at(mono, wall));
     }
 
     /// The link is gone.

@@ -367,6 +367,12 @@ impl Mux {
         control || (may_send && self.outgoing.iter().any(Outgoing::is_pending))
     }
 
+    /// Bytes of messages that [`Mux::poll_frame`] has taken from its source and not sent: a CLOSE now would cut them off.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outgoing.iter().map(Outgoing::unsent).sum()
+    }
+
     /// Says goodbye: the next record is CLOSE, and nothing follows. A message under way is not finished.
     pub fn close(&mut self, code: CloseCode) {
         self.close.get_or_insert(code);

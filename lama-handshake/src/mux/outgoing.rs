@@ -32,6 +32,11 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Bytes of the message under way that are not sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether a message is under way and its next piece may be sent.
     pub(super) fn is_pending(&self) -> bool {
         !self.rest.is_empty() && self.may_send(self.rest.len().saturating_add(DATA_HEADER))

@@ -9,6 +9,7 @@
 //! revocation, travel by CHUM, which is not here: a program that needs them takes [`crate::Instance`].
 
 mod link;
+mod open;
 mod step;
 
 use std::collections::VecDeque;
@@ -16,11 +17,13 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lama_core::{Seed, SortedMap};
-use lama_handshake::{BootId, CloseCode, Config, RejectCode, StreamId};
-use lama_invite::{DialRules, Draft, Invitation, Policy, Route};
+use lama_core::{Seed, SortedMap, WallTime};
+use lama_handshake::{BootId, Config, RejectCode, StreamId};
+use lama_identity::NoisePublic;
+use lama_invite::{DialRules, Draft, Invitation, Locator, Policy, Route};
 use serde::Serialize;
 
+use crate::command::of_key;
 use crate::{At, Keys, Problem};
 use link::{Link, Own};
 pub use step::{Head, KnownPeer, SessionStep};
@@ -34,18 +37,18 @@ pub use step::{Head, KnownPeer, SessionStep};
 /// let sessions = |email, n| Ok::<_, lama_bindings::Problem>(Sessions::new(Keys::create(email, "desk", [n; 32], at.wall_ms)?, [n + 1; 32]));
 /// let (mut ann, mut ben) = (sessions("ann@lama.local", 1)?, sessions("ben@lama.local", 3)?);
 /// let made = ann.invite(&["ws://localhost:8765".to_owned()], None, [5; 32], at)?; // keep it; the link goes to Ben
-/// ann.accept(1, [6; 32], at); // a WebSocket came in
+/// ann.accept(1, [6; 32], at)?; // a WebSocket came in
 /// let urls = ben.join(1, &made.link, false, [7; 32], at)?; // and was opened to one of these
 /// # assert_eq!(urls, ["ws://localhost:8765"]);
 /// let mut open = 0;
 /// while open < 2 {
-///     while let Some(frame) = ben.poll_frame(1) { ann.frame(1, &frame, at) }
-///     while let Some(frame) = ann.poll_frame(1) { ben.frame(1, &frame, at) }
+///     while let Some(frame) = ben.poll_frame(1, at) { ann.frame(1, &frame, at) }
+///     while let Some(frame) = ann.poll_frame(1, at) { ben.frame(1, &frame, at) }
 ///     for host in [&mut ann, &mut ben] {
 ///         while let Some(step) = host.poll() {
 ///             match step {
-///                 SessionStep::Asked { link, locator } if locator == made.locator => host.answer(link, Some(&made.link), at)?,
-///                 // Now the contact is stored, and the invitation spent, in one durable step.
+///                 SessionStep::Asked { link, locator } if locator == made.locator => host.answer(link, Some(&made.link), None, at)?,
+///                 // Now the contact is stored, and that its key has spent the invitation, in one durable step.
 ///                 SessionStep::Verified { link, .. } => host.proceed(link, at)?,
 ///                 SessionStep::Open { .. } => open += 1,
 ///                 other => panic!("{other:?}"),
@@ -60,6 +63,8 @@ pub struct Sessions {
     own: Own,
     links: SortedMap<u32, Link>,
     steps: VecDeque<SessionStep>,
+    /// Invitations that were spent since the start, until they expire, and by which key.
+    spent: SortedMap<Locator, (WallTime, NoisePublic)>,
 }
 
 /// An invitation that was made.
@@ -87,19 +92,24 @@ impl Sessions {
         let seed = Seed::take(&mut entropy);
         let boot_id = BootId(seed.derive("boot").first_chunk().copied().unwrap_or_default());
         let own = Own { identity: keys.identity, boot_id, url: String::new(), config: Config::default() };
-        Self { own, links: SortedMap::new(), steps: VecDeque::new() }
+        Self { own, links: SortedMap::new(), steps: VecDeque::new(), spent: SortedMap::new() }
     }
 
     /// Where this instance can be dialled, for those to whom it introduces itself from now on; empty: nowhere.
-    pub fn listening(&mut self, url: &str) {
+    ///
+    /// # Errors
+    /// `identity.*` for what cannot be announced.
+    pub fn listening(&mut self, url: &str) -> Result<(), Problem> {
+        self.own.identity.public().endpoint(url)?;
         url.clone_into(&mut self.own.url);
+        Ok(())
     }
 
     /// Makes an invitation that leads to these addresses, good for so many milliseconds; `None`: 15 minutes. Whether it is spent is the host's
     /// to keep.
     ///
     /// # Errors
-    /// `invite.*`: what is wrong with addresses or lifetime.
+    /// `invite.*`: what is wrong with addresses or lifetime; `session.no-person-key`.
     pub fn invite(
         &self,
         urls: &[String],
@@ -107,6 +117,7 @@ impl Sessions {
         mut entropy: [u8; 32],
         at: At,
     ) -> Result<MadeInvitation, Problem> {
+        self.pairs()?;
         let public = self.own.identity.public();
         let route = |url: &String| Route::direct(url).map_err(|error| Problem::argument(url, error));
         let draft = Draft {
@@ -131,7 +142,7 @@ impl Sessions {
     ///
     /// # Errors
     /// `invite.*`: what is wrong with the link, also that it leads through relays alone, which are not spoken here;
-    /// `pairing.same-person`.
+    /// the same person on both sides; `session.no-person-key`, `session.link-in-use`.
     pub fn join(
         &mut self,
         link: u32,
@@ -140,6 +151,8 @@ impl Sessions {
         mut entropy: [u8; 32],
         at: At,
     ) -> Result<Vec<String>, Problem> {
+        self.pairs()?;
+        self.free(link)?;
         let rules = DialRules { lan, ..DialRules::default() };
         let me = Some(self.own.identity.person_id());
         let invitation = lama_invite::parse(invitation, at.now().wall, me, rules)?;
@@ -152,7 +165,7 @@ impl Sessions {
                  ask for one with a direct address, or join with a whole instance",
             ));
         }
-        let began = Link::join(link, &self.own, &invitation, Seed::take(&mut entropy), at.now())?;
+        let began = Link::join(link, &self.own, &invitation, Seed::take(&mut entropy))?;
         self.links.insert(link, began);
         Ok(urls)
     }
@@ -160,63 +173,93 @@ impl Sessions {
     /// Begins on a link that the host opens: to a peer that is known.
     ///
     /// # Errors
-    /// `binding.argument` for a record that is none.
-    pub fn dial(
-        &mut self,
-        link: u32,
-        peer: &KnownPeer,
-        mut entropy: [u8; 32],
-        at: At,
-    ) -> Result<(), Problem> {
-        let began = Link::dial(link, &self.own, peer, Seed::take(&mut entropy), at.now())?;
+    /// `binding.argument` for a record that is none; `session.link-in-use`.
+    pub fn dial(&mut self, link: u32, peer: &KnownPeer, mut entropy: [u8; 32]) -> Result<(), Problem> {
+        self.free(link)?;
+        let began = Link::dial(link, &self.own, peer, Seed::take(&mut entropy))?;
         self.links.insert(link, began);
         Ok(())
     }
 
     /// Begins on a link that somebody opened to the host.
-    pub fn accept(&mut self, link: u32, mut entropy: [u8; 32], at: At) {
-        self.links.insert(link, Link::accept(link, &self.own, Seed::take(&mut entropy), at.now()));
-    }
-
-    /// The answer to [`SessionStep::Asked`]: the invitation of that locator, if it is there and neither spent nor
-    /// expired. Without one the caller has to be known.
     ///
     /// # Errors
-    /// `invite.*` for what is no invitation, or another one's; `binding.misuse` where nothing was asked.
-    pub fn answer(&mut self, link: u32, invitation: Option<&str>, at: At) -> Result<(), Problem> {
+    /// `session.link-in-use`.
+    pub fn accept(&mut self, link: u32, mut entropy: [u8; 32], at: At) -> Result<(), Problem> {
+        self.free(link)?;
+        self.links.insert(link, Link::accept(link, &self.own, Seed::take(&mut entropy), at.now()));
+        Ok(())
+    }
+
+    /// The answer to [`SessionStep::Asked`]: the invitation of that locator until it expires, and the key of the peer who has
+    /// spent it, if somebody has: he may have been cut off, and comes again. Anybody else is refused. Without an invitation the caller
+    /// has to be known.
+    ///
+    /// # Errors
+    /// `invite.*` for what is no invitation, or one that has expired; `binding.argument` for another one's;
+    /// `binding.misuse` where nothing was asked, `session.closed` where it has ended.
+    pub fn answer(
+        &mut self,
+        link: u32,
+        invitation: Option<&str>,
+        spent_by: Option<&str>,
+        at: At,
+    ) -> Result<(), Problem> {
         let invitation = invitation.map(lama_invite::parse_unchecked).transpose()?;
-        self.step(link, |link, own| link.answer(own, invitation.as_ref(), at.now()))
+        let spent_by = spent_by.map(of_key).transpose()?;
+        self.step(link, |link, own| link.answer(own, invitation.as_ref(), spent_by, at.now()))
     }
 
     /// The answer to [`SessionStep::Proved`]: whose key it is. `None`: nobody's, and the link ends without a word.
     ///
     /// # Errors
-    /// `binding.argument` for a record that is none; `binding.misuse` where nothing was asked.
+    /// `binding.argument` for a record that is none; `binding.misuse` where nothing was asked, `session.closed` where it has
+    /// ended.
     pub fn expect(&mut self, link: u32, peer: Option<&KnownPeer>, at: At) -> Result<(), Problem> {
         let expect = peer.map(|peer| peer.expect(at.now().wall)).transpose()?;
         self.step(link, |link, own| link.expect(own, expect))
     }
 
-    /// After [`SessionStep::Verified`]: what had to be durable is. The handshake goes on.
+    /// After [`SessionStep::Verified`]: what had to be durable is. The handshake goes on; but if somebody else has spent the
+    /// invitation since the start of these sessions, he is refused, with [`SessionStep::Failed`] here, and nothing that was stored of
+    /// him holds.
     ///
     /// # Errors
-    /// `binding.misuse` where nothing was asked.
+    /// `binding.misuse` where nothing was asked, `session.closed` where it has ended.
     pub fn proceed(&mut self, link: u32, at: At) -> Result<(), Problem> {
+        let wall = at.now().wall;
+        self.spent.retain(|_, (expires, _)| *expires > wall);
+        if let Some((locator, expires, key)) = self.links.get(&link).and_then(Link::spends) {
+            let (_, first) = *self.spent.entry(locator).or_insert((expires, key));
+            if first != key {
+                return self.step(link, |link, _| link.refuse(RejectCode::Token));
+            }
+        }
         self.step(link, |link, own| link.proceed(own, at.now()))
     }
 
-    /// Instead of [`Sessions::proceed`]: that person is not wanted, and learns it.
+    /// Instead of [`Sessions::proceed`]: that person is not wanted, and learns it, with a reason: `blocked`, `denied`,
+    /// `busy`, `token` (somebody else has spent the invitation) or `person` (he is known by another key).
     ///
     /// # Errors
-    /// `binding.misuse` where nothing was asked.
-    pub fn refuse(&mut self, link: u32) -> Result<(), Problem> {
-        self.step(link, |link, _| link.refuse(RejectCode::Blocked))
+    /// `binding.argument` for another reason; `binding.misuse` where nothing was asked, `session.closed` where it has ended.
+    pub fn refuse(&mut self, link: u32, reason: &str) -> Result<(), Problem> {
+        let code = match reason {
+            "blocked" => RejectCode::Blocked,
+            "denied" => RejectCode::Denied,
+            "busy" => RejectCode::Busy,
+            "token" => RejectCode::Token,
+            "person" => RejectCode::Person,
+            other => return Err(Problem::argument("the reason", format!("{other} is none"))),
+        };
+        self.step(link, |link, _| link.refuse(code))
     }
 
     /// A frame arrived. What it leads to comes by [`Sessions::poll`].
     pub fn frame(&mut self, link: u32, frame: &[u8], at: At) {
         let Some(there) = self.links.get_mut(&link) else { return };
-        self.steps.extend(there.frame(&self.own, frame, at.now()));
+        let step = there.frame(&self.own, frame, at.now());
+        self.note(step);
     }
 
     /// Queues a message on a stream: 0 to 3, the lower the more urgent; up to 256 KiB on 0 and 1,088 KiB on the others.
@@ -224,7 +267,7 @@ impl Sessions {
     /// # Errors
     /// `session.closed`, `session.too-long`, `session.no-stream`.
     pub fn send(&mut self, link: u32, stream: u8, message: Vec<u8>) -> Result<(), Problem> {
-        let Some(there) = self.links.get_mut(&link) else { return Err(closed()) };
+        let Some(there) = self.links.get_mut(&link) else { return Err(open::closed()) };
         let stream = StreamId::new(stream)
             .ok_or_else(|| Problem::new("session.no-stream", "streams have the numbers 0 to 3"))?;
         there.send(&self.own.config, stream, Bytes::from(message))
@@ -238,8 +281,10 @@ impl Sessions {
 
     /// The next frame of a link; only while that has room, for what was made must be sent. After the last one of a link
     /// that has ended ([`SessionStep::Closed`], [`SessionStep::Failed`]) the host closes it.
-    pub fn poll_frame(&mut self, link: u32) -> Option<Vec<u8>> {
-        Some(self.links.get_mut(&link)?.poll_frame()?.into())
+    pub fn poll_frame(&mut self, link: u32, at: At) -> Option<Vec<u8>> {
+        let (frame, step) = self.links.get_mut(&link)?.poll_frame(&self.own, at.now())?;
+        self.note(step);
+        Some(frame.into())
     }
 
     /// What happened, in order. A message that was taken makes room for more: afterwards the link may have a frame.
@@ -253,17 +298,20 @@ impl Sessions {
         Some(step)
     }
 
-    /// Says goodbye: the last frame of the link says so.
-    pub fn close(&mut self, link: u32) {
-        if let Some(link) = self.links.get_mut(&link) {
-            link.close(CloseCode::Done);
+    /// Says goodbye, after what is queued, or 10 s later without it. [`SessionStep::Closed`] comes when it is said.
+    pub fn close(&mut self, link: u32, at: At) {
+        if let Some(there) = self.links.get_mut(&link) {
+            let step = there.close(at.now());
+            self.note(step);
         }
     }
 
-    /// The link is gone, whoever closed it. If nobody had said goodbye a [`SessionStep::Failed`] says so.
+    /// The link is gone, whoever closed it. If nobody had said goodbye a [`SessionStep::Failed`] says so. The number is free
+    /// when all steps of it are polled.
     pub fn link_down(&mut self, link: u32) {
         if let Some(there) = self.links.remove(&link) {
-            self.steps.extend(there.down());
+            let step = there.down();
+            self.note(step);
         }
     }
 
@@ -286,7 +334,8 @@ impl Sessions {
             .collect();
         for link in late {
             if let Some(there) = self.links.get_mut(&link) {
-                self.steps.extend(there.timeout(now));
+                let step = there.timeout(now);
+                self.note(step);
             }
         }
     }
@@ -297,9 +346,37 @@ impl Sessions {
         link: u32,
         go: impl FnOnce(&mut Link, &Own) -> Result<Option<SessionStep>, Problem>,
     ) -> Result<(), Problem> {
-        let there = self.links.get_mut(&link).ok_or_else(closed)?;
-        self.steps.extend(go(there, &self.own)?);
+        let there = self.links.get_mut(&link).ok_or_else(open::closed)?;
+        let step = go(there, &self.own)?;
+        self.note(step);
         Ok(())
+    }
+
+    /// A question that nobody has polled has no sense any more when its link has come to nothing.
+    fn note(&mut self, step: Option<SessionStep>) {
+        let Some(step) = step else { return };
+        if matches!(step, SessionStep::Failed { .. } | SessionStep::Closed { .. }) {
+            self.steps.retain(|other| other.link() != step.link() || !other.is_question());
+        }
+        self.steps.push_back(step);
+    }
+
+    fn free(&self, link: u32) -> Result<(), Problem> {
+        if !self.links.contains_key(&link) && self.steps.iter().all(|step| step.link() != link) {
+            return Ok(());
+        }
+        let text = format!("link {link} is in use, or has steps that were not polled; take another number");
+        Err(Problem::new("session.link-in-use", text))
+    }
+
+    /// Pairing takes the signature of the person.
+    fn pairs(&self) -> Result<(), Problem> {
+        self.own.identity.person().map(drop).map_err(|_| {
+            Problem::new(
+                "session.no-person-key",
+                "this device does not have its person's key, which pairing takes; pair on one that has it",
+            )
+        })
     }
 }
 
@@ -307,8 +384,4 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sessions({}, {} links)", self.own.identity.instance_id(), self.links.len())
     }
-}
-
-fn closed() -> Problem {
-    Problem::new("session.closed", "this link is not there, or has ended; dial again")
 }

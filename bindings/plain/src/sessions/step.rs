@@ -28,15 +28,23 @@ pub enum SessionStep {
         /// The key, as in [`KnownPeer::key`].
         key: String,
     },
-    /// The other side is who it says: keep it, and mark the invitation as spent, in one durable step; then answer by
-    /// [`super::Sessions::proceed`], or by [`super::Sessions::refuse`].
+    /// The other side has the secrets of this key, and of the invitation if there is one. In one durable step keep it, and
+    /// that its key has spent the invitation; then answer by [`super::Sessions::proceed`].
+    ///
+    /// In a pairing its person's id proves nothing: it follows from the e-mail address alone. Whoever keeps that person
+    /// with another [`KnownPeer::pin`] has an impostor before him, or somebody who lost his key: answer by
+    /// [`super::Sessions::refuse`] with `person`, and let people decide.
     Verified {
         /// Which link.
         link: u32,
         /// Who.
-        peer: KnownPeer,
+        peer: Box<KnownPeer>,
         /// Whether it is a pairing, by an invitation.
         pairing: bool,
+        /// Which invitation, for whoever made it.
+        locator: Option<String>,
+        /// For whoever joins, as in [`SessionStep::Open`]: under `confirm` the other side is asked about it before that.
+        check_code: Option<String>,
     },
     /// Both sides have proceeded: messages may be sent.
     Open {
@@ -55,8 +63,9 @@ pub enum SessionStep {
         #[serde(skip)]
         message: Bytes,
     },
-    /// The other side has said goodbye, or a day has passed and it is time for fresh keys (`renew`): send what
-    /// [`super::Sessions::poll_frame`] still has, then close the link.
+    /// The session has ended as it should: the other side has said goodbye, or this side has sent its own, after
+    /// [`super::Sessions::close`] or when a day had passed and it was time for fresh keys (`renew`). Once, and the last step of a
+    /// link: send what [`super::Sessions::poll_frame`] still has, then close it.
     Closed {
         /// Which link.
         link: u32,
@@ -65,7 +74,7 @@ pub enum SessionStep {
         /// In words.
         message: String,
     },
-    /// It came to nothing: send what [`super::Sessions::poll_frame`] still has, then close the link.
+    /// It came to nothing. Once, and the last step of a link; questions that were not polled yet are gone: send what [`super::Sessions::poll_frame`] still has, then close the link.
     Failed {
         /// Which link.
         link: u32,
@@ -74,6 +83,24 @@ pub enum SessionStep {
         /// What happened, why, and what to do.
         message: String,
     },
+}
+
+impl SessionStep {
+    pub(super) const fn link(&self) -> u32 {
+        match self {
+            Self::Asked { link, .. }
+            | Self::Proved { link, .. }
+            | Self::Verified { link, .. }
+            | Self::Open { link, .. }
+            | Self::Message { link, .. }
+            | Self::Closed { link, .. }
+            | Self::Failed { link, .. } => *link,
+        }
+    }
+
+    pub(super) const fn is_question(&self) -> bool {
+        matches!(self, Self::Asked { .. } | Self::Proved { .. } | Self::Verified { .. })
+    }
 }
 
 /// What is kept of a peer: by this it is dialled, and known when it comes. No secret.
@@ -133,7 +160,7 @@ impl KnownPeer {
         Ok(PinnedPerson { id, pin })
     }
 
-    fn log_head(&self) -> Result<LogHead, Problem> {
+    pub(super) fn log_head(&self) -> Result<LogHead, Problem> {
         let hash = HEXLOWER.decode(self.head.hash.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
         let hash = hash.ok_or_else(|| Problem::argument("the head", "its hash is not one of 64 digits"))?;
         Ok(LogHead { seq: self.head.seq, hash })
