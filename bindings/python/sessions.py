@@ -41,7 +41,7 @@ class KnownPeer(Record):
 
 @dataclasses.dataclass(frozen=True)
 class MadeInvitation(Record):
-    """The link is a secret until it is spent or expires; keep it with its locator."""
+    """The link is a secret: whoever has it first pairs. Keep it, with its locator, until it expires."""
 
     link: str
     locator: str

@@ -32,7 +32,7 @@ export interface KnownPeer {
   head: { seq: number; hash: string };
 }
 
-/** The link is a secret until it is spent or expires; keep it with its locator. */
+/** The link is a secret: whoever has it first pairs. Keep it, with its locator, until it expires. */
 export interface MadeInvitation {
   link: string;
   locator: string;

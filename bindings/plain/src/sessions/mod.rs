@@ -71,7 +71,7 @@ pub struct Sessions {
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeInvitation {
-    /// The link: a secret, whoever has it pairs. To be kept, with the locator, until it is spent or has expired.
+    /// The link: a secret, whoever has it first pairs. To be kept, with the locator, until it has expired.
     pub link: String,
     /// What [`SessionStep::Asked`] names it by. No secret.
     pub locator: String,
@@ -105,8 +105,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Makes an invitation that leads to these addresses, good for so many milliseconds; `None`: 15 minutes. Whether it is spent is the host's
-    /// to keep.
+    /// Makes an invitation that leads to these addresses, good for so many milliseconds; `None`: 15 minutes. By whose key it is
+    /// spent is the host's to keep.
     ///
     /// # Errors
     /// `invite.*`: what is wrong with addresses or lifetime; `session.no-person-key`.
