@@ -63,7 +63,8 @@ pub struct Sessions {
     own: Own,
     links: SortedMap<u32, Link>,
     steps: VecDeque<SessionStep>,
-    /// Invitations that were spent since the start, until they expire, and by which key.
+    /// Invitations by which somebody was verified since the start, until they expire, and by which key: of two who come at
+    /// once the host hears of the first alone, so he is the one that it writes down.
     spent: SortedMap<Locator, (WallTime, NoisePublic)>,
 }
 
@@ -141,8 +142,8 @@ impl Sessions {
     /// may be dialled. `entropy` is drawn for this alone, here as in all that follows.
     ///
     /// # Errors
-    /// `invite.*`: what is wrong with the link, also that it leads through relays alone, which are not spoken here;
-    /// the same person on both sides; `session.no-person-key`, `session.link-in-use`.
+    /// `invite.*`: what is wrong with the link, also the same person on both sides; `session.no-direct-route` if it leads
+    /// through relays alone, which are not spoken here; `session.no-person-key`, `session.link-in-use`.
     pub fn join(
         &mut self,
         link: u32,
@@ -207,6 +208,7 @@ impl Sessions {
     ) -> Result<(), Problem> {
         let invitation = invitation.map(lama_invite::parse_unchecked).transpose()?;
         let spent_by = spent_by.map(of_key).transpose()?;
+        self.spent.retain(|_, (expires, _)| *expires > at.now().wall);
         self.step(link, |link, own| link.answer(own, invitation.as_ref(), spent_by, at.now()))
     }
 
@@ -220,21 +222,11 @@ impl Sessions {
         self.step(link, |link, own| link.expect(own, expect))
     }
 
-    /// After [`SessionStep::Verified`]: what had to be durable is. The handshake goes on; but if somebody else has spent the
-    /// invitation since the start of these sessions, he is refused, with [`SessionStep::Failed`] here, and nothing that was stored of
-    /// him holds.
+    /// After [`SessionStep::Verified`]: what had to be durable is. The handshake goes on.
     ///
     /// # Errors
     /// `binding.misuse` where nothing was asked, `session.closed` where it has ended.
     pub fn proceed(&mut self, link: u32, at: At) -> Result<(), Problem> {
-        let wall = at.now().wall;
-        self.spent.retain(|_, (expires, _)| *expires > wall);
-        if let Some((locator, expires, key)) = self.links.get(&link).and_then(Link::spends) {
-            let (_, first) = *self.spent.entry(locator).or_insert((expires, key));
-            if first != key {
-                return self.step(link, |link, _| link.refuse(RejectCode::Token));
-            }
-        }
         self.step(link, |link, own| link.proceed(own, at.now()))
     }
 
@@ -252,7 +244,13 @@ impl Sessions {
             "person" => RejectCode::Person,
             other => return Err(Problem::argument("the reason", format!("{other} is none"))),
         };
-        self.step(link, |link, _| link.refuse(code))
+        let spends = self.links.get(&link).and_then(Link::spends);
+        self.step(link, |link, _| link.refuse(code))?;
+        // Whoever else has the invitation may come.
+        if let Some((locator, ..)) = spends {
+            self.spent.remove(&locator);
+        }
+        Ok(())
     }
 
     /// A frame arrived. What it leads to comes by [`Sessions::poll`].
@@ -354,11 +352,22 @@ impl Sessions {
 
     /// A question that nobody has polled has no sense any more when its link has come to nothing.
     fn note(&mut self, step: Option<SessionStep>) {
-        let Some(step) = step else { return };
+        let Some(step) = step.and_then(|step| self.claimed(step)) else { return };
         if matches!(step, SessionStep::Failed { .. } | SessionStep::Closed { .. }) {
             self.steps.retain(|other| other.link() != step.link() || !other.is_question());
         }
         self.steps.push_back(step);
+    }
+
+    /// Whoever is verified has spent the invitation, unless somebody else was before him: then he is refused.
+    fn claimed(&mut self, step: SessionStep) -> Option<SessionStep> {
+        let number = step.link();
+        let Some(link) = self.links.get_mut(&number) else { return Some(step) };
+        let (SessionStep::Verified { .. }, Some((locator, expires, key))) = (&step, link.spends()) else {
+            return Some(step);
+        };
+        let (_, first) = *self.spent.entry(locator).or_insert((expires, key));
+        if first == key { Some(step) } else { link.refuse(RejectCode::Token).ok()? }
     }
 
     fn free(&self, link: u32) -> Result<(), Problem> {

@@ -39,7 +39,7 @@ fn of_two_who_come_at_once_with_one_invitation_one_gets_in() {
                 ann.sessions.frame(n, &frame, at(0));
             }
         }
-        // Both are asked and verified before she goes on with either.
+        // Both come so far before she goes on with either.
         let told: Vec<SessionStep> = std::iter::from_fn(|| ann.sessions.poll()).collect();
         for step in &told {
             match step {
@@ -62,7 +62,24 @@ fn of_two_who_come_at_once_with_one_invitation_one_gets_in() {
     let codes = ann.codes();
     assert_eq!(codes.iter().filter(|code| **code == "open").count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "session.spent").count(), 1, "{codes:?}");
+    // Who is refused is none whom she would write down as the one who has spent it.
+    assert_eq!(codes.iter().filter(|code| **code == "verified").count(), 1, "{codes:?}");
     assert_eq!((joiners[0].codes(), joiners[1].codes()), (vec!["verified", "open"], vec!["rejected"]));
+}
+
+#[test]
+fn who_is_refused_does_not_spend_the_invitation() {
+    let (mut ann, mut ben) = (Host::new("ann@lama.local", 1), Host::new("ben@lama.local", 3));
+    let link = ann.invites();
+    for (wants, joiner) in [(false, &mut ben), (true, &mut Host::new("cat@lama.local", 5))] {
+        ann.wants = wants;
+        ann.sessions.accept(LINK, [5; 32], at(0)).unwrap();
+        joiner.sessions.join(LINK, &link, false, [6; 32], at(0)).unwrap();
+        run(joiner, &mut ann);
+        assert_eq!(ann.codes().contains(&"open"), wants, "{:?}", ann.steps);
+        ann.sessions.link_down(LINK);
+        ann.live();
+    }
 }
 
 #[test]
